@@ -1,0 +1,82 @@
+"""Tokens: fetched once, shared by all threads, renewed before they expire, never begged for.
+
+Vendors lock accounts after a few refused attempts. A refusal therefore bars the credentials for a while:
+60 s at first, doubling to 15 min, for every thread of the process; in that time no call is made.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from clients.errors import AuthRefused
+from clients.transport import Transport
+
+FIRST_BAR = 60.0
+LONGEST_BAR = 900.0
+
+
+@dataclass(frozen=True)
+class Token:
+    """A bearer token and for how many seconds it may be used from now on."""
+
+    value: str
+    lifetime: float
+
+
+class TokenAuth:
+    """Keeps one token alive.
+
+    Args:
+        fetch: asks the vendor for a token (one call). Raises `AuthRefused`.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, fetch: Callable[[Transport], Token], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._token: Token | None = None
+        self._renew_at = 0.0
+        self._barred_until = 0.0
+        self._bar = FIRST_BAR
+        self._refusal: AuthRefused | None = None
+
+    def token(self, transport: Transport) -> str:
+        """A token that is valid now. Raises `AuthRefused` at once while the credentials are barred."""
+        with self._lock:
+            if self._token is None or self._clock() >= self._renew_at:
+                self._token = self._renewed(transport)
+                self._renew_at = self._clock() + self._token.lifetime
+            return self._token.value
+
+    def expired(self, token: str) -> None:
+        """Forget `token`, unless another thread already has a newer one."""
+        with self._lock:
+            if self._token is not None and self._token.value == token:
+                self._token = None
+
+    def _renewed(self, transport: Transport) -> Token:
+        left = self._barred_until - self._clock()
+        if left > 0 and self._refusal is not None:
+            raise AuthRefused(
+                self._refusal.vendor,
+                self._refusal.operation,
+                f"credentials were refused; not tried again for {left:.0f} s",
+                status=self._refusal.status,
+                detail=self._refusal.detail,
+                retry_after=left,
+            )
+        try:
+            token = self._fetch(transport)
+        except AuthRefused as refusal:
+            self._refusal = refusal
+            self._barred_until = self._clock() + self._bar
+            self._bar = min(self._bar * 2, LONGEST_BAR)
+            raise
+        self._bar = FIRST_BAR
+        return token

@@ -1,0 +1,394 @@
+"""The one way to a vendor: authenticated, budgeted, bounded HTTP with typed errors.
+
+One `Transport` per vendor and process, shared by all threads: one pool of connections, one token.
+It never repeats a request, but for one re-authentication after a 401; retries are the caller's.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import IO, Any, Protocol, TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from clients.errors import (
+    AuthRefused,
+    Conflict,
+    NotFound,
+    OutcomeUnknown,
+    RateLimited,
+    Rejected,
+    Unavailable,
+    VendorError,
+)
+
+M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
+
+Params = Mapping[str, Any]
+
+#: The vendor's words kept in an error, in characters.
+DETAIL_LIMIT = 2_000
+#: A `Retry-After` beyond this many seconds is believed no further.
+RETRY_AFTER_LIMIT = 3_600.0
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A documented operation: dotted name, verb, path template, whether it has effects, budget class."""
+
+    name: str
+    method: str
+    path: str
+    effect: bool = False
+    budget: str = "standard"
+
+
+class Auth(Protocol):
+    """What gives requests their credentials (see `clients.auth`)."""
+
+    def token(self, transport: Transport) -> str:
+        """A token that is valid now; fetched at most once at a time. Raises `AuthRefused`."""
+
+    def expired(self, token: str) -> None:
+        """The vendor refused this token: the next `token` fetches another."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One finished HTTP exchange with a vendor: `status` is None when no answer came."""
+
+    vendor: str
+    operation: str
+    status: int | None
+    seconds: float
+
+
+class Answer:
+    """A vendor's 2xx answer, read whole."""
+
+    def __init__(self, transport: Transport, operation: Operation, response: httpx.Response) -> None:
+        self._transport = transport
+        self._operation = operation
+        self.response = response
+
+    def json(self) -> Any:
+        """The body as JSON; None if it is empty."""
+        if not self.response.content.strip():
+            return None
+        try:
+            return self.response.json()
+        except ValueError as error:
+            raise self._unreadable("is not JSON") from error
+
+    def model(self, model: type[M]) -> M:
+        """The body as `model`. Raises `OutcomeUnknown` (effects) or `Unavailable` if it is another shape."""
+        return self.adapt(TypeAdapter(model))
+
+    def adapt(self, adapter: TypeAdapter[T]) -> T:
+        """The body as the adapter's type; errors as `model`."""
+        try:
+            return adapter.validate_python(self.json())
+        except ValidationError as error:
+            places = ", ".join(".".join(map(str, e["loc"])) or "body" for e in error.errors()[:5])
+            raise self._unreadable(f"has another shape than expected at: {places}") from None
+
+    def _unreadable(self, why: str) -> VendorError:
+        kind = OutcomeUnknown if self._operation.effect else Unavailable
+        return kind(
+            self._transport.vendor,
+            self._operation.name,
+            f"the answer {why}",
+            status=self.response.status_code,
+        )
+
+
+class Call:
+    """One operation, ready to be sent: `call(path={…}, json={…})`."""
+
+    def __init__(self, transport: Transport, operation: Operation) -> None:
+        self._transport = transport
+        self.operation = operation
+
+    def __call__(
+        self,
+        *,
+        path: Mapping[str, str | int] | None = None,
+        params: Params | None = None,
+        json: Any = None,
+        content: bytes | IO[bytes] | Iterator[bytes] | None = None,
+        files: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send it and read the whole answer. Raises `clients.errors.VendorError`.
+
+        Args:
+            path: values of the path's parameters, percent-encoded here, `/` included.
+            params: the query; None values are dropped, booleans are `true`/`false`, lists repeat the key.
+            json: a JSON body.
+            content: a raw body; files and iterators are streamed.
+            files: multipart parts, as httpx takes them; open files are streamed.
+            headers: more headers, e.g. `Accept`.
+        """
+        with self.stream(
+            path=path, params=params, json=json, content=content, files=files, headers=headers
+        ) as response:
+            with self._transport.reading(self.operation):
+                response.read()
+            return Answer(self._transport, self.operation, response)
+
+    @contextmanager
+    def stream(
+        self,
+        *,
+        path: Mapping[str, str | int] | None = None,
+        params: Params | None = None,
+        json: Any = None,
+        content: bytes | IO[bytes] | Iterator[bytes] | None = None,
+        files: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[httpx.Response]:
+        """Send it and hand out the 2xx answer unread, e.g. for `response.iter_bytes()`."""
+        filled = self.operation.path.format(**{k: quote(str(v), safe="") for k, v in (path or {}).items()})
+        sendable: dict[str, Any] = {
+            "params": query(params), "json": json, "content": content, "files": files,
+            "headers": dict(headers or {}),
+        }  # fmt: skip
+        with self._transport.open(self.operation, filled, sendable) as response:
+            yield response
+
+
+class Transport:
+    """HTTP to one vendor.
+
+    Args:
+        vendor: its name, for errors and observations.
+        base_url: prefix of every path, without a trailing slash.
+        auth: gives tokens.
+        timeout: seconds to connect and between bytes.
+        concurrency: calls at once.
+        budget: asked before every call with the operation's budget class: seconds until a call is
+            allowed, 0 for now (and counted).
+        observe: told of every exchange.
+        describe: finds the vendor's words in an error body.
+        http: an own `httpx.Client`, e.g. for tests.
+    """
+
+    def __init__(
+        self,
+        vendor: str,
+        base_url: str,
+        auth: Auth,
+        *,
+        timeout: float = 30.0,
+        concurrency: int = 8,
+        budget: Callable[[str], float] = lambda _: 0.0,
+        observe: Callable[[Observation], None] = lambda _: None,
+        describe: Callable[[httpx.Response], str | None] | None = None,
+        http: httpx.Client | None = None,
+    ) -> None:
+        self.vendor = vendor
+        self.base_url = base_url.rstrip("/")
+        self.timeout = timeout
+        self._auth = auth
+        self._slots = threading.BoundedSemaphore(concurrency)
+        self._budget = budget
+        self._observe = observe
+        self._describe = describe or vendor_words
+        self._http = http or httpx.Client(timeout=timeout, follow_redirects=False)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    @contextmanager
+    def open(self, operation: Operation, path: str, sendable: dict[str, Any]) -> Iterator[httpx.Response]:
+        """Send an authenticated request to `base_url + path`; yields the 2xx answer unread."""
+        with self._slots:
+            token = self._auth.token(self)
+            response = self._exchange(operation, self.base_url + path, sendable, token)
+            if response.status_code == httpx.codes.UNAUTHORIZED and rewind(sendable):
+                response.close()
+                self._auth.expired(token)
+                response = self._exchange(operation, self.base_url + path, sendable, self._auth.token(self))
+            try:
+                self._check(operation, response)
+                yield response
+            finally:
+                response.close()
+
+    def authenticate(self, operation: Operation, url: str, sendable: dict[str, Any]) -> Any:
+        """Ask for a token at `url`, unauthenticated; the JSON answer. Raises `AuthRefused` on any 4xx."""
+        response = self._exchange(operation, url, sendable, token=None)
+        try:
+            with self.reading(operation):
+                response.read()
+            if response.is_client_error and response.status_code != httpx.codes.TOO_MANY_REQUESTS:
+                raise self._error(AuthRefused, operation, "credentials refused", response)
+            self._check(operation, response)
+            return Answer(self, operation, response).json()
+        finally:
+            response.close()
+
+    @contextmanager
+    def download(self, url: str) -> Iterator[httpx.Response]:
+        """Fetch a link that the vendor handed out; the token only goes along to the vendor's own host.
+
+        Raises `NotFound` or `Rejected` when the link has expired, `Unavailable` otherwise.
+        """
+        operation = Operation("download", "GET", url)
+        own = urlsplit(url)[:2] == urlsplit(self.base_url)[:2]
+        token = self._auth.token(self) if own else None
+        with self._slots:
+            response = self._exchange(operation, url, {}, token)
+            try:
+                self._check(operation, response)
+                yield response
+            finally:
+                response.close()
+
+    @contextmanager
+    def reading(self, operation: Operation) -> Iterator[None]:
+        """Turn a connection that breaks while an answer is read into the error that says so."""
+        try:
+            yield
+        except httpx.HTTPError as error:
+            raise self._lost(operation, error) from None
+
+    def _exchange(
+        self, operation: Operation, url: str, sendable: dict[str, Any], token: str | None
+    ) -> httpx.Response:
+        wait = self._budget(operation.budget)
+        if wait > 0:
+            raise RateLimited(self.vendor, operation.name, "our own call budget is used up", retry_after=wait)
+        headers = dict(sendable.get("headers") or {})
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        started = time.monotonic()
+        status: int | None = None
+        try:
+            request = self._http.build_request(operation.method, url, **(sendable | {"headers": headers}))
+            response = self._http.send(request, stream=True)
+            status = response.status_code
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise Unavailable(
+                self.vendor, operation.name, f"cannot be reached ({type(error).__name__})"
+            ) from None
+        except httpx.HTTPError as error:
+            raise self._lost(operation, error) from None
+        else:
+            return response
+        finally:
+            self._observe(Observation(self.vendor, operation.name, status, time.monotonic() - started))
+
+    def _lost(self, operation: Operation, error: httpx.HTTPError) -> VendorError:
+        kind = OutcomeUnknown if operation.effect else Unavailable
+        return kind(self.vendor, operation.name, f"the answer was lost ({type(error).__name__})")
+
+    def _check(self, operation: Operation, response: httpx.Response) -> None:
+        if response.is_success:
+            return
+        with self.reading(operation):
+            response.read()
+        match response.status_code:
+            case 401:
+                raise self._error(AuthRefused, operation, "token refused twice", response)
+            case 404:
+                raise self._error(NotFound, operation, "not found", response)
+            case 409:
+                raise self._error(Conflict, operation, "conflict", response)
+            case 429:
+                raise self._error(RateLimited, operation, "too many calls", response)
+            case 503 if "retry-after" in response.headers:
+                raise self._error(Unavailable, operation, "temporarily out of service", response)
+            case status if 300 <= status < 500:  # noqa: PLR2004 - the HTTP classes
+                raise self._error(Rejected, operation, "refused", response)
+            case _:
+                kind = OutcomeUnknown if operation.effect else Unavailable
+                raise self._error(kind, operation, "server fault", response)
+
+    def _error(
+        self, kind: type[VendorError], operation: Operation, message: str, response: httpx.Response
+    ) -> VendorError:
+        detail = self._describe(response)
+        return kind(
+            self.vendor,
+            operation.name,
+            message,
+            status=response.status_code,
+            detail=detail[:DETAIL_LIMIT] if detail else None,
+            retry_after=retry_after(response),
+        )
+
+
+def query(params: Params | None) -> list[tuple[str, str]] | None:
+    """The query as httpx takes it: None dropped, booleans as words, lists as repeated keys."""
+    if params is None:
+        return None
+    return [
+        (key, str(item).lower() if isinstance(item, bool) else str(item))
+        for key, value in params.items()
+        for item in (value if isinstance(value, (list, tuple)) else [value])
+        if item is not None
+    ]
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds named by the `Retry-After` header, a number or an HTTP date; None without one."""
+    value = response.headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except ValueError:
+            return None
+    return min(max(seconds, 0.0), RETRY_AFTER_LIMIT) if seconds == seconds else None  # noqa: PLR0124 - NaN
+
+
+def vendor_words(response: httpx.Response) -> str | None:
+    """The vendor's message in an error body: any of the three families, or None.
+
+    Creditsafe `{message, details}` or `{error}`; Data8 problem details `{title, detail, errors}`;
+    Sayari `{messages}`. A body that is none of these is not repeated: it may hold anything.
+    """
+    try:
+        body = response.json()
+    except ValueError:
+        return None
+    if not isinstance(body, dict):
+        return None
+    words: list[str] = []
+    for key in ("message", "title", "error", "error_description", "detail", "details", "messages", "errors"):
+        value = body.get(key)
+        if isinstance(value, str):
+            words.append(value)
+        elif isinstance(value, list):
+            words += [str(item) for item in value]
+        elif isinstance(value, dict):
+            words += [f"{field}: {' '.join(map(str, said)) if isinstance(said, list) else said}"
+                      for field, said in value.items()]  # fmt: skip
+    return "; ".join(dict.fromkeys(filter(None, words))) or None
+
+
+def rewind(sendable: dict[str, Any]) -> bool:
+    """Make a request sendable a second time; False if its body was a stream that is used up."""
+    content = sendable.get("content")
+    if content is not None and not isinstance(content, bytes):
+        if not hasattr(content, "seek"):
+            return False
+        content.seek(0)
+    for part in dict(sendable.get("files") or {}).values():
+        stream = part[1] if isinstance(part, tuple) else part
+        if hasattr(stream, "seek"):
+            stream.seek(0)
+    return True

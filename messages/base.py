@@ -1,0 +1,64 @@
+"""The rules that all models of this package share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+#: A whole command, in bytes.
+BODY_LIMIT = 1024 * 1024
+
+JobId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+VendorId = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+Uri = Annotated[str, StringConstraints(min_length=1, max_length=2_048)]
+
+
+class Model(BaseModel):
+    """Strict both ways: unknown fields refused, no coercion, not changed once made."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class File(Model):
+    """A stored file. Payloads never travel in messages: results hold these instead."""
+
+    uri: Uri
+    media_type: str = Field(description="`text/csv`, `application/x-ndjson` or the vendor's own type")
+    records: int | None = Field(description="rows or objects; null where the content is not ours to count")
+    bytes: int
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class Result(Model):
+    """What a completed job hands over."""
+
+
+class Command(Model):
+    """The data of a command. Subclasses name their `type_` and the `Result` of a job that completes."""
+
+    type_: ClassVar[str]
+    result: ClassVar[type[Result]]
+
+    def inputs(self) -> Iterator[tuple[str, str]]:
+        """The files that it names, as (field, URI); they must lie below the allowed roots."""
+        return iter(())
+
+    @classmethod
+    def vendor(cls) -> str | None:
+        """`creditsafe`, `data8`, `sayari`; None for commands that belong to no single vendor."""
+        area = cls.type_.partition(".")[0]
+        return area if area in {"creditsafe", "data8", "sayari"} else None
+
+    @classmethod
+    def queue(cls) -> str:
+        """The queue that it travels through."""
+        area = cls.type_.partition(".")[0]
+        return "kyb.control" if area == "job" else f"kyb.{area}"
+
+
+def dump(model: BaseModel) -> dict[str, Any]:
+    """The model as JSON values, absent options left out."""
+    return model.model_dump(mode="json", exclude_none=True, by_alias=True)

@@ -1,0 +1,176 @@
+"""A command as it arrives: one CloudEvent in JSON structured mode."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal, NoReturn
+
+from pydantic import BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError, field_validator
+
+from messages.base import BODY_LIMIT, Command, JobId, dump
+from messages.catalogue import COMMANDS
+from messages.errors import Code, FieldError
+
+_TYPE = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_EXTENSION = re.compile(r"[a-z0-9]{1,64}")
+
+
+class Envelope(BaseModel):
+    """The attributes of a command's CloudEvent. Extension attributes of others are allowed and ignored."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    specversion: Literal["1.0"]
+    id: JobId
+    source: Annotated[str, StringConstraints(min_length=1, max_length=2_048)]
+    type: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    time: str | None = None
+    subject: str | None = None
+    dataschema: str | None = None
+    datacontenttype: Literal["application/json"] = "application/json"
+    correlationid: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
+    traceparent: Annotated[str, StringConstraints(max_length=255)] | None = None
+    tracestate: Annotated[str, StringConstraints(max_length=1_024)] | None = None
+    data: dict[str, JsonValue]
+
+    @field_validator("time")
+    @classmethod
+    def _rfc3339(cls, value: str | None) -> str | None:
+        if value is not None and datetime.fromisoformat(value).tzinfo is None:
+            msg = "must be an RFC 3339 time with its offset"
+            raise ValueError(msg)
+        return value
+
+
+@dataclass(frozen=True)
+class Request:
+    """A valid command and what surrounds it."""
+
+    id: str
+    source: str
+    command: Command
+    correlation_id: str
+    traceparent: str | None = None
+    tracestate: str | None = None
+
+    @property
+    def type(self) -> str:
+        """The command's type."""
+        return self.command.type_
+
+    def event(self) -> dict[str, Any]:
+        """The CloudEvent to publish."""
+        event = {
+            "specversion": "1.0",
+            "id": self.id,
+            "source": self.source,
+            "type": self.type,
+            "datacontenttype": "application/json",
+            "correlationid": self.correlation_id,
+            "traceparent": self.traceparent,
+            "tracestate": self.tracestate,
+            "data": dump(self.command),
+        }
+        return {name: value for name, value in event.items() if value is not None}
+
+
+class InvalidCommand(Exception):
+    """A message that is no valid command.
+
+    Attributes:
+        details: one entry per bad field.
+        id: the command's id, if it could be read.
+        type: its type, likewise.
+        correlation_id: likewise.
+        code: `invalid_command`, or what else the rejection is for.
+    """
+
+    def __init__(
+        self,
+        details: list[FieldError],
+        *,
+        id: str | None = None,
+        type: str | None = None,
+        correlation_id: str | None = None,
+        code: Code = Code.INVALID_COMMAND,
+    ) -> None:
+        super().__init__("; ".join(f"{d.field}: {d.message}" if d.field else d.message for d in details))
+        self.details = details
+        self.id = id
+        self.type = type
+        self.correlation_id = correlation_id
+        self.code = code
+
+
+def parse(body: bytes) -> Request:
+    """Read and validate a command. Raises `InvalidCommand` with an entry for every bad field."""
+    if len(body) > BODY_LIMIT:
+        raise InvalidCommand([FieldError(field="", message=f"larger than {BODY_LIMIT:,} bytes")])
+    try:
+        event = json.loads(body, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidCommand([FieldError(field="", message=f"not JSON: {_brief(error)}")]) from None
+    if not isinstance(event, dict):
+        raise InvalidCommand([FieldError(field="", message="not a CloudEvent: a JSON object is needed")])
+    return _validated(event)
+
+
+def type_of(event: object) -> str | None:
+    """The type that an event claims, if it is readable at all."""
+    found = event.get("type") if isinstance(event, dict) else None
+    return found if isinstance(found, str) and _TYPE.fullmatch(found) else None
+
+
+def _validated(event: dict[str, Any]) -> Request:
+    id_, correlation = event.get("id"), event.get("correlationid")
+    known: dict[str, Any] = {
+        "id": id_ if isinstance(id_, str) and re.fullmatch(r"[A-Za-z0-9._:-]{1,128}", id_) else None,
+        "type": type_of(event),
+        "correlation_id": correlation if isinstance(correlation, str) and len(correlation) <= 255 else None,  # noqa: PLR2004
+    }
+    details: list[FieldError] = [
+        FieldError(field=name[:64], message="not a CloudEvents attribute name")
+        for name in event
+        if not _EXTENSION.fullmatch(name)
+    ]
+    try:
+        envelope = Envelope.model_validate(event)
+    except ValidationError as error:
+        raise InvalidCommand(details + field_errors(error), **known) from None
+    if details:
+        raise InvalidCommand(details, **known)
+    model = COMMANDS.get(envelope.type)
+    if model is None:
+        raise InvalidCommand([FieldError(field="type", message="no such command")], **known)
+    try:
+        command = model.model_validate(envelope.data)
+    except ValidationError as error:
+        raise InvalidCommand(field_errors(error, "data"), **known) from None
+    return Request(
+        id=envelope.id,
+        source=envelope.source,
+        command=command,
+        correlation_id=envelope.correlationid or envelope.id,
+        traceparent=envelope.traceparent,
+        tracestate=envelope.tracestate,
+    )
+
+
+def field_errors(error: ValidationError, *prefix: str) -> list[FieldError]:
+    """One entry per bad field, without the values: they may be personal data."""
+    return [
+        FieldError(field=".".join([*prefix, *map(str, e["loc"])])[:200], message=e["msg"][:300])
+        for e in error.errors(include_input=False, include_url=False)[:50]
+    ]
+
+
+def _no_constant(name: str) -> NoReturn:
+    msg = f"{name} is not JSON"
+    raise ValueError(msg)
+
+
+def _brief(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]

@@ -1,0 +1,87 @@
+"""Commands of Sayari Graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
+
+from messages.base import Command, File, Model, Name, Result, Uri, VendorId
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
+Texts = Annotated[list[Text], Field(max_length=100)]
+
+
+class Identifier(Model):
+    """A number or code of an entity, with its Sayari type where that is known."""
+
+    value: Text
+    type: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
+
+
+class Entity(Model):
+    """What is known of an entity that is to be found; at least one attribute."""
+
+    name: Texts | None = None
+    country: Texts | None = None
+    address: Texts | None = None
+    date_of_birth: Texts | None = None
+    contact: Texts | None = None
+    identifier: Annotated[list[Identifier], Field(max_length=100)] | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Entity:
+        if not self.model_fields_set:
+            msg = "give at least one attribute"
+            raise ValueError(msg)
+        return self
+
+
+class Project(Model):
+    """An existing project by `id`, or a new one by `label`."""
+
+    id: VendorId | None = None
+    label: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Project:
+        if (self.id is None) == (self.label is None):
+            msg = "give either id (an existing project) or label (a new one)"
+            raise ValueError(msg)
+        return self
+
+
+class ResolveEntitiesResult(Result):
+    """`uploaded` = objects in `resolved` + objects in `unresolved`."""
+
+    project_id: str
+    uploaded: int
+    resolved: File
+    unresolved: File
+
+
+class ResolveEntities(Command):
+    """Find the Sayari entities behind a file or a list of names."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    type_ = "sayari.resolve_entities"
+    result = ResolveEntitiesResult
+
+    file: Uri | None = None
+    entities: Annotated[list[Entity], Field(min_length=1, max_length=10_000)] | None = None
+    project: Project | None = None
+    delete_project: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> ResolveEntities:
+        if (self.file is None) == (self.entities is None):
+            msg = "give either file or entities"
+            raise ValueError(msg)
+        return self
+
+    def inputs(self) -> Iterator[tuple[str, str]]:
+        """The file, if it is one."""
+        if self.file is not None:
+            yield "file", self.file

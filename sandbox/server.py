@@ -1,0 +1,94 @@
+"""The stand-ins as one server on loopback: `/creditsafe`, `/data8`, `/sayari`, `/_sandbox`."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Self
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from sandbox.core import StandIn, World, control_routes
+from sandbox.creditsafe import Creditsafe
+from sandbox.data8 import Data8
+from sandbox.sayari import Sayari
+
+#: The credentials that every stand-in accepts. They are no secret: they open nothing else.
+USERNAME = "sandbox"
+PASSWORD = "sandbox"  # noqa: S105 - see above
+
+
+def app(world: World) -> Starlette:
+    """The three stand-ins and their controls as one ASGI application."""
+    stand_ins: list[StandIn] = [Creditsafe(world), Data8(world), Sayari(world)]
+    mounts = [Mount(f"/{stand_in.vendor}", routes=stand_in.routes()) for stand_in in stand_ins]
+    return Starlette(routes=[*control_routes(world, stand_ins), *mounts])
+
+
+class Sandbox:
+    """The stand-ins in a thread of this process, for demos and tests.
+
+        with Sandbox() as sandbox:
+            os.environ |= sandbox.environment()
+
+    Args:
+        port: 0 takes a free one.
+        world: durations, faults and counters; `sandbox.world` to look at and to change.
+    """
+
+    def __init__(self, port: int = 0, world: World | None = None) -> None:
+        self.world = world or World()
+        self._socket = socket.create_server(("127.0.0.1", port))
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.world.links = f"http://localhost:{self.port}"
+        config = uvicorn.Config(app(self.world), log_level="critical", access_log=False, lifespan="off")
+        self._server = _Server(config)
+        self._thread = threading.Thread(target=self._run, name="sandbox", daemon=True)
+
+    def environment(self) -> dict[str, str]:
+        """The settings that point a worker at these stand-ins."""
+        return {
+            "KYB_CREDITSAFE__BASE_URL": f"{self.url}/creditsafe",
+            "KYB_CREDITSAFE__USERNAME": USERNAME,
+            "KYB_CREDITSAFE__PASSWORD": PASSWORD,
+            "KYB_DATA8__BASE_URL": f"{self.url}/data8",
+            "KYB_DATA8__TOKEN_URL": f"{self.url}/data8/connect/token",
+            "KYB_DATA8__CLIENT_ID": USERNAME,
+            "KYB_DATA8__CLIENT_SECRET": PASSWORD,
+            "KYB_SAYARI__BASE_URL": f"{self.url}/sayari",
+            "KYB_SAYARI__CLIENT_ID": USERNAME,
+            "KYB_SAYARI__CLIENT_SECRET": PASSWORD,
+        }
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._server.up.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+    def _run(self) -> None:
+        self._server.run(sockets=[self._socket])
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it is up and leaves the process's signals alone."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
