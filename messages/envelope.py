@@ -14,7 +14,9 @@ from messages.base import BODY_LIMIT, Command, JobId, dump
 from messages.catalogue import COMMANDS
 from messages.errors import Code, FieldError
 
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TYPE = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_CORRELATION = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,255}")
 _EXTENSION = re.compile(r"[a-z0-9]{1,64}")
 
 
@@ -110,26 +112,49 @@ def parse(body: bytes) -> Request:
     if len(body) > BODY_LIMIT:
         raise InvalidCommand([FieldError(field="", message=f"larger than {BODY_LIMIT:,} bytes")])
     try:
-        event = json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise InvalidCommand([FieldError(field="", message=f"not JSON: {_brief(error)}")]) from None
+        event = read_json(body)
+    except ValueError as error:
+        raise InvalidCommand([FieldError(field="", message=str(error))]) from None
     if not isinstance(event, dict):
         raise InvalidCommand([FieldError(field="", message="not a CloudEvent: a JSON object is needed")])
     return _validated(event)
 
 
+def read_json(body: bytes) -> object:
+    """The value of a JSON text, read as RFC 8259 has it. Raises `ValueError` that says what is wrong.
+
+    UTF-8 alone, no `NaN` or `Infinity`, and no key given twice, since readers differ in which one counts.
+    """
+    try:
+        return json.loads(body.decode(), parse_constant=_no_constant, object_pairs_hook=_unique)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 at byte {error.start}") from None
+    except RecursionError:
+        raise ValueError("not JSON: nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"not JSON: {error}") from None
+
+
+def id_of(event: object) -> str | None:
+    """The id that an event claims, if it is readable at all."""
+    return _claim(event, "id", _ID)
+
+
 def type_of(event: object) -> str | None:
-    """The type that an event claims, if it is readable at all."""
-    found = event.get("type") if isinstance(event, dict) else None
-    return found if isinstance(found, str) and _TYPE.fullmatch(found) else None
+    """The type that an event claims, likewise."""
+    return _claim(event, "type", _TYPE)
+
+
+def _claim(event: object, attribute: str, pattern: re.Pattern[str]) -> str | None:
+    found = event.get(attribute) if isinstance(event, dict) else None
+    return found if isinstance(found, str) and pattern.fullmatch(found) else None
 
 
 def _validated(event: dict[str, Any]) -> Request:
-    id_, correlation = event.get("id"), event.get("correlationid")
     known: dict[str, Any] = {
-        "id": id_ if isinstance(id_, str) and re.fullmatch(r"[A-Za-z0-9._:-]{1,128}", id_) else None,
+        "id": id_of(event),
         "type": type_of(event),
-        "correlation_id": correlation if isinstance(correlation, str) and len(correlation) <= 255 else None,  # noqa: PLR2004
+        "correlation_id": _claim(event, "correlationid", _CORRELATION),
     }
     details: list[FieldError] = [
         FieldError(field=name[:64], message="not a CloudEvents attribute name")
@@ -168,9 +193,11 @@ def field_errors(error: ValidationError, *prefix: str) -> list[FieldError]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    msg = f"{name} is not JSON"
-    raise ValueError(msg)
+    raise ValueError(f"{name} is no number")
 
 
-def _brief(error: Exception) -> str:
-    return str(error).partition("\n")[0][:200]
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is given twice in one object")
+    return found
