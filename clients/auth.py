@@ -54,6 +54,12 @@ class TokenAuth:
                 self._renew_at = self._clock() + self._token.lifetime
             return self._token.value
 
+    def renew(self, transport: Transport) -> str:
+        """A token fetched just now, which `token` gives from here on. Raises `AuthRefused` as `token` does."""
+        with self._lock:
+            self._token = None
+        return self.token(transport)
+
     def expired(self, token: str) -> None:
         """Forget `token`, unless another thread already has a newer one."""
         with self._lock:

@@ -1,0 +1,60 @@
+"""Creditsafe DataStudio: portfolios of companies, and the services that run over them.
+
+The document that it follows spells out nine of the seventeen paths and none of the bodies. What is
+assumed about the rest stands beside the operation or model concerned; answers are read tolerantly and
+requests are written exactly.
+"""
+
+from clients.creditsafe.client import Creditsafe
+from clients.creditsafe.models import (
+    RECORD_FIELDS,
+    DuplicateCriteria,
+    EnrichmentRequest,
+    MatchingRequest,
+    NewPortfolio,
+    NewRecord,
+    NewRecords,
+    PortfolioChanges,
+    RecordIds,
+)
+from clients.creditsafe.replies import (
+    AccessToken,
+    CreatedRecords,
+    DeletedRecords,
+    Execution,
+    FileExecution,
+    Import,
+    MatchingExecution,
+    Page,
+    Portfolio,
+    Record,
+    Removal,
+    Started,
+)
+from clients.creditsafe.status import State
+
+__all__ = [
+    "RECORD_FIELDS",
+    "AccessToken",
+    "CreatedRecords",
+    "Creditsafe",
+    "DeletedRecords",
+    "DuplicateCriteria",
+    "EnrichmentRequest",
+    "Execution",
+    "FileExecution",
+    "Import",
+    "MatchingExecution",
+    "MatchingRequest",
+    "NewPortfolio",
+    "NewRecord",
+    "NewRecords",
+    "Page",
+    "Portfolio",
+    "PortfolioChanges",
+    "Record",
+    "RecordIds",
+    "Removal",
+    "Started",
+    "State",
+]
