@@ -79,12 +79,12 @@ class Answer:
         self._operation = operation
         self.response = response
 
-    def json(self) -> Any:
-        """The body as JSON; None if it is empty."""
+    def json(self, *, parse_float: Callable[[str], Any] | None = None) -> Any:
+        """The body as JSON, None if it is empty; `parse_float` as in `json.loads`, e.g. `Decimal`."""
         if not self.response.content.strip():
             return None
         try:
-            return self.response.json()
+            return self.response.json(parse_float=parse_float)
         except ValueError as error:
             raise self._unreadable("is not JSON") from error
 

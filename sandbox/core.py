@@ -110,7 +110,8 @@ class StandIn:
         """All operations served, the more specific paths first as written."""
         found = [
             (order, Route(path, self._endpoint(name, handler, public=public), methods=[verb]))
-            for name, handler in vars(type(self)).items()
+            for part in type(self).__mro__  # a large stand-in may be written in several classes
+            for name, handler in vars(part).items()
             for order, verb, path, public in getattr(handler, "serves", [])
         ]
         return [route for _, route in sorted(found, key=lambda entry: entry[0])]
