@@ -28,6 +28,10 @@ from starlette.types import Receive, Scope, Send
 S = TypeVar("S", bound="StandIn")
 Handler = Callable[[S, Request], Awaitable[Response]]
 
+#: The credentials that every stand-in accepts. They are no secret: they open nothing else.
+USERNAME = "sandbox"
+PASSWORD = "sandbox"  # noqa: S105 - see above
+
 
 @dataclass
 class Fault:

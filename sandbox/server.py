@@ -12,14 +12,10 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from sandbox.core import StandIn, World, control_routes
+from sandbox.core import PASSWORD, USERNAME, StandIn, World, control_routes
 from sandbox.creditsafe import Creditsafe
 from sandbox.data8 import Data8
 from sandbox.sayari import Sayari
-
-#: The credentials that every stand-in accepts. They are no secret: they open nothing else.
-USERNAME = "sandbox"
-PASSWORD = "sandbox"  # noqa: S105 - see above
 
 
 def app(world: World) -> Starlette:
