@@ -1,0 +1,88 @@
+"""How answers are read: what is documented is typed, what is not is kept, and nothing else is demanded.
+
+Dates stay text: Sayari's may lack day or month, and some do not exist at all. So do timestamps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Generic, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr
+from pydantic import model_validator as validator
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+
+class Shape(BaseModel):
+    """A JSON object of the vendor. Fields that we do not know are attributes too."""
+
+    model_config = ConfigDict(extra="allow", coerce_numbers_to_str=True)
+
+    _given: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @validator(mode="wrap")
+    @classmethod
+    def _keep(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        shape = handler(value)
+        if isinstance(value, dict):
+            shape._given = value  # noqa: SLF001 - of this very class
+        return shape
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The object exactly as the vendor gave it."""
+        return self._given
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Nothing: contents are no matter for logs."""
+        return ()
+
+
+def _counts(value: Any) -> Any:
+    """Counts come as a map or as pairs, depending on the operation."""
+    return dict(value) if isinstance(value, list) else value or {}
+
+
+#: A list; empty where the vendor gives none or null.
+Many = Annotated[list[T], BeforeValidator(lambda value: value or []), Field(default_factory=list)]
+#: An object by names; likewise.
+Map = Annotated[dict[str, T], BeforeValidator(lambda value: value or {}), Field(default_factory=dict)]
+#: A number for each name; likewise.
+Counts = Annotated[dict[str, int], BeforeValidator(_counts), Field(default_factory=dict)]
+#: A YYYY[-MM[-DD]] date. One documented example has a number in its place.
+PartialDate = str
+
+
+class Size(Shape):
+    """How many there are in all; only an estimate if `qualifier` is `gte`."""
+
+    count: int
+    qualifier: str = "eq"
+
+
+class TokenPage(Shape, Generic[T]):
+    """A page that names the token of the next one, and of the previous one."""
+
+    next: str | None = None
+    prev: str | None = None
+    limit: int | None = None
+    size: Size | None = None
+    data: Many[T]
+
+
+class OffsetPage(Shape, Generic[T]):
+    """A page by number of results skipped; `next` tells whether there are more."""
+
+    next: bool = False
+    offset: int = 0
+    limit: int | None = None
+    size: Size | None = None
+    data: Many[T]
+
+
+class Envelope(Shape, Generic[M]):
+    """What workspace answers wrap their object in."""
+
+    data: M
