@@ -1,0 +1,1 @@
+"""The hand-off: RabbitMQ, or the embedded broker, behind Dramatiq."""

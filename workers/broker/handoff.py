@@ -1,0 +1,87 @@
+"""Where the dispatcher hands turns and events to: RabbitMQ, or the embedded broker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from messages.encoder import turn_message
+from workers.broker import topology
+from workers.broker.dramatiq import EmbeddedBroker
+from workers.broker.publisher import CLOUD_EVENT, TURN, Outgoing, Publisher
+from workers.ledger.records import DueTurn, StoredEvent
+
+
+class Handoff(Protocol):
+    """What takes turns and events. All methods may raise `BrokerUnavailable`."""
+
+    #: Whether it forgets what it was handed when its process ends.
+    forgets: bool
+
+    def turns(self, turns: Sequence[DueTurn]) -> None:
+        """Hand out turns; when this returns they are stored."""
+
+    def events(self, events: Sequence[StoredEvent]) -> None:
+        """Tell events; when this returns they are stored."""
+
+    def waiting(self, queue: str) -> int:
+        """How many messages wait in `queue`."""
+
+    def keep_alive(self) -> None:
+        """To be called every few seconds."""
+
+
+class RabbitHandoff:
+    """RabbitMQ: turns go straight to their queue, events to the exchange `kyb.events`."""
+
+    forgets = False
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+
+    def turns(self, turns: Sequence[DueTurn]) -> None:
+        """Publish turns with confirms."""
+        self._publisher.publish(
+            Outgoing("", due.queue, message.encode(), TURN, message.message_id)
+            for due in turns
+            for message in [turn_message(due.command, due.job_id, due.turn)]
+        )
+
+    def events(self, events: Sequence[StoredEvent]) -> None:
+        """Publish events with confirms."""
+        self._publisher.publish(
+            Outgoing(topology.EVENTS, stored.type, stored.body.encode(), CLOUD_EVENT, stored.id)
+            for stored in events
+        )
+
+    def waiting(self, queue: str) -> int:
+        """As RabbitMQ counts them."""
+        return self._publisher.ready(queue)
+
+    def keep_alive(self) -> None:
+        """Answer heartbeats."""
+        self._publisher.keep_alive()
+
+
+class EmbeddedHandoff:
+    """Queues in this process; events stay in the ledger, where `kyb events tail` reads them."""
+
+    forgets = True
+
+    def __init__(self, broker: EmbeddedBroker) -> None:
+        self._broker = broker
+
+    def turns(self, turns: Sequence[DueTurn]) -> None:
+        """Put turns into their queues."""
+        for due in turns:
+            self._broker.enqueue(turn_message(due.command, due.job_id, due.turn))
+
+    def events(self, events: Sequence[StoredEvent]) -> None:
+        """Nothing to do: the ledger has them."""
+
+    def waiting(self, queue: str) -> int:
+        """Messages not yet taken."""
+        return int(self._broker.queues[queue].qsize())
+
+    def keep_alive(self) -> None:
+        """Nothing to do."""

@@ -1,0 +1,59 @@
+"""RabbitMQ's exchanges and queues, declared again by every worker after every connect.
+
+Declaring is idempotent, and RabbitMQ 3.10 may forget a queue that was declared just before a crash.
+"""
+
+from __future__ import annotations
+
+from pika.adapters.blocking_connection import BlockingChannel
+
+from messages.catalogue import QUEUES
+
+COMMANDS = "kyb.commands"
+EVENTS = "kyb.events"
+EVENT_LOG = "kyb.events.log"
+UNROUTABLE = "kyb.unroutable"
+
+#: How long the stream keeps events.
+EVENT_LOG_AGE = "7D"
+
+#: Deliveries of one message that end in a dead worker before it is dead-lettered. The ledger gives a turn up
+#: sooner (`workers.turns.TAKE_LIMIT`), so that messages that merely stood beside a bad one stay clear of this.
+DELIVERY_LIMIT = 20
+
+_QUORUM = {"x-queue-type": "quorum"}
+
+
+def dead(queue: str) -> str:
+    """The dead-letter queue of `queue`."""
+    return f"{queue}.dead"
+
+
+def declare(channel: BlockingChannel) -> None:
+    """Declare everything."""
+    channel.exchange_declare(UNROUTABLE, "fanout", durable=True)
+    channel.queue_declare(UNROUTABLE, durable=True, arguments=_QUORUM)
+    channel.queue_bind(UNROUTABLE, UNROUTABLE)
+
+    channel.exchange_declare(COMMANDS, "topic", durable=True, arguments={"alternate-exchange": UNROUTABLE})
+    for queue, key in QUEUES.items():
+        channel.queue_declare(dead(queue), durable=True, arguments=_QUORUM)
+        channel.queue_declare(
+            queue,
+            durable=True,
+            arguments={
+                **_QUORUM,
+                "x-delivery-limit": DELIVERY_LIMIT,
+                "x-dead-letter-exchange": "",
+                "x-dead-letter-routing-key": dead(queue),
+                "x-dead-letter-strategy": "at-least-once",
+                "x-overflow": "reject-publish",
+            },
+        )
+        channel.queue_bind(queue, COMMANDS, key)
+
+    channel.exchange_declare(EVENTS, "topic", durable=True)
+    channel.queue_declare(
+        EVENT_LOG, durable=True, arguments={"x-queue-type": "stream", "x-max-age": EVENT_LOG_AGE}
+    )
+    channel.queue_bind(EVENT_LOG, EVENTS, "#")

@@ -1,0 +1,118 @@
+"""The clock: hands out turns that are due, tells what the outbox holds, and looks after what was lost.
+
+Every worker process runs one of these; a lock in the ledger lets one at a time do the work, and ends with its
+process. The others stand by.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy import Connection
+
+from workers.broker.connection import BrokerUnavailable
+from workers.broker.handoff import Handoff
+from workers.ledger.database import LedgerUnavailable
+from workers.ledger.ledger import Ledger
+
+log = structlog.get_logger("kyb.dispatcher")
+
+#: Seconds between two looks while nothing is due.
+TICK = 0.2
+#: Seconds between two attempts to become the one that dispatches, and after trouble.
+STANDBY = 1.0
+#: Turns or events handed over at once.
+BATCH = 200
+#: Seconds between two rounds of the keeper.
+KEEP = 5.0
+#: A turn handed out so many seconds ago may be lost; whether it is, the ledger and the queue tell.
+LOST_AFTER = 10.0
+
+
+class Dispatcher:
+    """The dispatching thread of one process.
+
+    Args:
+        ledger: the record.
+        handoff: where turns and events go.
+        queues: those whose lost turns it looks after.
+    """
+
+    def __init__(self, ledger: Ledger, handoff: Handoff, queues: Sequence[str]) -> None:
+        self._ledger = ledger
+        self._handoff = handoff
+        self._queues = queues
+        self._stopping = threading.Event()
+        self._wake = threading.Event()
+        self._kept = 0.0
+        self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the batch at hand and end."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join()
+
+    def wake(self) -> None:
+        """Look now: something may be due, or to be told."""
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with self._ledger.database.connect() as connection, self._ledger.lead(connection) as leading:
+                    if leading:
+                        self._lead(connection.execution_options(kyb_read=True))
+            except (LedgerUnavailable, BrokerUnavailable) as error:
+                log.warning("not dispatching", error=str(error))
+            except Exception:
+                log.exception("defect")
+            self._handoff.keep_alive()
+            self._stopping.wait(STANDBY)
+
+    def _lead(self, connection: Connection) -> None:
+        log.debug("dispatching")
+        if self._handoff.forgets:
+            with self._ledger.database.write() as writing:
+                self._ledger.reclaim(writing)
+        while True:
+            self._wake.clear()
+            busy = self._tick(connection)
+            if self._stopping.is_set():
+                return
+            if not busy:
+                self._wake.wait(TICK)
+
+    def _tick(self, connection: Connection) -> bool:
+        """One round; whether there may be more to do at once."""
+        with connection.begin():
+            events = self._ledger.unpublished(connection, BATCH)
+            turns = self._ledger.due(connection, BATCH)
+        if events:
+            self._handoff.events(events)
+            with self._ledger.database.write() as writing:
+                self._ledger.published(writing, events)
+        if turns:
+            self._handoff.turns(turns)
+            with self._ledger.database.write() as writing:
+                self._ledger.handed(writing, turns)
+        if time.monotonic() - self._kept >= KEEP:
+            self._keep()
+            self._kept = time.monotonic()
+        return len(events) == BATCH or len(turns) == BATCH
+
+    def _keep(self) -> None:
+        self._handoff.keep_alive()
+        for queue in self._queues:
+            empty = self._handoff.waiting(queue) == 0
+            with self._ledger.database.write() as writing:
+                lost = self._ledger.recover_lost(writing, queue, LOST_AFTER, empty=empty)
+            if lost:
+                log.warning("handed out again", queue=queue, turns=lost)

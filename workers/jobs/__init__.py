@@ -1,0 +1,1 @@
+"""The jobs: one module per vendor, one function per command."""

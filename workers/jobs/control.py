@@ -1,0 +1,35 @@
+"""Commands about jobs themselves."""
+
+from __future__ import annotations
+
+from messages.control import CancelJob, ControlResult, RetryJob
+from messages.errors import Code
+from messages.events import Status
+from workers.errors import JobFailed
+from workers.jobs.registry import Tools, job
+from workers.ledger.ledger import NotRetryable
+from workers.run import Run
+
+
+@job(CancelJob)
+def cancel(command: CancelJob, _run: Run, tools: Tools) -> ControlResult:
+    """Ask the job to end. One that has ended stays as it is: the status tells."""
+    return _result(command.job_id, tools.ledger.cancel(command.job_id))
+
+
+@job(RetryJob)
+def retry(command: RetryJob, run: Run, tools: Tools) -> ControlResult:
+    """Let the job go on. One that has completed or still runs stays as it is: the status tells."""
+    try:
+        status = tools.ledger.retry(
+            command.job_id, run.job_id, tools.retry_deadline, repeat_effect=command.repeat_effect
+        )
+    except NotRetryable as error:
+        raise JobFailed(Code.INVALID_COMMAND, str(error)) from error
+    return _result(command.job_id, status)
+
+
+def _result(job_id: str, status: Status | None) -> ControlResult:
+    if status is None:
+        raise JobFailed(Code.INVALID_COMMAND, f"there is no job {job_id}")
+    return ControlResult(job_id=job_id, status=status.value)

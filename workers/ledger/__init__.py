@@ -1,0 +1,1 @@
+"""The ledger: jobs, their steps and their events. It is the truth; the queue is only the hand-off."""

@@ -1,0 +1,201 @@
+"""One turn of one job, as far as the ledger is concerned.
+
+Every write is one transaction that names the claim's fence. A fence rises with every take, so a worker that
+lost its hold without noticing cannot write any more: it gets `Fenced` and stops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from messages.errors import Error
+from messages.events import Outcome, Progress, Status
+from workers.ledger.database import Database, translated
+from workers.ledger.events import News, stats_of, write_event
+from workers.ledger.records import Job, Step, encode
+from workers.ledger.schema import job, step
+
+#: At most one `progressed` event in so many seconds.
+PROGRESS_INTERVAL = 5.0
+
+
+class Fenced(Exception):
+    """Another worker has taken this turn since: stop without a further write."""
+
+
+@dataclass
+class Claim:
+    """The right to write this turn's progress. `job` and `steps` follow what is written."""
+
+    database: Database
+    connection: Connection
+    job: Job
+    steps: dict[str, Step]
+
+    @classmethod
+    def take(cls, database: Database, connection: Connection, job_id: str, turn: int) -> Claim | None:
+        """Begin the turn; None if the job is not at this turn, or has ended."""
+        with translated(), connection.begin():
+            row = connection.execute(
+                update(job)
+                .where(job.c.id == job_id, job.c.turn == turn, job.c.ended_at.is_(None))
+                .values(takes=job.c.takes + 1, fence=job.c.fence + 1, due_at=None, updated_at=database.now())
+                .returning(job)
+            ).one_or_none()
+            if row is None:
+                return None
+            rows = connection.execute(select(step).where(step.c.job_id == job_id))
+            return cls(database, connection, Job.of(row), {found.name: found for found in map(Step.of, rows)})
+
+    @property
+    def now(self) -> float:
+        """Epoch seconds by the ledger's clock."""
+        return self.database.now()
+
+    # -- steps ------------------------------------------------------------------------------------------
+
+    def intend(self, name: str) -> None:
+        """Record that the effect `name` is about to be done."""
+        self._write_step(name, kind="effect", state="intended", value=None)
+
+    def record(self, name: str, kind: str, value: object) -> None:
+        """Record that `name` is done, and what came of it."""
+        self._write_step(name, kind=kind, state="done", value=value)
+
+    def forget(self, name: str) -> None:
+        """Record that the intended effect `name` certainly did not happen."""
+        self._write_step(name, kind="effect", state="void", value=None)
+
+    def checkpoint(self, name: str, value: object, progress: Progress) -> None:
+        """Record how far the transfer `name` has come, and tell so if it is time."""
+        with translated(), self.connection.begin():
+            self._upsert(name, kind="transfer", state="open", value=value)
+            self._write_job(takes=0, **self._progressed(progress))
+
+    def waiting(self, name: str, *, size: int | None, value: object, looked: bool) -> None:
+        """Note in the claim that the poll `name` waits and what was seen of it; `suspend` writes it."""
+        now = self.now
+        known = self.steps.get(name)
+        if known is None or known.state == "void":
+            edition = 1 if known is None else known.edition
+            known = Step(name, "poll", "open", None, edition, size, 0, now, now, None)
+        if known.value != value:
+            known.moved_at = now
+        known.value = value
+        known.polls += looked
+        self.steps[name] = known
+
+    # -- the end of a turn ------------------------------------------------------------------------------
+
+    def suspend(self, due_at: float, progress: Progress | None, *, polled: str | None = None) -> None:
+        """End the turn; the next one is due at `due_at`."""
+        with translated(), self.connection.begin():
+            if polled is not None:
+                found = self.steps[polled]
+                self._upsert(polled, kind="poll", state="open", value=found.value)
+            told = self._progressed(progress) if progress is not None else {}
+            self._write_job(
+                status=Status.RUNNING.value,
+                turn=self.job.turn + 1,
+                takes=0,
+                due_at=due_at,
+                **self._counters(),
+                **told,
+            )
+
+    def finish(
+        self,
+        outcome: Outcome,
+        *,
+        result: dict[str, Any] | None = None,
+        error: Error | None = None,
+        void: tuple[str, ...] = (),
+    ) -> None:
+        """End the job and tell so; steps named in `void` will be done anew by a retry."""
+        status = Status(outcome.value)
+        now = self.now
+        with translated(), self.connection.begin():
+            for name in void:
+                if name in self.steps:
+                    self._upsert(name, kind=self.steps[name].kind, state="void", value=None)
+            sequence = self.job.sequence + 1
+            stored = encode(error.model_dump(mode="json", exclude_none=True)) if error is not None else None
+            self._write_job(
+                status=status.value, due_at=None, ended_at=now, sequence=sequence, error=stored,
+                result=encode(result) if result is not None else None, **self._counters(),
+            )  # fmt: skip
+            news = News(outcome, status, result=result, error=error, stats=stats_of(self.job, now))
+            write_event(self.connection, self.job, news, sequence, now)
+        self.job.status = status
+
+    # -- inside -----------------------------------------------------------------------------------------
+
+    def _write_step(self, name: str, *, kind: str, state: str, value: object) -> None:
+        with translated(), self.connection.begin():
+            self._upsert(name, kind=kind, state=state, value=value)
+            self._write_job(**({"takes": 0} if state == "done" else {}))
+
+    def _write_job(self, **columns: Any) -> None:
+        row = self.connection.execute(
+            update(job)
+            .where(job.c.id == self.job.id, job.c.fence == self.job.fence, job.c.ended_at.is_(None))
+            .values(updated_at=self.now, **columns)
+            .returning(job.c.cancel_requested)
+        ).one_or_none()
+        if row is None:
+            raise Fenced(self.job.id)
+        self.job.cancel_requested = bool(row.cancel_requested)
+
+    def _upsert(self, name: str, *, kind: str, state: str, value: object) -> None:
+        now = self.now
+        known = self.steps.get(name)
+        anew = known is None or known.state == "void"
+        edition = (
+            1 if known is None else known.edition + (1 if state == "void" and known.state == "done" else 0)
+        )
+        found = Step(
+            name=name, kind=kind, state=state, value=value, edition=edition,
+            size=known.size if known else None, polls=known.polls if known else 0,
+            moved_at=known.moved_at if known else None,
+            started_at=now if known is None or anew or state == "intended" else known.started_at,
+            ended_at=now if state == "done" else None,
+        )  # fmt: skip
+        columns = {
+            "kind": kind, "state": state, "edition": edition, "value": None if value is None else encode(value),
+            "size": found.size, "polls": found.polls, "moved_at": found.moved_at,
+            "started_at": found.started_at, "ended_at": found.ended_at,
+        }  # fmt: skip
+        self.connection.execute(
+            self.database.insert(step)
+            .values(job_id=self.job.id, name=name, **columns)
+            .on_conflict_do_update(index_elements=["job_id", "name"], set_=columns)
+        )
+        self.steps[name] = found
+
+    def _counters(self) -> dict[str, int]:
+        self.job.turns += 1
+        return {
+            "turns": self.job.turns, "polls": self.job.polls, "vendor_calls": self.job.vendor_calls,
+            "retries": self.job.retries, "strikes": self.job.strikes,
+        }  # fmt: skip
+
+    def _progressed(self, progress: Progress) -> dict[str, Any]:
+        """The columns that tell progress, and its event if it is time for one."""
+        now = self.now
+        self.job.progress = progress.model_dump(mode="json", exclude_none=True)
+        columns: dict[str, Any] = {"progress": encode(self.job.progress)}
+        if self.job.progressed_at is None or now - self.job.progressed_at >= PROGRESS_INTERVAL:
+            self.job.progressed_at = now
+            self.job.sequence += 1
+            write_event(
+                self.connection,
+                self.job,
+                News(Outcome.PROGRESSED, Status.RUNNING, progress=progress),
+                self.job.sequence,
+                now,
+            )
+            columns |= {"progressed_at": now, "sequence": self.job.sequence}
+        return columns

@@ -1,0 +1,143 @@
+"""Where the ledger lives: one engine for SQLite (WAL) or PostgreSQL, short transactions, typed trouble."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command as alembic
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, Table, create_engine, event, exc, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class LedgerUnavailable(Exception):
+    """The database cannot be reached or cannot take writes just now. Nothing was changed."""
+
+
+class LedgerOutdated(Exception):
+    """The tables are missing or of another version: run `kyb ledger upgrade`."""
+
+
+class Database:
+    """Connections to the ledger.
+
+    Args:
+        url: `sqlite:///PATH` or `postgresql://…`.
+        connections: how many may be open at once.
+    """
+
+    def __init__(self, url: str, connections: int = 12) -> None:
+        parsed = make_url(url)
+        self.sqlite = parsed.get_backend_name() == "sqlite"
+        if self.sqlite:
+            if parsed.database and parsed.database != ":memory:":
+                Path(parsed.database).absolute().parent.mkdir(parents=True, exist_ok=True)
+            self.path = Path(parsed.database or "kyb.db").absolute()
+            options: dict[str, Any] = {"connect_args": {"timeout": 30, "check_same_thread": False}}
+        else:
+            parsed = parsed.set(drivername="postgresql+psycopg")
+            options = {"connect_args": {"connect_timeout": 5, "application_name": "kyb-workers"}}
+        self.engine: Engine = create_engine(
+            parsed,
+            pool_size=connections,
+            max_overflow=0,
+            pool_pre_ping=not self.sqlite,
+            hide_parameters=True,
+            **options,
+        )
+        if self.sqlite:
+            event.listen(self.engine, "connect", _sqlite_settings)
+            event.listen(self.engine, "begin", _sqlite_begin)
+        self._clock_offset: float | None = None
+
+    def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
+        """An insert that can say `on_conflict_do_…`."""
+        return sqlite.insert(table) if self.sqlite else postgresql.insert(table)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def now(self) -> float:
+        """Epoch seconds by the database's clock, so that workers whose clocks differ agree."""
+        if self._clock_offset is None:
+            if self.sqlite:
+                self._clock_offset = 0.0
+            else:
+                with self.read() as connection:
+                    there = connection.scalar(text("SELECT extract(epoch FROM clock_timestamp())"))
+                self._clock_offset = float(there or 0) - time.time()
+        return time.time() + self._clock_offset
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection to keep for a while. Raises `LedgerUnavailable`."""
+        with translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction. Raises `LedgerUnavailable`."""
+        with translated(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent look. Raises `LedgerUnavailable`."""
+        with translated(), self.engine.connect().execution_options(kyb_read=True) as connection:
+            yield connection
+
+    def upgrade(self) -> None:
+        """Create or migrate the tables. Safe to call from several processes at once."""
+        with self.write() as connection:
+            if not self.sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(7201902841)"))
+            config = Config()
+            config.set_main_option("script_location", str(MIGRATIONS))
+            config.attributes["connection"] = connection
+            alembic.upgrade(config, "head")
+
+    def check(self) -> None:
+        """Raise `LedgerOutdated` unless the tables are there and not older than this code."""
+        with self.read() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+        known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
+        head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+        if current is None or (current in known and current != head):
+            raise LedgerOutdated(f"the ledger's tables are at {current or 'nothing'}, this version needs {head}: "
+                                 "run `kyb ledger upgrade`")  # fmt: skip
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what drivers raise when a database is away, full or read-only into `LedgerUnavailable`."""
+    try:
+        yield
+    except (exc.IntegrityError, exc.ProgrammingError, exc.DataError):
+        raise
+    except (exc.DBAPIError, exc.TimeoutError) as error:
+        cause = getattr(error, "orig", None) or error
+        raise LedgerUnavailable(
+            f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
+        ) from None
+
+
+def _sqlite_settings(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # we begin transactions ourselves
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    reads = connection.get_execution_options().get("kyb_read", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

@@ -1,0 +1,113 @@
+"""Writing events into the outbox, in the transaction that changes the job."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from messages.envelope import InvalidCommand
+from messages.errors import Error, FieldError
+from messages.events import EventData, Outcome, Progress, Stats, Status, outcome_event
+from workers.ledger.records import Job, encode, moment
+from workers.ledger.schema import event
+
+
+@dataclass(frozen=True)
+class News:
+    """What an event tells beyond the job itself."""
+
+    outcome: Outcome
+    status: Status
+    progress: Progress | None = None
+    result: dict[str, Any] | None = None
+    error: Error | None = None
+    stats: Stats | None = None
+
+
+def write_event(connection: Connection, job: Job, news: News, sequence: int, now: float) -> None:
+    """Put the job's next event into the outbox. Its id is derived from job and sequence, so it is stable."""
+    body = outcome_event(
+        id=f"{job.id}.{sequence}",
+        outcome=news.outcome,
+        data=EventData(
+            job_id=job.id,
+            command=job.command,
+            vendor=job.vendor,
+            status=news.status,
+            accepted_at=moment(job.accepted_at),
+            updated_at=moment(now),
+            progress=news.progress,
+            result=news.result,
+            error=news.error,
+            stats=news.stats,
+        ),
+        time=moment(now),
+        correlation_id=job.correlation_id,
+        sequence=sequence,
+        traceparent=job.traceparent,
+        tracestate=job.tracestate,
+    )
+    _insert(connection, body, job.id, sequence, now)
+
+
+def write_rejection(connection: Connection, invalid: InvalidCommand, body: bytes, now: float) -> None:
+    """Put a `rejected` event into the outbox, once for the same message however often it comes."""
+    if invalid.id is None:
+        return
+    digest = hashlib.sha256(body + invalid.code.encode()).hexdigest()[:32]
+    id_ = f"{invalid.id}.rejected.{digest}"
+    if connection.scalar(select(event.c.number).where(event.c.id == id_)) is not None:
+        return
+    command = invalid.type or "unknown"
+    area = command.partition(".")[0]
+    error = Error(
+        code=invalid.code,
+        message=str(invalid)[:1_000],
+        detail=[FieldError(field=d.field, message=d.message) for d in invalid.details],
+        retryable=invalid.code.retryable,
+    )
+    cloud_event = outcome_event(
+        id=id_,
+        outcome=Outcome.REJECTED,
+        data=EventData(
+            job_id=invalid.id,
+            command=command,
+            vendor=area if area in {"creditsafe", "data8", "sayari"} else None,
+            status=Status.REJECTED,
+            updated_at=moment(now),
+            error=error,
+        ),
+        time=moment(now),
+        correlation_id=invalid.correlation_id or invalid.id,
+        sequence=None,
+    )
+    _insert(connection, cloud_event, invalid.id, None, now)
+
+
+def stats_of(job: Job, now: float) -> Stats:
+    """What the job has cost so far."""
+    return Stats(
+        turns=job.turns,
+        polls=job.polls,
+        vendor_calls=job.vendor_calls,
+        retries=job.retries,
+        seconds=round(max(now - job.accepted_at, 0.0), 3),
+    )
+
+
+def _insert(
+    connection: Connection, body: dict[str, Any], job_id: str, sequence: int | None, now: float
+) -> None:
+    connection.execute(
+        insert(event).values(
+            id=body["id"],
+            job_id=job_id,
+            sequence=sequence,
+            type=body["type"],
+            body=encode(body),
+            created_at=now,
+        )
+    )

@@ -1,0 +1,342 @@
+"""The ledger's operations on whole jobs; `workers.ledger.claim` has those of one turn."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    true,
+    update,
+)
+
+from messages.base import dump
+from messages.envelope import InvalidCommand, Request
+from messages.errors import Code
+from messages.events import Outcome, Status
+from workers.ledger.claim import Claim
+from workers.ledger.database import Database
+from workers.ledger.events import News, write_event, write_rejection
+from workers.ledger.locks import locks_of
+from workers.ledger.records import DueTurn, Job, Step, StoredEvent, encode
+from workers.ledger.schema import event, job, step
+
+_ENDED = [status.value for status in Status if status.ended]
+
+
+class Acceptance(Enum):
+    """What became of a command that arrived."""
+
+    NEW = "new"
+    KNOWN = "known"  # the same command again, its job not ended
+    ENDED = "ended"  # the same command again, its final event is to be told again
+    CONFLICT = "conflict"  # the id means another command
+
+
+class NotRetryable(Exception):
+    """The job cannot be retried; the message says why."""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """The exclusive right to run turns of one job, for as long as the connection lives."""
+
+    database: Database
+    connection: Connection
+    job_id: str
+
+    def take(self, turn: int) -> Claim | None:
+        """Begin turn `turn`; None if it was taken before or the job has ended."""
+        return Claim.take(self.database, self.connection, self.job_id, turn)
+
+
+class Ledger:
+    """The record of all jobs."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._locks = locks_of(database)
+
+    def now(self) -> float:
+        """Epoch seconds by the ledger's clock."""
+        return self.database.now()
+
+    # -- commands ---------------------------------------------------------------------------------------
+
+    def accept(self, request: Request, deadline: float, *, handed: bool) -> Acceptance:
+        """Record a command as a job, once.
+
+        Args:
+            request: the valid command.
+            deadline: seconds that the job may take.
+            handed: whether its first turn is in the caller's hands; otherwise it is due at once.
+        """
+        data = encode(dump(request.command))
+        fingerprint = hashlib.sha256(f"{request.type}\n{data}".encode()).hexdigest()
+        with self.database.write() as connection:
+            now = self.now()
+            values = {
+                "id": request.id, "command": request.type, "queue": request.command.queue(),
+                "vendor": request.command.vendor(), "source": request.source,
+                "correlation_id": request.correlation_id, "traceparent": request.traceparent,
+                "tracestate": request.tracestate, "data": data, "fingerprint": fingerprint,
+                "status": Status.ACCEPTED.value, "turn": 1, "sequence": 1,
+                "due_at": None if handed else now, "handed_at": now if handed else None,
+                "deadline_at": now + deadline, "accepted_at": now, "updated_at": now,
+            }  # fmt: skip
+            added = connection.execute(
+                self.database.insert(job).values(values).on_conflict_do_nothing().returning(job)
+            ).one_or_none()
+            if added is None:
+                return self._again(connection, request.id, fingerprint)
+            write_event(connection, Job.of(added), News(Outcome.ACCEPTED, Status.ACCEPTED), 1, now)
+            return Acceptance.NEW
+
+    def _again(self, connection: Connection, id: str, fingerprint: str) -> Acceptance:
+        known = connection.execute(select(job.c.fingerprint, job.c.status).where(job.c.id == id)).one()
+        if known.fingerprint != fingerprint:
+            return Acceptance.CONFLICT
+        if known.status not in _ENDED:
+            return Acceptance.KNOWN
+        last = select(func.max(event.c.number)).where(event.c.job_id == id, event.c.sequence.is_not(None))
+        connection.execute(
+            update(event).where(event.c.number == last.scalar_subquery()).values(published_at=None)
+        )
+        return Acceptance.ENDED
+
+    def reject(self, invalid: InvalidCommand, body: bytes) -> None:
+        """Record the `rejected` event of a message that is no valid command."""
+        with self.database.write() as connection:
+            write_rejection(connection, invalid, body, self.now())
+
+    # -- turns ------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def hold(self, job_id: str) -> Iterator[Hold | None]:
+        """The exclusive right to run turns of a job; None if somebody else has it."""
+        with self.database.connect() as connection, self._locks.hold(connection, f"job {job_id}") as held:
+            yield Hold(self.database, connection, job_id) if held else None
+
+    @contextmanager
+    def lead(self, connection: Connection) -> Iterator[bool]:
+        """The right to dispatch; gives False if another process has it."""
+        with self._locks.hold(connection, "dispatcher") as held:
+            yield held
+
+    def look_again(self, job_id: str, turn: int, delay: float) -> None:
+        """Have turn `turn` handed out again in `delay` seconds, unless it has ended by then."""
+        with self.database.write() as connection:
+            connection.execute(
+                update(job)
+                .where(
+                    job.c.id == job_id,
+                    job.c.turn == turn,
+                    job.c.status.not_in(_ENDED),
+                    job.c.due_at.is_(None),
+                )
+                .values(due_at=self.now() + delay)
+            )
+
+    # -- dispatch ---------------------------------------------------------------------------------------
+
+    def due(self, connection: Connection, limit: int) -> list[DueTurn]:
+        """Turns whose time has come, the longest overdue first."""
+        rows = connection.execute(
+            select(job.c.id, job.c.command, job.c.queue, job.c.turn)
+            .where(job.c.due_at <= self.now())
+            .order_by(job.c.due_at)
+            .limit(limit)
+        )
+        return [DueTurn(*row) for row in rows]
+
+    def handed(self, connection: Connection, turns: Sequence[DueTurn]) -> None:
+        """The broker has confirmed these turns: their timers end."""
+        statement = (
+            update(job)
+            .where(
+                job.c.id == bindparam("job"), job.c.turn == bindparam("its_turn"), job.c.due_at.is_not(None)
+            )
+            .values(due_at=None, handed_at=self.now())
+        )
+        connection.execute(statement, [{"job": turn.job_id, "its_turn": turn.turn} for turn in turns])
+
+    def unpublished(self, connection: Connection, limit: int) -> list[StoredEvent]:
+        """Events that the outbox still holds, oldest first."""
+        rows = connection.execute(
+            select(event.c.number, event.c.id, event.c.type, event.c.body)
+            .where(event.c.published_at.is_(None))
+            .order_by(event.c.number)
+            .limit(limit)
+        )
+        return [StoredEvent(*row) for row in rows]
+
+    def published(self, connection: Connection, events: Sequence[StoredEvent]) -> None:
+        """The broker has confirmed these events."""
+        numbers = [stored.number for stored in events]
+        connection.execute(update(event).where(event.c.number.in_(numbers)).values(published_at=self.now()))
+
+    def recover_lost(self, connection: Connection, queue: str, older_than: float, *, empty: bool) -> int:
+        """Make turns due again whose hand-off must have been lost; gives how many.
+
+        A queue is first in, first out: a turn handed out more than `older_than` seconds before another
+        one that was taken since, or before a moment at which the queue was found `empty`, is not coming.
+        A mere backlog is left alone. Turns that still run are told apart by their hold when they are taken.
+        """
+        now = self.now()
+        overtaker = select(func.max(job.c.handed_at)).where(
+            job.c.queue == queue,
+            or_(job.c.due_at.is_not(None), job.c.status.in_(_ENDED)),
+            job.c.updated_at > job.c.handed_at,
+        )
+        newest = now if empty else connection.scalar(overtaker)
+        if newest is None:
+            return 0
+        lost = connection.execute(
+            update(job)
+            .where(
+                job.c.queue == queue,
+                job.c.due_at.is_(None),
+                job.c.status.not_in(_ENDED),
+                job.c.handed_at < min(newest, now) - older_than,
+                job.c.updated_at < now - older_than,
+            )
+            .values(due_at=now)
+        )
+        return int(lost.rowcount)
+
+    def reclaim(self, connection: Connection) -> None:
+        """Make every handed-off turn due again: the embedded broker forgets them with its process."""
+        connection.execute(
+            update(job).where(job.c.due_at.is_(None), job.c.status.not_in(_ENDED)).values(due_at=self.now())
+        )
+
+    # -- control ----------------------------------------------------------------------------------------
+
+    def cancel(self, job_id: str) -> Status | None:
+        """Ask a job to end; a waiting one is woken. Gives its status, None if there is no such job."""
+        with self.database.write() as connection:
+            now = self.now()
+            connection.execute(
+                update(job)
+                .where(job.c.id == job_id, job.c.status.not_in(_ENDED))
+                .values(cancel_requested=True, updated_at=now)
+            )
+            connection.execute(
+                update(job).where(job.c.id == job_id, job.c.due_at.is_not(None)).values(due_at=now)
+            )
+            return self._status(connection, job_id)
+
+    def retry(self, job_id: str, by: str, deadline: float, *, repeat_effect: bool) -> Status | None:
+        """Let a failed or cancelled job go on, once for each `by`. Raises `NotRetryable`."""
+        with self.database.write() as connection:
+            row = connection.execute(select(job).where(job.c.id == job_id).with_for_update()).one_or_none()
+            if row is None:
+                return None
+            found = Job.of(row)
+            if found.retried_by == by or found.status not in {Status.FAILED, Status.CANCELLED}:
+                return found.status
+            if found.error is not None and found.error["code"] == Code.OUTCOME_UNKNOWN:
+                if not repeat_effect:
+                    msg = "its effect may have happened: look at the vendor, then retry with repeat_effect"
+                    raise NotRetryable(msg)
+                connection.execute(delete(step).where(step.c.job_id == job_id, step.c.state == "intended"))
+            now = self.now()
+            connection.execute(
+                update(job)
+                .where(job.c.id == job_id)
+                .values(
+                    status=Status.RUNNING.value, turn=job.c.turn + 1, takes=0, due_at=now, handed_at=None,
+                    deadline_at=now + deadline, cancel_requested=False, attempt=job.c.attempt + 1,
+                    retried_by=by, strikes=0, error=None, ended_at=None, updated_at=now,
+                )
+            )  # fmt: skip
+            return Status.RUNNING
+
+    def purge(self, older_than: float) -> int:
+        """Forget jobs that ended more than `older_than` seconds ago, with steps and published events."""
+        before = self.now() - older_than
+        with self.database.write() as connection:
+            old = select(job.c.id).where(job.c.status.in_(_ENDED), job.c.ended_at < before)
+            waiting = select(event.c.job_id).where(event.c.published_at.is_(None))
+            gone = list(connection.scalars(old.where(job.c.id.not_in(waiting))))
+            for start in range(0, len(gone), 500):
+                ids = gone[start : start + 500]
+                connection.execute(delete(event).where(event.c.job_id.in_(ids)))
+                connection.execute(delete(step).where(step.c.job_id.in_(ids)))
+                connection.execute(delete(job).where(job.c.id.in_(ids)))
+            connection.execute(
+                delete(event).where(
+                    event.c.sequence.is_(None), event.c.created_at < before, event.c.published_at.is_not(None)
+                )
+            )
+            return len(gone)
+
+    # -- looking ----------------------------------------------------------------------------------------
+
+    def job(self, job_id: str) -> Job | None:
+        """One job."""
+        with self.database.read() as connection:
+            row = connection.execute(select(job).where(job.c.id == job_id)).one_or_none()
+            return None if row is None else Job.of(row)
+
+    def jobs(
+        self,
+        *,
+        statuses: Sequence[str] = (),
+        command: str | None = None,
+        code: str | None = None,
+        limit: int = 50,
+    ) -> list[Job]:
+        """Jobs, the last accepted first; `code` is the error code of failed ones."""
+        where: list[ColumnElement[bool]] = []
+        if statuses:
+            where.append(job.c.status.in_(statuses))
+        if command is not None:
+            where.append(job.c.command == command)
+        if code is not None:
+            where.append(and_(job.c.status == Status.FAILED.value, job.c.error.contains(f'"code":"{code}"')))
+        with self.database.read() as connection:
+            rows = connection.execute(
+                select(job).where(*where).order_by(job.c.accepted_at.desc()).limit(limit)
+            )
+            return [Job.of(row) for row in rows]
+
+    def steps(self, job_id: str) -> list[Step]:
+        """A job's steps in the order in which they began."""
+        with self.database.read() as connection:
+            rows = connection.execute(select(step).where(step.c.job_id == job_id).order_by(step.c.started_at))
+            return [Step.of(row) for row in rows]
+
+    def events(
+        self, *, after: int = 0, since: float = 0.0, job_id: str | None = None, limit: int = 500
+    ) -> list[StoredEvent]:
+        """Events in the order in which they were written, numbers above `after`."""
+        mine: ColumnElement[bool] = true() if job_id is None else event.c.job_id == job_id
+        with self.database.read() as connection:
+            rows = connection.execute(
+                select(event.c.number, event.c.id, event.c.type, event.c.body)
+                .where(event.c.number > after, event.c.created_at >= since, mine)
+                .order_by(event.c.number)
+                .limit(limit)
+            )
+            return [StoredEvent(*row) for row in rows]
+
+    def check(self) -> None:
+        """Raise unless the ledger can be reached and used."""
+        self.database.check()
+
+    def _status(self, connection: Connection, job_id: str) -> Status | None:
+        found: Any = connection.scalar(select(job.c.status).where(job.c.id == job_id))
+        return None if found is None else Status(found)

@@ -1,0 +1,94 @@
+"""Holds: locks that end with the process or the database connection that has them, never with a timer.
+
+PostgreSQL: session-level advisory locks on the connection of the holder. SQLite: byte-range locks on a file
+beside the database, which the kernel drops with the process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Connection, text
+
+from workers.ledger.database import Database, translated
+
+
+class Locks(Protocol):
+    """Exclusive holds by name."""
+
+    @contextmanager
+    def hold(self, connection: Connection, name: str) -> Iterator[bool]:
+        """Hold `name` for the time of the block; gives False at once if somebody else has it."""
+
+
+def locks_of(database: Database) -> Locks:
+    """The locks that suit the database."""
+    return (
+        FileLocks(database.path.with_name(database.path.name + ".lock"))
+        if database.sqlite
+        else AdvisoryLocks()
+    )
+
+
+class AdvisoryLocks:
+    """PostgreSQL's session-level advisory locks."""
+
+    @contextmanager
+    def hold(self, connection: Connection, name: str) -> Iterator[bool]:
+        """Hold `name` on this connection; if it breaks, the hold is gone."""
+        key = {"key": int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)}
+        with translated():
+            held = bool(connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), key))
+            connection.commit()
+        try:
+            yield held
+        finally:
+            if held and not connection.closed and not connection.invalidated:
+                with translated():
+                    connection.rollback()
+                    connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
+                    connection.commit()
+
+
+class FileLocks:
+    """One byte of a lock file for each name.
+
+    The kernel's locks are the process's, so threads are told apart here. The file is opened once and never
+    closed: closing any descriptor of it would drop every lock of the process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._held: set[int] = set()
+        self._guard = threading.Lock()
+
+    @contextmanager
+    def hold(self, connection: Connection, name: str) -> Iterator[bool]:  # noqa: ARG002 - as Locks has it
+        """Hold `name` as this process and this thread."""
+        place = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest())
+        held = self._acquire(place)
+        try:
+            yield held
+        finally:
+            if held:
+                with self._guard:
+                    fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place)
+                    self._held.discard(place)
+
+    def _acquire(self, place: int) -> bool:
+        with self._guard:
+            if place in self._held:
+                return False
+            try:
+                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+            except (BlockingIOError, PermissionError):
+                return False
+            self._held.add(place)
+            return True

@@ -1,0 +1,1 @@
+"""One module per change of the tables, each safe for workers of the version before."""

@@ -1,0 +1,125 @@
+"""What the ledger hands out: rows as typed values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from messages.events import Status
+
+
+def encode(value: object) -> str:
+    """JSON as the ledger stores it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def decode(text: str | None) -> Any:
+    """The value of a JSON column; None for null."""
+    return None if text is None else json.loads(text)
+
+
+def moment(seconds: float) -> datetime:
+    """Epoch seconds as an aware time, to the millisecond."""
+    return datetime.fromtimestamp(round(seconds, 3), UTC)
+
+
+@dataclass
+class Job:
+    """One job as it stands."""
+
+    id: str
+    command: str
+    queue: str
+    vendor: str | None
+    source: str
+    correlation_id: str
+    traceparent: str | None
+    tracestate: str | None
+    data: dict[str, Any]
+    fingerprint: str
+    status: Status
+    turn: int
+    takes: int
+    fence: int
+    due_at: float | None
+    handed_at: float | None
+    deadline_at: float
+    cancel_requested: bool
+    attempt: int
+    retried_by: str | None
+    strikes: int
+    sequence: int
+    progressed_at: float | None
+    progress: dict[str, Any] | None
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+    turns: int
+    polls: int
+    vendor_calls: int
+    retries: int
+    accepted_at: float
+    updated_at: float
+    ended_at: float | None
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> Job:
+        """The job in a row of its table."""
+        values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+        values["status"] = Status(values["status"])
+        for column in ("data", "progress", "result", "error"):
+            values[column] = decode(values[column])
+        return cls(**values)
+
+
+@dataclass
+class Step:
+    """One recorded piece of a job.
+
+    Attributes:
+        state: `intended` (perhaps done), `open` (a checkpoint), `done`, or `void` (to be done anew).
+        edition: 1, and one more each time it was voided.
+        moved_at: when its progress last moved.
+    """
+
+    name: str
+    kind: str
+    state: str
+    value: Any
+    edition: int
+    size: int | None
+    polls: int
+    moved_at: float | None
+    started_at: float
+    ended_at: float | None
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> Step:
+        """The step in a row of its table."""
+        values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+        del values["job_id"]
+        values["value"] = decode(values["value"])
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class DueTurn:
+    """A turn whose time has come."""
+
+    job_id: str
+    command: str
+    queue: str
+    turn: int
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """An event of the outbox; `body` is the CloudEvent as published."""
+
+    number: int
+    id: str
+    type: str
+    body: str

@@ -1,0 +1,113 @@
+"""The ledger's tables. Times are epoch seconds, JSON is text: the same on SQLite and PostgreSQL.
+
+A change here needs a migration in `migrations/versions` that workers of the version before survive.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+
+#: 64 bits everywhere; SQLite only counts up by itself in a column it calls INTEGER.
+_Serial = BigInteger().with_variant(Integer(), "sqlite")
+
+#: One row per command. A job waits by `due_at` alone; `turn` is the turn to be taken next.
+job = Table(
+    "job",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("command", Text, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("vendor", Text),
+    Column("source", Text, nullable=False),
+    Column("correlation_id", Text, nullable=False),
+    Column("traceparent", Text),
+    Column("tracestate", Text),
+    Column("data", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),  # of type and data: the same id may mean nothing else
+    Column("status", Text, nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("takes", Integer, nullable=False, default=0),  # how often this turn was begun
+    Column("fence", Integer, nullable=False, default=0),  # rises with every take: only the last may write
+    Column("due_at", Float(53)),  # the timer; null while the turn is handed off, or the job has ended
+    Column("handed_at", Float(53)),  # when the turn was last given to the broker
+    Column("deadline_at", Float(53), nullable=False),
+    Column("cancel_requested", Boolean, nullable=False, default=False),
+    Column("attempt", Integer, nullable=False, default=1),  # 1, and one more with every job.retry
+    Column("retried_by", Text),  # the job.retry that last took effect
+    Column("strikes", Integer, nullable=False, default=0),  # failed attempts since the last success
+    Column("sequence", Integer, nullable=False, default=0),  # of the last event
+    Column("progressed_at", Float(53)),  # of the last `progressed` event
+    Column("progress", Text),
+    Column("result", Text),
+    Column("error", Text),
+    Column("turns", Integer, nullable=False, default=0),
+    Column("polls", Integer, nullable=False, default=0),
+    Column("vendor_calls", Integer, nullable=False, default=0),
+    Column("retries", Integer, nullable=False, default=0),
+    Column("accepted_at", Float(53), nullable=False),
+    Column("updated_at", Float(53), nullable=False),
+    Column("ended_at", Float(53)),
+    Index(
+        "job_due",
+        "due_at",
+        sqlite_where=text("due_at IS NOT NULL"),
+        postgresql_where=text("due_at IS NOT NULL"),
+    ),
+    Index("job_handed", "queue", "handed_at"),
+    Index("job_accepted", "accepted_at"),
+    Index("job_ended", "ended_at"),
+)
+
+#: What a job has done. `intended` without an end means: perhaps done; `open` holds a checkpoint.
+step = Table(
+    "step",
+    metadata,
+    Column("job_id", Text, ForeignKey("job.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("kind", Text, nullable=False),  # effect, poll or transfer
+    Column("state", Text, nullable=False),  # intended, open, done or void
+    Column("edition", Integer, nullable=False, default=1),  # 1, and one more each time it was voided
+    Column("value", Text),
+    Column("size", Integer),  # rows, where known: durations are compared among equals
+    Column("polls", Integer, nullable=False, default=0),
+    Column("moved_at", Float(53)),  # when its progress last moved
+    Column("started_at", Float(53), nullable=False),
+    Column("ended_at", Float(53)),
+    Index("step_done", "kind", "name", "ended_at"),
+)
+
+#: The outbox, and the record of everything that was told. Published in the order of `number`.
+event = Table(
+    "event",
+    metadata,
+    Column("number", _Serial, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("job_id", Text, nullable=False),
+    Column("sequence", Integer),
+    Column("type", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("published_at", Float(53)),
+    Index(
+        "event_unpublished",
+        "number",
+        sqlite_where=text("published_at IS NULL"),
+        postgresql_where=text("published_at IS NULL"),
+    ),
+    Index("event_job", "job_id"),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,296 @@
+"""The durable part: what a job function uses to act, to ask and to wait, so that it survives any crash.
+
+A job function is run from the top in every turn. What it has done is recorded in the ledger and returned
+from there; it goes as far as it can and then ends the turn, holding nothing while it waits.
+
+    an effect     not there ──intend──▶ intended ──effect──▶ done
+                      ▲                    │ crash, or the answer was lost
+                      └── not happened ◀── recover ── happened ──▶ done
+                                           └── cannot tell ──▶ the job fails as `outcome_unknown`
+
+    a poll        open ──running──▶ open (the turn ends, the next is due later) ──done──▶ done
+
+    a transfer    open, with a checkpoint after each piece ──▶ done
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, TypeVar, cast
+
+from clients.errors import OutcomeUnknown, VendorError
+from messages.errors import Code
+from messages.events import Progress
+from workers.errors import JobFailed, Undecided
+from workers.ledger.claim import Claim
+from workers.ledger.records import Step
+from workers.polling import Evidence, next_look
+
+J = TypeVar("J")
+
+#: A transfer records a checkpoint at most this often; what came since is repeated after a crash.
+CHECKPOINT_INTERVAL = 1.0
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What one look at a running vendor job showed.
+
+    Attributes:
+        state: `running`, `done` or `failed`, as the job function understands the vendor.
+        answer: what to record and return when it is done, as plain JSON.
+        percent: 0 to 100, if the vendor says so.
+        eta: when the vendor expects to be done.
+        done: rows or objects finished.
+        total: of so many.
+        detail: the vendor's own words about a failure.
+    """
+
+    state: Literal["running", "done", "failed"]
+    answer: Any = None
+    percent: float | None = None
+    eta: datetime | None = None
+    done: int | None = None
+    total: int | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of a run, in seconds.
+
+    Attributes:
+        min_delay: shortest wait between two looks.
+        max_delay: longest.
+        stall: how long no progress at the vendor is borne.
+        slice: longest part of a transfer in one turn.
+        in_flight: how long after its intent a request of a dead worker may still take effect.
+    """
+
+    min_delay: float
+    max_delay: float
+    stall: float
+    slice: float
+    in_flight: float
+
+
+class Suspended(BaseException):
+    """Ends the turn: the next one is due at `due_at`. Not an `Exception`, so that no job swallows it."""
+
+    def __init__(self, due_at: float, progress: Progress | None = None, polled: str | None = None) -> None:
+        super().__init__(due_at)
+        self.due_at = due_at
+        self.progress = progress
+        self.polled = polled
+
+
+class Cancelled(BaseException):
+    """Ends the job between two steps, as somebody asked. Not an `Exception`, as `Suspended`."""
+
+
+class VendorJobFailed(JobFailed):
+    """The vendor's own job ended as failed; the steps in `void` are done anew by a retry."""
+
+    def __init__(self, message: str, detail: str | None, void: tuple[str, ...]) -> None:
+        super().__init__(Code.VENDOR_FAILED, message, detail)
+        self.void = void
+
+
+def repeatable() -> None:
+    """The recovery of an effect that may simply be done again, e.g. a write that overwrites itself."""
+
+
+class Run:
+    """One turn of one job, as its function sees it."""
+
+    def __init__(
+        self,
+        claim: Claim,
+        limits: Limits,
+        stopping: Callable[[], bool],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._claim = claim
+        self._limits = limits
+        self._stopping = stopping
+        self._monotonic = monotonic
+        #: The step at work, for errors and logs.
+        self.step: str | None = None
+
+    @property
+    def job_id(self) -> str:
+        """The job's id: the natural key to derive vendors' names from."""
+        return self._claim.job.id
+
+    def edition(self, name: str) -> int:
+        """1, and one more each time the step was undone for a retry: for names that vendors take only once."""
+        step = self._claim.steps.get(name)
+        return 1 if step is None else step.edition
+
+    def once(
+        self,
+        name: str,
+        effect: Callable[[], J],
+        *,
+        recover: Callable[[], J | None] | None = None,
+        unique: bool = False,
+    ) -> J:
+        """Do an effect at a vendor once, whatever happens.
+
+        Args:
+            name: of the step, unique in the job.
+            effect: exactly one call that changes something; gives plain JSON, not None.
+            recover: asked when the effect may have happened: its result if it did, None if it did not.
+                Raises `Undecided` if that cannot be told. Without it, it never can.
+            unique: the vendor refuses a second one by itself, so that None can be trusted at once;
+                otherwise it is trusted when no request can be in flight any more.
+
+        Raises:
+            JobFailed: `outcome_unknown` if the effect may have happened and nobody can tell.
+        """
+        self.step = name
+        step = self._claim.steps.get(name)
+        if step is not None and step.state == "done":
+            return cast("J", step.value)
+        if step is not None and step.state == "intended":
+            found = self._recover(step, recover, unique=unique or recover is repeatable)
+            if found is not None:
+                self._record(name, "effect", found)
+                return found
+        self._heed_cancel()
+        self._claim.intend(name)
+        try:
+            value = effect()
+        except OutcomeUnknown:
+            raise
+        except VendorError:
+            self._claim.forget(name)
+            raise
+        self._record(name, "effect", value)
+        return value
+
+    def poll(
+        self, name: str, ask: Callable[[], Sighting], *, size: int | None = None, redo: Sequence[str] = ()
+    ) -> Any:
+        """Wait until a vendor's job is done; one look a turn, nothing held in between.
+
+        Args:
+            name: of the step.
+            ask: one look at the vendor.
+            size: rows at work, if known: durations are compared among equals.
+            redo: steps to be done anew when the vendor's job failed and ours is retried.
+
+        Raises:
+            JobFailed: `vendor_failed`, or `stalled` when nothing has moved for too long.
+        """
+        self.step = name
+        step = self._claim.steps.get(name)
+        if step is not None and step.state == "done":
+            return step.value
+        self._heed_cancel()
+        if step is None or step.state == "void":
+            self._claim.waiting(name, size=size, value=None, looked=False)
+            raise Suspended(self._claim.now + self._limits.min_delay, Progress(step=name), name)
+        sighting = ask()
+        self._claim.job.polls += 1
+        if sighting.state == "done":
+            self._record(name, "poll", sighting.answer)
+            return sighting.answer
+        if sighting.state == "failed":
+            raise VendorJobFailed("the vendor's job ended as failed", sighting.detail, (*redo, name))
+        raise self._wait(step, sighting)
+
+    def transfer(self, name: str, work: Callable[[Any], Generator[Any]], *, total: int | None = None) -> Any:
+        """Move much data in pieces, in slices of a turn, going on after a crash where it was.
+
+        Args:
+            name: of the step.
+            work: called with the last checkpoint (None at first); does one piece at a time and yields a JSON
+                object after each, from which it can go on. The last one is recorded and returned.
+            total: what `done` of the checkpoints counts up to, if known.
+        """
+        self.step = name
+        step = self._claim.steps.get(name)
+        if step is not None and step.state == "done":
+            return step.value
+        self._heed_cancel()
+        last = saved = step.value if step is not None and step.state == "open" else None
+        began = checked = self._monotonic()
+        with closing(work(last)) as pieces:
+            try:
+                for last in pieces:
+                    now = self._monotonic()
+                    over = now - began >= self._limits.slice or self._stopping()
+                    if over or now - checked >= CHECKPOINT_INTERVAL:
+                        self._checkpoint(name, last, total)
+                        saved, checked = last, now
+                    if over:
+                        raise Suspended(self._claim.now)
+            except VendorError:
+                if last is not saved:
+                    self._checkpoint(name, last, total)
+                raise
+        self._record(name, "transfer", last)
+        return last
+
+    # -- inside -----------------------------------------------------------------------------------------
+
+    def _record(self, name: str, kind: str, value: object) -> None:
+        self._claim.job.strikes = 0
+        self._claim.record(name, kind, value)
+
+    def _checkpoint(self, name: str, value: Any, total: int | None) -> None:
+        self._claim.job.strikes = 0
+        done = value.get("done") if isinstance(value, dict) else None
+        percent = round(100.0 * done / total, 1) if done is not None and total else None
+        self._claim.checkpoint(name, value, Progress(step=name, percent=percent, done=done, total=total))
+        self._heed_cancel()
+
+    def _recover(self, step: Step, recover: Callable[[], J | None] | None, *, unique: bool) -> J | None:
+        if recover is None:
+            raise self._unknown("the vendor offers no way to find out")
+        try:
+            found = recover()
+        except Undecided as undecided:
+            raise self._unknown(str(undecided)) from undecided
+        if found is None and not unique:
+            certain_at = step.started_at + self._limits.in_flight
+            if self._claim.now < certain_at:
+                raise Suspended(certain_at)
+        return found
+
+    def _unknown(self, why: str) -> JobFailed:
+        return JobFailed(
+            Code.OUTCOME_UNKNOWN, f"{self.step}: it may or may not have happened at the vendor: {why}"
+        )
+
+    def _wait(self, step: Step, sighting: Sighting) -> BaseException:
+        now = self._claim.now
+        seen = {"percent": sighting.percent, "done": sighting.done, "total": sighting.total}
+        moved = seen != step.value
+        if not moved and now - (step.moved_at or step.started_at) >= self._limits.stall:
+            return JobFailed(
+                Code.STALLED,
+                f"no progress at the vendor for {now - (step.moved_at or step.started_at):.0f} s",
+            )
+        self._claim.job.strikes = 0
+        self._claim.waiting(step.name, size=step.size, value=seen, looked=True)
+        remaining = sighting.eta.timestamp() - now if sighting.eta is not None else None
+        evidence = Evidence(now - step.started_at, sighting.percent, remaining)
+        delay = next_look(evidence, self._limits.min_delay, self._limits.max_delay)
+        progress = Progress(
+            step=step.name,
+            percent=sighting.percent,
+            done=sighting.done,
+            total=sighting.total,
+            eta=sighting.eta,
+        )
+        return Suspended(now + delay, progress, step.name)
+
+    def _heed_cancel(self) -> None:
+        if self._claim.job.cancel_requested:
+            raise Cancelled

@@ -1,0 +1,221 @@
+"""Settings: environment variables `KYB_…` (`__` nests), `.env`, and files in `/run/secrets`.
+
+The tables of `docs/settings.md` say what each means. An unset vendor is not served by this worker.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SECRETS = Path("/run/secrets")
+
+_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_SPANS = {"second": 1.0, "minute": 60.0, "hour": 3_600.0, "day": 86_400.0}
+
+
+def seconds(value: object) -> object:
+    """`30`, `30s`, `5m`, `24h`, `7d` as seconds."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)\s*", value)
+    if match is None:
+        msg = "must be seconds, or a number with s, m, h or d behind it"
+        raise ValueError(msg)
+    return float(match[1]) * _UNITS[match[2]]
+
+
+class Rate(BaseModel):
+    """At most `calls` calls in any `seconds` seconds; written `200/minute` or `15/10s`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    calls: int = Field(gt=0)
+    seconds: float = Field(gt=0)
+
+
+def rate(value: object) -> object:
+    """`N/second`, `N/minute`, `N/10s` as a `Rate`."""
+    if not isinstance(value, str):
+        return value
+    calls, slash, span = value.replace(" ", "").partition("/")
+    if not slash or not calls.isdigit():
+        msg = "must look like 200/minute or 15/10s"
+        raise ValueError(msg)
+    return Rate(calls=int(calls), seconds=_SPANS.get(span) or float(str(seconds(span))))
+
+
+Duration = Annotated[float, BeforeValidator(seconds), Field(ge=0)]
+CallRate = Annotated[Rate, BeforeValidator(rate)]
+
+
+def _no_slash(url: str) -> str:
+    return url.rstrip("/")
+
+
+BaseUrl = Annotated[str, AfterValidator(_no_slash), Field(pattern=r"^https?://[^/]+")]
+
+
+class VendorSettings(BaseModel):
+    """What every vendor has."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    timeout: Duration = 30.0
+    concurrency: int = Field(default=8, gt=0)
+    rate: CallRate | None = None
+
+
+class CreditsafeSettings(VendorSettings):
+    """Creditsafe DataStudio."""
+
+    base_url: BaseUrl = "https://connect.creditsafe.com"
+    username: str
+    password: SecretStr
+
+
+class Data8Settings(VendorSettings):
+    """Data8 batch cleansing and administration."""
+
+    base_url: BaseUrl = "https://api.data-8.co.uk"
+    token_url: BaseUrl = "https://auth.data-8.co.uk/connect/token"  # noqa: S105 - an address
+    client_id: str
+    client_secret: SecretStr
+    basic_auth: bool = False
+
+
+class SayariSettings(VendorSettings):
+    """Sayari Graph. `rate_advanced` is for search, traversals and shortest path."""
+
+    base_url: BaseUrl = "https://api.sayari.com"
+    client_id: str
+    client_secret: SecretStr
+    rate: CallRate | None = Rate(calls=200, seconds=60)
+    rate_advanced: CallRate | None = Rate(calls=15, seconds=10)
+
+
+class StorageSettings(BaseModel):
+    """Where inputs may lie and where results go."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    inputs: str = "./"
+    results: str = "./results"
+
+    def roots(self) -> list[str]:
+        """The allowed input roots."""
+        return [root.strip() for root in self.inputs.split(",") if root.strip()]
+
+
+class PollingSettings(BaseModel):
+    """Bounds of waiting at a vendor."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    min_delay: Duration = 1.0
+    max_delay: Duration = 300.0
+    deadline: Duration = 86_400.0
+    stall: Duration = 3_600.0
+
+
+class WorkerSettings(BaseModel):
+    """A worker process."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    threads: int = Field(default=8, gt=0)
+    processes: int = Field(default=1, gt=0)
+    turn: Duration = 15.0
+    shutdown_grace: Duration = 30.0
+
+
+class HttpSettings(BaseModel):
+    """Where a worker answers probes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=9191, ge=0, le=65_535)
+
+
+class LogSettings(BaseModel):
+    """How a process logs; without `format`, `console` on a terminal and `json` elsewhere."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["console", "json"] | None = None
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(BaseSettings):
+    """All settings of a process. Secrets show as stars wherever they are printed."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="KYB_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        extra="ignore",
+        secrets_dir=SECRETS if SECRETS.is_dir() else None,
+        nested_model_default_partial_update=True,
+    )
+
+    broker_url: SecretStr = SecretStr("memory://")
+    ledger_url: SecretStr = SecretStr("sqlite:///kyb.db")
+    creditsafe: CreditsafeSettings | None = None
+    data8: Data8Settings | None = None
+    sayari: SayariSettings | None = None
+    storage: StorageSettings = StorageSettings()
+    polling: PollingSettings = PollingSettings()
+    worker: WorkerSettings = WorkerSettings()
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
+
+    @field_validator("broker_url")
+    @classmethod
+    def _known_broker(cls, url: SecretStr) -> SecretStr:
+        if not re.match(r"memory://$|amqps?://", url.get_secret_value()):
+            msg = "must be memory://, amqp://… or amqps://…"
+            raise ValueError(msg)
+        return url
+
+    @field_validator("ledger_url")
+    @classmethod
+    def _known_ledger(cls, url: SecretStr) -> SecretStr:
+        if not re.match(r"sqlite:///.|postgres(ql)?://", url.get_secret_value()):
+            msg = "must be sqlite:///PATH or postgresql://…"
+            raise ValueError(msg)
+        return url
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the broker is the embedded one."""
+        return self.broker_url.get_secret_value() == "memory://"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the message names each variable and what is wrong, never its value."""
+
+
+def load(**overrides: Any) -> Settings:
+    """The settings of this process. Raises `SettingsError`."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [
+            f"KYB_{'__'.join(str(part).upper() for part in e['loc'])}: {e['msg']}"
+            for e in error.errors(include_input=False, include_url=False)
+        ]
+        raise SettingsError("\n".join(lines)) from None

@@ -1,0 +1,281 @@
+"""Turns: what happens between a message and its acknowledgement.
+
+    command ─▶ valid? ─▶ record the job ─▶ hold ─▶ take the turn ─▶ run the job's function
+                                                                     │ suspended ─▶ timer
+                                                                     │ returned  ─▶ completed
+                                                                     └ raised    ─▶ retry, or failed
+
+Nothing here acknowledges anything: a message is settled when these methods return, `Reject` dead-letters it,
+and `LedgerUnavailable` means that nothing can be done until the ledger is back.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import structlog
+
+from clients.errors import AuthRefused, OutcomeUnknown, Rejected, VendorError
+from clients.transport import Observation
+from messages.base import Result, dump
+from messages.catalogue import COMMANDS
+from messages.envelope import InvalidCommand, Request, parse
+from messages.errors import Code, Error, FieldError
+from messages.events import Outcome
+from workers.errors import JobFailed
+from workers.jobs.registry import JobFunction, Tools
+from workers.ledger.claim import Claim, Fenced
+from workers.ledger.database import LedgerUnavailable
+from workers.ledger.ledger import Acceptance, Ledger
+from workers.ledger.records import encode
+from workers.run import Cancelled, Limits, Run, Suspended, VendorJobFailed
+from workers.storage import InputNotAllowed
+
+log = structlog.get_logger("kyb.turn")
+
+#: A turn that was begun so often without getting anywhere kills its workers: the job ends.
+TAKE_LIMIT = 5
+#: A turn that another worker holds is looked at again after so many seconds.
+BUSY_DELAY = 5.0
+#: The first retry comes after about this many seconds, each further one after twice as many.
+RETRY_BASE = 1.0
+
+_turn: ContextVar[Claim | None] = ContextVar("turn", default=None)
+
+
+class Reject(Exception):
+    """The message is no use to anyone: it goes to the dead letters, with this reason."""
+
+
+def count_call(observation: Observation) -> None:
+    """Count a vendor call for the turn that makes it, and log it at debug level."""
+    claim = _turn.get()
+    if claim is not None:
+        claim.job.vendor_calls += 1
+    log.debug(
+        "vendor call",
+        operation=f"{observation.vendor}.{observation.operation}",
+        status=observation.status,
+        seconds=round(observation.seconds, 3),
+    )
+
+
+class Turns:
+    """Runs turns.
+
+    Args:
+        ledger: the record.
+        jobs: the function of every command.
+        tools: what the functions work with.
+        limits: bounds of every run, in seconds.
+        deadline: seconds that a job may take in all.
+        stopping: whether the process is asked to stop: transfers then end their slice.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        jobs: Mapping[str, JobFunction],
+        tools: Tools,
+        limits: Limits,
+        deadline: float,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._ledger = ledger
+        self._jobs = jobs
+        self._tools = tools
+        self._limits = limits
+        self._deadline = deadline
+        self._stopping = stopping
+
+    def arrive(self, body: bytes, queue: str | None = None) -> None:
+        """A command came in: record it and take its first turn.
+
+        Args:
+            body: the CloudEvent.
+            queue: where it was found; a command that belongs elsewhere is rejected.
+
+        Raises:
+            Reject: it is not valid; its `rejected` event is in the outbox.
+        """
+        try:
+            request = self.admit(body, queue)
+            accepted = self._ledger.accept(request, self._deadline, handed=True)
+            if accepted is Acceptance.CONFLICT:
+                raise _invalid(request, "id", "is the id of another job", Code.ID_CONFLICT)
+        except InvalidCommand as invalid:
+            self._ledger.reject(invalid, body)
+            log.warning(
+                "rejected",
+                job_id=invalid.id,
+                command=invalid.type,
+                code=invalid.code,
+                error=str(invalid)[:500],
+            )
+            raise Reject(f"{invalid.code}: {invalid}"[:500]) from None
+        if accepted is not Acceptance.ENDED:
+            self.take(request.id, 1)
+
+    def submit(self, body: bytes) -> Request:
+        """Record a command without a broker; its first turn is due at once. Raises `InvalidCommand`."""
+        request = self.admit(body, None)
+        if self._ledger.accept(request, self._deadline, handed=False) is Acceptance.CONFLICT:
+            raise _invalid(request, "id", "is the id of another job", Code.ID_CONFLICT)
+        return request
+
+    def admit(self, body: bytes, queue: str | None) -> Request:
+        """The command in a message, if it is valid and may read what it names. Raises `InvalidCommand`."""
+        request = parse(body)
+        if queue is not None and request.command.queue() != queue:
+            raise _invalid(request, "type", f"does not belong to the queue {queue}")
+        for field, uri in request.command.inputs():
+            try:
+                self._tools.storage.check(uri)
+            except InputNotAllowed as error:
+                raise _invalid(request, f"data.{field}", error.message, Code.INPUT_NOT_ALLOWED) from None
+        return request
+
+    def take(self, job_id: str, turn: int) -> None:
+        """Run one turn of a job, unless it was run before. Raises `LedgerUnavailable`."""
+        with self._ledger.hold(job_id) as hold:
+            if hold is None:
+                self._ledger.look_again(job_id, turn, BUSY_DELAY)
+                return
+            claim = hold.take(turn)
+            if claim is not None:
+                with _bound(claim):
+                    self._run(claim)
+
+    def _run(self, claim: Claim) -> None:
+        job = claim.job
+        run = Run(claim, self._limits, self._stopping)
+        try:
+            result = self._play(claim, run)
+            claim.finish(Outcome.COMPLETED, result=dump(result))
+            log.info("completed", turns=job.turns)
+        except Suspended as suspended:
+            self._suspend(claim, suspended)
+        except Cancelled:
+            claim.finish(Outcome.CANCELLED)
+            log.info("cancelled", step=run.step)
+        except Fenced:
+            log.warning("another worker has taken this turn", step=run.step)
+        except LedgerUnavailable:
+            raise
+        except VendorError as error:
+            self._vendor_trouble(claim, run, error)
+        except JobFailed as failed:
+            void = failed.void if isinstance(failed, VendorJobFailed) else ()
+            self._fail(claim, run, failed, void=void)
+        except Exception:
+            log.exception("defect", step=run.step)
+            self._fail(
+                claim, run, JobFailed(Code.INTERNAL_ERROR, "a defect of ours; the trace is in the log")
+            )
+
+    def _play(self, claim: Claim, run: Run) -> Result:
+        job = claim.job
+        if job.takes > TAKE_LIMIT:
+            raise JobFailed(
+                Code.INTERNAL_ERROR, f"its turn ended {TAKE_LIMIT} workers without getting anywhere"
+            )
+        if job.cancel_requested:
+            raise Cancelled
+        command = COMMANDS[job.command].model_validate_json(encode(job.data))
+        return self._jobs[job.command](command, run, self._tools)
+
+    def _suspend(self, claim: Claim, suspended: Suspended) -> None:
+        now = claim.now
+        if now >= claim.job.deadline_at:
+            claim.finish(
+                Outcome.FAILED, error=_error(Code.DEADLINE_EXCEEDED, "the job outlived its deadline")
+            )
+            log.warning("failed", code=Code.DEADLINE_EXCEEDED)
+            return
+        due_at = min(suspended.due_at, claim.job.deadline_at)
+        claim.suspend(due_at, suspended.progress, polled=suspended.polled)
+        log.info("waiting", step=suspended.polled, seconds=round(max(due_at - now, 0.0), 2))
+
+    def _vendor_trouble(self, claim: Claim, run: Run, error: VendorError) -> None:
+        """Retry what may go better later, within the deadline; end the job otherwise."""
+        job = claim.job
+        failure: tuple[Code, str] | None = None
+        if isinstance(error, AuthRefused):
+            failure = (Code.VENDOR_AUTH, error.message)
+        elif isinstance(error, Rejected):
+            failure = (Code.VENDOR_REJECTED, error.message)
+        elif claim.now >= job.deadline_at:
+            code = Code.OUTCOME_UNKNOWN if isinstance(error, OutcomeUnknown) else Code.VENDOR_UNAVAILABLE
+            failure = (code, error.message)
+        if failure is not None:
+            code, message = failure
+            text = f"{error.vendor} {error.operation}: {message}"
+            self._fail(claim, run, JobFailed(code, text, error.detail), vendor_status=error.status)
+            return
+        delay = min(RETRY_BASE * 2**job.strikes, self._limits.max_delay) * random.uniform(0.5, 1.0)  # noqa: S311
+        delay = max(delay, error.retry_after or 0.0)
+        job.strikes += 1
+        job.retries += 1
+        claim.suspend(min(claim.now + delay, job.deadline_at), None)
+        log.warning("retrying", step=run.step, error=str(error), seconds=round(delay, 2))
+
+    def _fail(
+        self,
+        claim: Claim,
+        run: Run,
+        failed: JobFailed,
+        *,
+        vendor_status: int | None = None,
+        void: tuple[str, ...] = (),
+    ) -> None:
+        error = _error(failed.code, failed.message, failed.detail, vendor_status, run.step)
+        claim.finish(Outcome.FAILED, error=error, void=void)
+        log.warning("failed", code=failed.code, step=run.step, error=failed.message, detail=failed.detail)
+
+
+def _error(
+    code: Code,
+    message: str,
+    detail: str | None = None,
+    vendor_status: int | None = None,
+    step: str | None = None,
+) -> Error:
+    return Error(
+        code=code,
+        message=message,
+        detail=detail,
+        vendor_status=vendor_status,
+        step=step,
+        retryable=code.retryable,
+    )
+
+
+def _invalid(request: Request, field: str, message: str, code: Code = Code.INVALID_COMMAND) -> InvalidCommand:
+    return InvalidCommand(
+        [FieldError(field=field, message=message)],
+        id=request.id,
+        type=request.type,
+        correlation_id=request.correlation_id,
+        code=code,
+    )
+
+
+@contextmanager
+def _bound(claim: Claim) -> Iterator[None]:
+    """Every log line and vendor call in the block belongs to this turn."""
+    job = claim.job
+    token = _turn.set(claim)
+    try:
+        with structlog.contextvars.bound_contextvars(
+            job_id=job.id,
+            command=job.command,
+            correlation_id=job.correlation_id,
+            vendor=job.vendor,
+            turn=job.turn,
+        ):
+            yield
+    finally:
+        _turn.reset(token)
