@@ -6,17 +6,8 @@ requests are written exactly.
 """
 
 from clients.creditsafe.client import Creditsafe
-from clients.creditsafe.models import (
-    RECORD_FIELDS,
-    DuplicateCriteria,
-    EnrichmentRequest,
-    MatchingRequest,
-    NewPortfolio,
-    NewRecord,
-    NewRecords,
-    PortfolioChanges,
-    RecordIds,
-)
+from clients.creditsafe.models import RECORD_FIELDS, RECORDS_LIMIT, SAFE_NUMBER, NewRecord
+from clients.creditsafe.records import IMPORT_LIMIT
 from clients.creditsafe.replies import (
     AccessToken,
     CreatedRecords,
@@ -34,26 +25,22 @@ from clients.creditsafe.replies import (
 from clients.creditsafe.status import State
 
 __all__ = [
+    "IMPORT_LIMIT",
+    "RECORDS_LIMIT",
     "RECORD_FIELDS",
+    "SAFE_NUMBER",
     "AccessToken",
     "CreatedRecords",
     "Creditsafe",
     "DeletedRecords",
-    "DuplicateCriteria",
-    "EnrichmentRequest",
     "Execution",
     "FileExecution",
     "Import",
     "MatchingExecution",
-    "MatchingRequest",
-    "NewPortfolio",
     "NewRecord",
-    "NewRecords",
     "Page",
     "Portfolio",
-    "PortfolioChanges",
     "Record",
-    "RecordIds",
     "Removal",
     "Started",
     "State",

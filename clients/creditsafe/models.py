@@ -10,6 +10,9 @@ from pydantic.alias_generators import to_camel
 #: Records in one create or delete request. Create: documented. Delete: unpublished, assumed the same.
 RECORDS_LIMIT = 300
 
+#: What to match against, as advised: Creditsafe's own number of a company.
+SAFE_NUMBER = "SAFE_NUMBER"
+
 PortfolioName = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 RecordId = Annotated[str, StringConstraints(min_length=1)]
 FieldName = Annotated[str, StringConstraints(min_length=1)]
@@ -96,7 +99,7 @@ class RecordIds(Body):
 class MatchingRequest(Body):
     """What to match against. The Safe Number is advised; the shape of the body is assumed."""
 
-    match_against: Annotated[str, StringConstraints(min_length=1)] = "SAFE_NUMBER"
+    match_against: Annotated[str, StringConstraints(min_length=1)]
 
 
 class DuplicateCriteria(Body):

@@ -19,8 +19,9 @@ class Portfolios(Resource):
     group = "portfolios"
 
     @operation("POST /v1/datastudio/portfolios")
-    def create(self, call: Call, body: NewPortfolio) -> Portfolio:
+    def create(self, call: Call, name: str, description: str | None = None) -> Portfolio:
         """Create a portfolio. Not idempotent: a repeat creates another one with the same name."""
+        body = NewPortfolio(name=name, description=description)
         return call(path=path(), json=body.json_body()).model(Portfolio)
 
     @operation("GET /v1/datastudio/portfolios/{portfolioId}")
@@ -34,8 +35,11 @@ class Portfolios(Resource):
         return call(path=path(), params={"page": page, "pageSize": page_size}).model(Page[Portfolio])
 
     @operation("PATCH /v1/datastudio/portfolios/{portfolioId}")
-    def update(self, call: Call, portfolio_id: str, body: PortfolioChanges) -> Portfolio | None:
+    def update(
+        self, call: Call, portfolio_id: str, *, name: str | None = None, description: str | None = None
+    ) -> Portfolio | None:
         """Change a portfolio's name or description; the portfolio, if the answer holds it. The path is assumed."""
+        body = PortfolioChanges(name=name, description=description)
         answer = call(path=path(portfolio_id), json=body.json_body())
         return answer.model(Portfolio) if answer.json() else None
 
@@ -48,6 +52,6 @@ class Portfolios(Resource):
             return False
         return True
 
-    def iterate(self, *, page_size: int = PAGE_SIZE) -> Iterator[Portfolio]:
+    def all(self, *, page_size: int = PAGE_SIZE) -> Iterator[Portfolio]:
         """All portfolios, asked for page by page."""
         return items(lambda page: self.list(page=page, page_size=page_size))

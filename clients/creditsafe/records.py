@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Literal
 
-from clients.creditsafe.models import NewRecords, RecordIds
+from clients.creditsafe.models import NewRecord, NewRecords, RecordIds
 from clients.creditsafe.paging import PAGE_SIZE, items
 from clients.creditsafe.paths import path
 from clients.creditsafe.replies import CreatedRecords, DeletedRecords, Import, Page, Record
@@ -35,8 +35,9 @@ class Records(Resource):
     group = "records"
 
     @operation("POST /v1/datastudio/portfolios/{portfolioId}/records")
-    def create(self, call: Call, portfolio_id: str, body: NewRecords) -> CreatedRecords:
-        """Add up to 300 records. Not idempotent: a repeat adds them again."""
+    def create(self, call: Call, portfolio_id: str, records: Sequence[NewRecord]) -> CreatedRecords:
+        """Add up to 300 records; `ValueError` for more. Not idempotent: a repeat adds them again."""
+        body = NewRecords(records=[*records])
         return call(path=path(portfolio_id), json=body.json_body()).model(CreatedRecords)
 
     @operation("POST /v1/datastudio/portfolios/{portfolioId}/records/import")
@@ -64,11 +65,12 @@ class Records(Resource):
         return call(path=path(portfolio_id), params=params).model(Page[Record])
 
     @operation("POST /{apiVersion}/datastudio/portfolios/{portfolioId}/records/delete")
-    def delete(self, call: Call, portfolio_id: str, body: RecordIds) -> DeletedRecords:
-        """Delete up to 300 records by id. May be repeated: unknown ids are ignored (assumed)."""
+    def delete(self, call: Call, portfolio_id: str, record_ids: Sequence[str]) -> DeletedRecords:
+        """Delete up to 300 records by id; `ValueError` for more. May be repeated: unknown ids are ignored (assumed)."""
+        body = RecordIds(record_ids=[*record_ids])
         answer = call(path=path(portfolio_id), json=body.json_body())
         return answer.model(DeletedRecords) if answer.json() else DeletedRecords()
 
-    def iterate(self, portfolio_id: str, *, page_size: int = PAGE_SIZE) -> Iterator[Record]:
+    def all(self, portfolio_id: str, *, page_size: int = PAGE_SIZE) -> Iterator[Record]:
         """All records of a portfolio, asked for page by page."""
         return items(lambda page: self.list(portfolio_id, page=page, page_size=page_size))

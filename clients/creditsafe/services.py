@@ -6,7 +6,9 @@ found again. An enrichment may be billed again.
 
 from __future__ import annotations
 
-from clients.creditsafe.models import DuplicateCriteria, EnrichmentRequest, MatchingRequest
+from collections.abc import Sequence
+
+from clients.creditsafe.models import SAFE_NUMBER, DuplicateCriteria, EnrichmentRequest, MatchingRequest
 from clients.creditsafe.paths import path
 from clients.creditsafe.replies import FileExecution, MatchingExecution, Removal, Started
 from clients.operation import Resource, operation
@@ -19,10 +21,10 @@ class Matching(Resource):
     group = "matching"
 
     @operation("POST /v1/datastudio/portfolios/{portfolioId}/match")
-    def start(self, call: Call, portfolio_id: str, body: MatchingRequest | None = None) -> Started:
+    def start(self, call: Call, portfolio_id: str, match_against: str = SAFE_NUMBER) -> Started:
         """Start matching. Raises `Conflict` while a run is under way. Path and body are assumed."""
-        request = body or MatchingRequest()
-        return call(path=path(portfolio_id), json=request.json_body()).model(Started)
+        body = MatchingRequest(match_against=match_against)
+        return call(path=path(portfolio_id), json=body.json_body()).model(Started)
 
     @operation("GET /v1/datastudio/portfolios/{portfolioId}/match/{executionId}")
     def status(self, call: Call, portfolio_id: str, execution_id: str) -> MatchingExecution:
@@ -36,8 +38,9 @@ class Duplicates(Resource):
     group = "duplicates"
 
     @operation("POST /{apiVersion}/datastudio/portfolios/{portfolioId}/duplicates/identify")
-    def identify(self, call: Call, portfolio_id: str, body: DuplicateCriteria) -> Started:
+    def identify(self, call: Call, portfolio_id: str, fields: Sequence[str]) -> Started:
         """Start looking for duplicates. Changes no record: harmless to repeat."""
+        body = DuplicateCriteria(fields=[*fields])
         return call(path=path(portfolio_id), json=body.json_body()).model(Started)
 
     @operation("GET /{apiVersion}/datastudio/portfolios/{portfolioId}/duplicates/{executionId}")
@@ -61,8 +64,9 @@ class Enrichment(Resource):
     group = "enrichment"
 
     @operation("POST /v1/datastudio/portfolios/{portfolioId}/enrich")
-    def start(self, call: Call, portfolio_id: str, body: EnrichmentRequest) -> Started:
+    def start(self, call: Call, portfolio_id: str, fields: Sequence[str]) -> Started:
         """Start a `GLOBAL_DATA_ENRICHMENT` of the given fields. A repeat may be billed again."""
+        body = EnrichmentRequest(fields=[*fields])
         return call(path=path(portfolio_id), json=body.json_body()).model(Started)
 
     @operation("GET /v1/datastudio/portfolios/{portfolioId}/enrich/{executionId}")
