@@ -22,21 +22,22 @@ from workers.errors import JobFailed
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# What keeps an input from being opened and is the input's fault; any other error is the machine's.
 _ABSENT = {
-    errno.ENOENT,
-    errno.ENOTDIR,
     errno.EACCES,
-    errno.EPERM,
     errno.ELOOP,
     errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
     errno.ENXIO,
+    errno.EPERM,
 }
 _NAME_LIMIT = 200  # bytes of one path part; file systems take 255, `.part` included
 
-_READ = (
-    os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-)  # opening a FIFO must not wait for its writer
-_PASS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC  # O_PATH needs no right to list
+# Opening a FIFO must not wait for its writer, nor a terminal become ours.
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+# On the way down a folder need not be listable, where the system knows O_PATH.
+_PASS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class InputNotAllowed(JobFailed, ValueError):
