@@ -1,0 +1,164 @@
+"""One worker process: consumes its queues, runs turns, and stands by as dispatcher."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dramatiq
+import structlog
+
+from messages.encoder import REJECT
+from workers.broker.dramatiq import EmbeddedBroker, RabbitBroker, Requeue
+from workers.broker.handoff import EmbeddedHandoff, Handoff, RabbitHandoff
+from workers.broker.publisher import Publisher
+from workers.dispatcher import Dispatcher
+from workers.jobs import control, creditsafe, data8, sayari
+from workers.jobs.registry import JOBS, Tools
+from workers.ledger.database import Database, LedgerUnavailable
+from workers.ledger.ledger import Ledger
+from workers.run import Limits
+from workers.settings import Settings
+from workers.turns import Reject, Turns
+from workers.vendors import tools_of
+
+log = structlog.get_logger("kyb.worker")
+
+#: The modules whose functions are the jobs.
+JOB_MODULES = (control, creditsafe, data8, sayari)
+
+#: Milliseconds after which an idle thread looks whether it should end.
+IDLE_WAKE = 500
+#: Seconds between two attempts of a turn to reach the ledger.
+LEDGER_RETRY = 1.0
+#: Connections to the ledger beyond one per thread: the dispatcher's.
+SPARE_CONNECTIONS = 4
+
+
+class NotServed(ValueError):
+    """A queue was asked for that this worker cannot serve."""
+
+
+class Worker:
+    """A worker made from the settings; the ledger must be migrated already.
+
+    Args:
+        settings: of the process.
+        queues: to serve; by default those of all vendors with settings, and `kyb.control`.
+    """
+
+    def __init__(self, settings: Settings, queues: Sequence[str] | None = None) -> None:
+        self._settings = settings
+        self._stopping = threading.Event()
+        threads = settings.worker.threads
+        self.ledger = Ledger(Database(settings.ledger_url.get_secret_value(), threads + SPARE_CONNECTIONS))
+        tools = tools_of(settings, self.ledger)
+        self.queues = _served(tools, queues)
+        self.turns = Turns(
+            self.ledger, JOBS, tools, limits_of(settings), settings.polling.deadline, self._stopping.is_set
+        )
+        broker: RabbitBroker | EmbeddedBroker
+        handoff: Handoff
+        if settings.embedded:
+            self._publisher = None
+            broker = EmbeddedBroker()
+            handoff = EmbeddedHandoff(broker)
+        else:
+            urls = settings.broker_url.get_secret_value()
+            self._publisher = Publisher(urls)
+            broker = RabbitBroker(urls, self.queues, threads, self._publisher)
+            handoff = RabbitHandoff(self._publisher)
+        self.broker = broker
+        self._declare_actors()
+        self._dispatcher = Dispatcher(self.ledger, handoff, self.queues)
+        self._threads = dramatiq.Worker(
+            broker, queues=set(self.queues), worker_timeout=IDLE_WAKE, worker_threads=threads
+        )
+
+    def start(self) -> None:
+        """Begin to serve. RabbitMQ may be away: it is tried again and again."""
+        if isinstance(self.broker, RabbitBroker):
+            self.broker.link.start()
+        self._threads.start()
+        self._dispatcher.start()
+        log.info("serving", queues=self.queues)
+
+    def stop(self) -> None:
+        """End: turns at work finish their slice within the grace, the rest is handed back."""
+        self._stopping.set()
+        self._threads.stop(timeout=int(self._settings.worker.shutdown_grace * 1000))
+        self._dispatcher.stop()
+        if isinstance(self.broker, RabbitBroker):
+            self.broker.link.stop()
+        if self._publisher is not None:
+            self._publisher.close()
+        self.ledger.database.close()
+        log.info("stopped")
+
+    def consuming(self) -> bool:
+        """Whether every queue is being consumed."""
+        return self.broker.link.up.is_set() if isinstance(self.broker, RabbitBroker) else True
+
+    def _declare_actors(self) -> None:
+        for queue in self.queues:
+            self.broker.declare_queue(queue)
+        for command in JOBS:
+            self._actor(command, self._work)
+        self._actor(REJECT, self._work)
+
+    def _actor(self, name: str, function: Callable[..., None]) -> None:
+        actor: dramatiq.Actor[..., None] = dramatiq.Actor(
+            function,
+            broker=self.broker,
+            actor_name=name,
+            queue_name=self.queues[0],
+            priority=0,
+            options={"throws": (Reject, Requeue)},
+        )
+        self.broker.actors[name] = actor
+
+    def _work(self, **message: Any) -> None:
+        """Do what one message asks for, however long the ledger is away.
+
+        With the ledger away nothing can be done for any message, so this one waits here instead of going
+        round between us and RabbitMQ.
+        """
+        while True:
+            try:
+                if "body" in message:
+                    self.turns.arrive(message["body"], message.get("queue"))
+                else:
+                    self.turns.take(message["job_id"], message["turn"])
+            except LedgerUnavailable as error:
+                log.warning("the ledger is away", error=str(error))
+                if self._stopping.wait(LEDGER_RETRY):
+                    raise Requeue from None
+            else:
+                return
+            finally:
+                self._dispatcher.wake()
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The bounds of every run."""
+    timeouts = [v.timeout for v in (settings.creditsafe, settings.data8, settings.sayari) if v is not None]
+    return Limits(
+        min_delay=settings.polling.min_delay,
+        max_delay=settings.polling.max_delay,
+        stall=settings.polling.stall,
+        slice=settings.worker.turn,
+        in_flight=max(timeouts, default=30.0),
+    )
+
+
+def _served(tools: Tools, asked: Sequence[str] | None) -> list[str]:
+    able = ["kyb.control", *(f"kyb.{vendor}" for vendor in sorted(tools.vendors()))]
+    if asked is None:
+        return able
+    for queue in asked:
+        if queue not in able:
+            raise NotServed(
+                f"{queue}: not a queue this worker can serve; it has settings for {', '.join(able)}"
+            )
+    return list(asked)
