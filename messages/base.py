@@ -11,9 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 BODY_LIMIT = 1024 * 1024
 
 JobId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
-VendorId = Annotated[str, StringConstraints(min_length=1, max_length=255)]
-Uri = Annotated[str, StringConstraints(min_length=1, max_length=2_048)]
+#: One line of text. No control characters: names and URIs end up in file systems, headers and databases.
+_LINE = r"^[^\x00-\x1f\x7f-\x9f]+$"
+Line = Annotated[str, StringConstraints(min_length=1, max_length=1_024, pattern=_LINE)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_LINE)]
+VendorId = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_LINE)]
+Uri = Annotated[str, StringConstraints(min_length=1, max_length=2_048, pattern=_LINE)]
 
 
 class Model(BaseModel):
@@ -59,6 +62,20 @@ class Command(Model):
         return "kyb.control" if area == "job" else f"kyb.{area}"
 
 
+def one_of(*fields: str) -> dict[str, Any]:
+    """JSON Schema for "exactly one of these fields", null counting as absent."""
+    return {"oneOf": [_given(field) for field in fields]}
+
+
+def any_of(*fields: str) -> dict[str, Any]:
+    """JSON Schema for "at least one of these fields", likewise."""
+    return {"anyOf": [_given(field) for field in fields]}
+
+
 def dump(model: BaseModel) -> dict[str, Any]:
-    """The model as JSON values, absent options left out."""
-    return model.model_dump(mode="json", exclude_none=True, by_alias=True)
+    """The model as JSON values. Absent options are left out; the nulls of a result say something."""
+    return model.model_dump(mode="json", exclude_none=not isinstance(model, Result), by_alias=True)
+
+
+def _given(field: str) -> dict[str, Any]:
+    return {"required": [field], "properties": {field: {"not": {"type": "null"}}}}

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from pydantic import ConfigDict, Field, model_validator
 
-from messages.base import Command, Model, Name, Result, Uri, VendorId
+from messages.base import Command, Model, Name, Result, Uri, VendorId, one_of
 
 
 class Portfolio(Model):
     """An existing portfolio by `id`, or a new one by `name`."""
+
+    model_config = ConfigDict(json_schema_extra=one_of("id", "name"))
 
     id: VendorId | None = None
     name: Name | None = None

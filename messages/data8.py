@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import Field, JsonValue, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
-from messages.base import Command, File, Model, Result, Uri
+from messages.base import Command, File, Line, Model, Name, Result, Uri, one_of
 
 #: Characters that a file name cannot hold, which Data8 refuses in the name of a job.
 JobName = Annotated[
     str, StringConstraints(min_length=1, max_length=128, pattern=r'^[^/\\:*?"<>|\x00-\x1f]+$')
 ]
-Slot = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Slot = Annotated[Line, StringConstraints(max_length=128)]
+#: Pydantic exports the pattern of a dictionary's keys, but not that there are no others.
+_KEYS: dict[str, JsonValue] = {"additionalProperties": False}
 
 
 class Input(Model):
     """What goes into one slot of a workflow: a `file` of ours, or a completed `dataset` at Data8."""
+
+    model_config = ConfigDict(json_schema_extra=one_of("file", "dataset"))
 
     file: Uri | None = None
     dataset: Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$", max_length=255)] | None = None
@@ -45,12 +49,14 @@ class StartJob(Command):
     type_ = "data8.start_job"
     result = StartJobResult
 
-    workflow: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    workflow: Name
     name: JobName | None = None
-    inputs_: dict[Slot, Input] = Field(default_factory=dict, alias="inputs", max_length=50)
-    input_filename: Annotated[str, StringConstraints(min_length=1, max_length=1_024)] | None = None
+    inputs_: dict[Slot, Input] = Field(
+        default_factory=dict, alias="inputs", max_length=50, json_schema_extra=_KEYS
+    )
+    input_filename: Line | None = None
     parameters: dict[Slot, Annotated[str, StringConstraints(max_length=10_000)]] = Field(
-        default_factory=dict, max_length=100
+        default_factory=dict, max_length=100, json_schema_extra=_KEYS
     )
 
     def inputs(self) -> Iterator[tuple[str, str]]:

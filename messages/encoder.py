@@ -22,6 +22,13 @@ from messages.envelope import id_of, read_json, type_of
 REJECT = "reject"
 
 
+class Body(bytes):
+    """A body as it came. Dramatiq logs the arguments of actors, and a body may hold personal data."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} bytes>"
+
+
 class Turn(Model):
     """The hand-off of one turn of a job."""
 
@@ -51,11 +58,11 @@ class CloudEventEncoder(dramatiq.Encoder):
         event = _readable(data)
         type_ = type_of(event)
         if type_ not in COMMANDS:
-            return _message(REJECT, "kyb.control", {"body": data}, id_of(event))
+            return _message(REJECT, "kyb.control", {"body": Body(data)}, id_of(event))
         try:
             turn = Turn.model_validate(event)
         except ValidationError:
-            return _message(type_, COMMANDS[type_].queue(), {"body": data}, id_of(event))
+            return _message(type_, COMMANDS[type_].queue(), {"body": Body(data)}, id_of(event))
         return turn_message(type_, turn.job_id, turn.turn).asdict()
 
 

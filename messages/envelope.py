@@ -8,42 +8,55 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, field_validator
 
-from messages.base import BODY_LIMIT, Command, JobId, dump
+from messages.base import BODY_LIMIT, Command, JobId, Line, dump
 from messages.catalogue import COMMANDS
 from messages.errors import Code, FieldError
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TYPE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _CORRELATION = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,255}")
-_EXTENSION = re.compile(r"[a-z0-9]{1,64}")
+_ATTRIBUTE = re.compile(r"[a-z0-9]{1,64}")
+#: The characters of RFC 3986.
+_SOURCE = r"^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+$"
+#: RFC 3339, section 5.6.
+_TIME = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+)
+_DETAILS = 50
 
 
 class Envelope(BaseModel):
     """The attributes of a command's CloudEvent. Extension attributes of others are allowed and ignored."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(
+        extra="ignore",
+        strict=True,
+        frozen=True,
+        json_schema_extra={"propertyNames": {"pattern": f"^{_ATTRIBUTE.pattern}$"}},
+    )
 
     specversion: Literal["1.0"]
     id: JobId
-    source: Annotated[str, StringConstraints(min_length=1, max_length=2_048)]
+    source: Annotated[str, StringConstraints(min_length=1, max_length=2_048, pattern=_SOURCE)]
     type: Annotated[str, StringConstraints(min_length=1, max_length=128)]
-    time: str | None = None
-    subject: str | None = None
-    dataschema: str | None = None
-    datacontenttype: Literal["application/json"] = "application/json"
-    correlationid: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
-    traceparent: Annotated[str, StringConstraints(max_length=255)] | None = None
-    tracestate: Annotated[str, StringConstraints(max_length=1_024)] | None = None
-    data: dict[str, JsonValue]
+    time: Annotated[str, StringConstraints(pattern=_TIME)] | None = None
+    subject: Line | None = None
+    dataschema: Line | None = None
+    datacontenttype: Literal["application/json"] | None = None
+    correlationid: Annotated[Line, StringConstraints(max_length=255)] | None = None
+    traceparent: Annotated[Line, StringConstraints(max_length=255)] | None = None
+    tracestate: Line | None = None
+    data: dict[str, Any]
 
     @field_validator("time")
     @classmethod
-    def _rfc3339(cls, value: str | None) -> str | None:
-        if value is not None and datetime.fromisoformat(value).tzinfo is None:
-            msg = "must be an RFC 3339 time with its offset"
-            raise ValueError(msg)
+    def _exists(cls, value: str | None) -> str | None:
+        try:
+            datetime.fromisoformat(value or "1970-01-01T00:00:00Z")
+        except ValueError:
+            raise ValueError("there is no such time") from None
         return value
 
 
@@ -83,7 +96,7 @@ class InvalidCommand(Exception):
     """A message that is no valid command.
 
     Attributes:
-        details: one entry per bad field.
+        details: one entry per bad field, the first fifty of them.
         id: the command's id, if it could be read.
         type: its type, likewise.
         correlation_id: likewise.
@@ -99,8 +112,8 @@ class InvalidCommand(Exception):
         correlation_id: str | None = None,
         code: Code = Code.INVALID_COMMAND,
     ) -> None:
-        super().__init__("; ".join(f"{d.field}: {d.message}" if d.field else d.message for d in details))
-        self.details = details
+        self.details = details[:_DETAILS]
+        super().__init__("; ".join(f"{d.field}: {d.message}" if d.field else d.message for d in self.details))
         self.id = id
         self.type = type
         self.correlation_id = correlation_id
@@ -157,9 +170,9 @@ def _validated(event: dict[str, Any]) -> Request:
         "correlation_id": _claim(event, "correlationid", _CORRELATION),
     }
     details: list[FieldError] = [
-        FieldError(field=name[:64], message="not a CloudEvents attribute name")
+        FieldError(field=_path(name), message="no name of a CloudEvents attribute")
         for name in event
-        if not _EXTENSION.fullmatch(name)
+        if not _ATTRIBUTE.fullmatch(name)
     ]
     try:
         envelope = Envelope.model_validate(event)
@@ -187,9 +200,14 @@ def _validated(event: dict[str, Any]) -> Request:
 def field_errors(error: ValidationError, *prefix: str) -> list[FieldError]:
     """One entry per bad field, without the values: they may be personal data."""
     return [
-        FieldError(field=".".join([*prefix, *map(str, e["loc"])])[:200], message=e["msg"][:300])
-        for e in error.errors(include_input=False, include_url=False)[:50]
+        FieldError(field=_path(*prefix, *e["loc"]), message=e["msg"].removeprefix("Value error, ")[:300])
+        for e in error.errors(include_input=False, include_url=False)[:_DETAILS]
     ]
+
+
+def _path(*parts: str | int) -> str:
+    path = ".".join(map(str, parts))[:200]
+    return "".join(character if character.isprintable() else "\ufffd" for character in path)
 
 
 def _no_constant(name: str) -> NoReturn:

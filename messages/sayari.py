@@ -7,10 +7,10 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from messages.base import Command, File, Model, Name, Result, Uri, VendorId
+from messages.base import Command, File, Model, Name, Result, Uri, VendorId, any_of, dump, one_of
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
-Texts = Annotated[list[Text], Field(max_length=100)]
+Texts = Annotated[list[Text], Field(min_length=1, max_length=100)]
 
 
 class Identifier(Model):
@@ -23,16 +23,20 @@ class Identifier(Model):
 class Entity(Model):
     """What is known of an entity that is to be found; at least one attribute."""
 
+    model_config = ConfigDict(
+        json_schema_extra=any_of("name", "country", "address", "date_of_birth", "contact", "identifier")
+    )
+
     name: Texts | None = None
     country: Texts | None = None
     address: Texts | None = None
     date_of_birth: Texts | None = None
     contact: Texts | None = None
-    identifier: Annotated[list[Identifier], Field(max_length=100)] | None = None
+    identifier: Annotated[list[Identifier], Field(min_length=1, max_length=100)] | None = None
 
     @model_validator(mode="after")
     def _something(self) -> Entity:
-        if not self.model_fields_set:
+        if not dump(self):
             msg = "give at least one attribute"
             raise ValueError(msg)
         return self
@@ -40,6 +44,8 @@ class Entity(Model):
 
 class Project(Model):
     """An existing project by `id`, or a new one by `label`."""
+
+    model_config = ConfigDict(json_schema_extra=one_of("id", "label"))
 
     id: VendorId | None = None
     label: Name | None = None
@@ -64,7 +70,7 @@ class ResolveEntitiesResult(Result):
 class ResolveEntities(Command):
     """Find the Sayari entities behind a file or a list of names."""
 
-    model_config = ConfigDict(populate_by_name=True)
+    model_config = ConfigDict(json_schema_extra=one_of("file", "entities"))
 
     type_ = "sayari.resolve_entities"
     result = ResolveEntitiesResult

@@ -1,0 +1,146 @@
+"""One example of every message: for the AsyncAPI document, the docs and whoever tries the contract out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from messages.base import Command, File, Result, dump
+from messages.control import CancelJob, ControlResult, RetryJob
+from messages.creditsafe import (
+    ImportFile,
+    ImportFileResult,
+    MatchingSummary,
+    Portfolio,
+    RunMatching,
+    RunMatchingResult,
+)
+from messages.data8 import Input, StartJob, StartJobResult
+from messages.envelope import Request
+from messages.errors import Code, Error, FieldError
+from messages.events import EventData, Outcome, Progress, Stats, Status, outcome_event
+from messages.sayari import Entity, Project, ResolveEntities, ResolveEntitiesResult
+
+JOB = "onboarding-2026-08.17"
+
+_ACCEPTED_AT = datetime(2026, 8, 3, 9, 30, tzinfo=UTC)
+_PORTFOLIO = "0b6d1a3e-5f7c-4a8e-9d21-6c3f0e8b7a54"
+
+
+def commands() -> dict[str, dict[str, Any]]:
+    """A CloudEvent of every command, by type."""
+    return {
+        command.type_: Request(JOB, "/crm/onboarding", command, correlation_id="customers-2026-08").event()
+        for command, _ in _JOBS
+    }
+
+
+def events() -> dict[str, dict[str, Any]]:
+    """A CloudEvent of every command and outcome, by type."""
+    found = [_event(command, result, outcome) for command, result in _JOBS for outcome in Outcome]
+    return {event["type"]: event for event in found}
+
+
+def _event(command: Command, result: Result, outcome: Outcome) -> dict[str, Any]:
+    final = outcome.final
+    number, seconds = {Outcome.ACCEPTED: (1, 0), Outcome.PROGRESSED: (2, 60)}.get(outcome, (3, 412))
+    time = _ACCEPTED_AT + timedelta(seconds=seconds)
+    rejected = outcome is Outcome.REJECTED
+    return outcome_event(
+        id=f"{JOB}.rejected.5f0c1d" if rejected else f"{JOB}.{number}",
+        outcome=outcome,
+        data=EventData(
+            job_id=JOB,
+            command=command.type_,
+            vendor=command.vendor(),
+            status=Status.RUNNING if outcome is Outcome.PROGRESSED else Status(outcome),
+            accepted_at=None if rejected else _ACCEPTED_AT,
+            updated_at=time,
+            progress=_PROGRESS if outcome is Outcome.PROGRESSED else None,
+            result=dump(result) if outcome is Outcome.COMPLETED else None,
+            error=_ERRORS.get(outcome),
+            stats=_STATS if final else None,
+        ),
+        time=time,
+        correlation_id="customers-2026-08",
+        sequence=None if rejected else number,
+    )
+
+
+_PROGRESS = Progress(
+    step="finish", percent=40, done=19_284, total=48_211, eta=_ACCEPTED_AT + timedelta(seconds=400)
+)
+_STATS = Stats(turns=9, polls=7, vendor_calls=12, retries=1, seconds=412.5)
+_ERRORS = {
+    Outcome.FAILED: Error(
+        code=Code.VENDOR_REJECTED,
+        message="the vendor refused the request",
+        detail="No such workflow",
+        vendor_status=404,
+        step="start",
+        retryable=False,
+    ),
+    Outcome.REJECTED: Error(
+        code=Code.INVALID_COMMAND,
+        message="data.file: Field required",
+        detail=[FieldError(field="data.file", message="Field required")],
+        retryable=False,
+    ),
+}
+
+
+def _file(name: str, media_type: str, records: int, bytes: int) -> File:
+    return File(
+        uri=f"file:///var/lib/kyb/results/{JOB}/{name}",
+        media_type=media_type,
+        records=records,
+        bytes=bytes,
+        sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    )
+
+
+_JOBS: list[tuple[Command, Result]] = [
+    (
+        ImportFile(
+            file="file:///data/customers.csv",
+            portfolio=Portfolio(name="Customers 2026-08", description="Active customers"),
+        ),
+        ImportFileResult(portfolio_id=_PORTFOLIO, records=48_211, parts=3),
+    ),
+    (
+        RunMatching(portfolio_id=_PORTFOLIO),
+        RunMatchingResult(
+            portfolio_id=_PORTFOLIO,
+            execution_id="7d0f4c2b-1e63-4b1d-8f5a-2a9c6e3d7b18",
+            summary=MatchingSummary(total=48_211, matched=45_907, unmatched=2_304),
+        ),
+    ),
+    (
+        StartJob(
+            workflow="Cleanse companies",
+            name="customers-2026-08",
+            inputs={"Customers": Input(file="file:///data/customers.csv")},
+            parameters={"Country": "GB"},
+        ),
+        StartJobResult(
+            job_name="customers-2026-08",
+            statistics={"Customers": {"Read": 48_211}, "Cleansed": {"Written": 47_950}},
+            outputs={"Cleansed": _file("Cleansed.csv", "text/csv", 47_950, 9_120_344)},
+            output_filenames={"Cleansed": "cleansed.csv"},
+        ),
+    ),
+    (
+        ResolveEntities(
+            entities=[Entity(name=["Example Trading Ltd"], country=["GBR"])],
+            project=Project(label="Suppliers"),
+        ),
+        ResolveEntitiesResult(
+            project_id="GNJWVL",
+            uploaded=1,
+            resolved=_file("resolved.ndjson", "application/x-ndjson", 1, 2_871),
+            unresolved=_file("unresolved.ndjson", "application/x-ndjson", 0, 0),
+        ),
+    ),
+    (CancelJob(job_id=JOB), ControlResult(job_id=JOB, status="cancelled")),
+    (RetryJob(job_id=JOB), ControlResult(job_id=JOB, status="running")),
+]
