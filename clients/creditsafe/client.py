@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Self
 
 import httpx
 from pydantic import SecretStr, ValidationError
@@ -55,7 +56,7 @@ class Creditsafe(Resource):
         budget: Callable[[str], float] = lambda _: 0.0,
         observe: Callable[[Observation], None] = lambda _: None,
         http: httpx.Client | None = None,
-    ) -> Creditsafe:
+    ) -> Self:
         """A client for the service at `base_url`, e.g. `https://connect.creditsafe.com`.
 
         No call is made until the first operation. The other arguments are those of `Transport`.
@@ -97,3 +98,9 @@ class Creditsafe(Resource):
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
