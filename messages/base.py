@@ -22,7 +22,7 @@ Uri = Annotated[str, StringConstraints(min_length=1, max_length=2_048, pattern=_
 class Model(BaseModel):
     """Strict both ways: unknown fields refused, no coercion, not changed once made."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
 class File(Model):

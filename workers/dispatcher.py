@@ -84,17 +84,16 @@ class Dispatcher:
                 self._ledger.reclaim(writing)
         while True:
             self._wake.clear()
-            busy = self._tick(connection)
+            pause = self._tick(connection)
             if self._stopping.is_set():
                 return
-            if not busy:
-                self._wake.wait(TICK)
+            self._wake.wait(pause)
 
-    def _tick(self, connection: Connection) -> bool:
-        """One round; whether there may be more to do at once."""
+    def _tick(self, connection: Connection) -> float:
+        """One round; gives the seconds until the next one is needed."""
         with connection.begin():
             events = self._ledger.unpublished(connection, BATCH)
-            turns = self._ledger.due(connection, BATCH)
+            turns, later = self._ledger.due(connection, BATCH, TICK)
         if events:
             self._handoff.events(events)
             with self._ledger.database.write() as writing:
@@ -106,7 +105,9 @@ class Dispatcher:
         if time.monotonic() - self._kept >= KEEP:
             self._keep()
             self._kept = time.monotonic()
-        return len(events) == BATCH or len(turns) == BATCH
+        if len(events) == BATCH or len(turns) == BATCH:
+            return 0.0
+        return TICK if later is None else later
 
     def _keep(self) -> None:
         self._handoff.keep_alive()

@@ -100,6 +100,11 @@ class Worker:
         """Whether every queue is being consumed."""
         return self.broker.link.up.is_set() if isinstance(self.broker, RabbitBroker) else True
 
+    def reachable(self) -> bool:
+        """Whether the ledger can be reached and used. Raises if not."""
+        self.ledger.check()
+        return True
+
     def _declare_actors(self) -> None:
         for queue in self.queues:
             self.broker.declare_queue(queue)

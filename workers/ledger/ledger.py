@@ -151,15 +151,20 @@ class Ledger:
 
     # -- dispatch ---------------------------------------------------------------------------------------
 
-    def due(self, connection: Connection, limit: int) -> list[DueTurn]:
-        """Turns whose time has come, the longest overdue first."""
+    def due(self, connection: Connection, limit: int, horizon: float = 0.0) -> tuple[list[DueTurn], float | None]:
+        """Turns whose time has come, the longest overdue first, and seconds until the next one.
+
+        Only a next one within `horizon` seconds is looked for.
+        """
+        now = self.now()
         rows = connection.execute(
-            select(job.c.id, job.c.command, job.c.queue, job.c.turn)
-            .where(job.c.due_at <= self.now())
+            select(job.c.id, job.c.command, job.c.queue, job.c.turn, job.c.due_at)
+            .where(job.c.due_at <= now + horizon)
             .order_by(job.c.due_at)
             .limit(limit)
-        )
-        return [DueTurn(*row) for row in rows]
+        ).all()
+        later = next((row.due_at - now for row in rows if row.due_at > now), None)
+        return [DueTurn(row.id, row.command, row.queue, row.turn) for row in rows if row.due_at <= now], later
 
     def handed(self, connection: Connection, turns: Sequence[DueTurn]) -> None:
         """The broker has confirmed these turns: their timers end."""
