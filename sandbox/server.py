@@ -39,6 +39,8 @@ class Sandbox:
     def __init__(self, port: int = 0, world: World | None = None) -> None:
         self.world = world or World()
         self._socket = socket.create_server(("127.0.0.1", port))
+        # asyncio sets this only on sockets made with an explicit protocol; without it an answer takes 40 ms.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.world.links = f"http://localhost:{self.port}"
