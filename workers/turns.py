@@ -22,9 +22,10 @@ from clients.errors import AuthRefused, OutcomeUnknown, Rejected, VendorError
 from clients.transport import Observation
 from messages.base import Result, dump
 from messages.catalogue import COMMANDS
-from messages.envelope import InvalidCommand, Request, parse
-from messages.errors import Code, Error, FieldError
+from messages.envelope import InvalidCommand
+from messages.errors import Code, Error
 from messages.events import Outcome
+from workers.admission import Admission
 from workers.errors import JobFailed
 from workers.jobs.registry import JobFunction, Tools
 from workers.ledger.claim import Claim, Fenced
@@ -32,7 +33,6 @@ from workers.ledger.database import LedgerUnavailable
 from workers.ledger.ledger import Acceptance, Ledger
 from workers.ledger.records import encode
 from workers.run import Cancelled, Limits, Run, Suspended, VendorJobFailed
-from workers.storage import InputNotAllowed
 
 log = structlog.get_logger("kyb.turn")
 
@@ -88,7 +88,7 @@ class Turns:
         self._jobs = jobs
         self._tools = tools
         self._limits = limits
-        self._deadline = deadline
+        self._admission = Admission(ledger, tools.storage, deadline)
         self._stopping = stopping
 
     def arrive(self, body: bytes, queue: str | None = None) -> None:
@@ -102,12 +102,8 @@ class Turns:
             Reject: it is not valid; its `rejected` event is in the outbox.
         """
         try:
-            request = self.admit(body, queue)
-            accepted = self._ledger.accept(request, self._deadline, handed=True)
-            if accepted is Acceptance.CONFLICT:
-                raise _invalid(request, "id", "is the id of another job", Code.ID_CONFLICT)
+            request, accepted = self._admission.accept(body, queue, handed=True)
         except InvalidCommand as invalid:
-            self._ledger.reject(invalid, body)
             log.warning(
                 "rejected",
                 job_id=invalid.id,
@@ -118,25 +114,6 @@ class Turns:
             raise Reject(f"{invalid.code}: {invalid}"[:500]) from None
         if accepted is not Acceptance.ENDED:
             self.take(request.id, 1)
-
-    def submit(self, body: bytes) -> Request:
-        """Record a command without a broker; its first turn is due at once. Raises `InvalidCommand`."""
-        request = self.admit(body, None)
-        if self._ledger.accept(request, self._deadline, handed=False) is Acceptance.CONFLICT:
-            raise _invalid(request, "id", "is the id of another job", Code.ID_CONFLICT)
-        return request
-
-    def admit(self, body: bytes, queue: str | None) -> Request:
-        """The command in a message, if it is valid and may read what it names. Raises `InvalidCommand`."""
-        request = parse(body)
-        if queue is not None and request.command.queue() != queue:
-            raise _invalid(request, "type", f"does not belong to the queue {queue}")
-        for field, uri in request.command.inputs():
-            try:
-                self._tools.storage.check(uri)
-            except InputNotAllowed as error:
-                raise _invalid(request, f"data.{field}", error.message, Code.INPUT_NOT_ALLOWED) from None
-        return request
 
     def take(self, job_id: str, turn: int) -> None:
         """Run one turn of a job, unless it was run before. Raises `LedgerUnavailable`."""
@@ -250,16 +227,6 @@ def _error(
         vendor_status=vendor_status,
         step=step,
         retryable=code.retryable,
-    )
-
-
-def _invalid(request: Request, field: str, message: str, code: Code = Code.INVALID_COMMAND) -> InvalidCommand:
-    return InvalidCommand(
-        [FieldError(field=field, message=message)],
-        id=request.id,
-        type=request.type,
-        correlation_id=request.correlation_id,
-        code=code,
     )
 
 
