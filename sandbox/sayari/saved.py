@@ -1,0 +1,144 @@
+"""Saved resources and their change notifications."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from sandbox.core import serves
+from sandbox.sayari.base import body_of, iso
+from sandbox.sayari.paging import Refused, number, offset_page
+from sandbox.sayari.workspace import Resource, Workspace, new_id
+
+#: What a data release tells of every saved entity: (type, value).
+RELEASE = (("name", "New Name 1"), ("name", "New Name 2"), ("address", "New Address"), ("status", "active"))
+
+
+class SavedResources(Workspace):
+    """Entities and records kept in projects. A data release has just told something of each entity."""
+
+    def resource(self, request: Request) -> Resource:
+        """The saved resource in the path, or 404."""
+        for project in self.projects.values():
+            if request.path_params["id"] in project.resources:
+                return project.resources[request.path_params["id"]]
+        raise Refused(404, "no such saved resource")
+
+    @serves("POST /v1/resource")
+    async def resources__create(self, request: Request) -> Response:
+        """Save an entity or a record that exists; as often as asked."""
+        body = await body_of(request)
+        texts = ("type", "project", "label", "resource_graph", "resource_id")
+        if missing := [name for name in texts if not isinstance(body.get(name), str) or not body[name]]:
+            raise Refused(406, f"must be texts: {', '.join(missing)}")
+        if body["type"] not in {"entity", "record"} or body["resource_graph"] != "sayari":
+            raise Refused(406, "type must be entity or record, resource_graph must be sayari")
+        known = self.register.entities.get if body["type"] == "entity" else self.register.record
+        project = self.projects.get(body["project"])
+        if project is None or known(body["resource_id"]) is None:
+            raise Refused(404, "no such project or no such resource")
+        now = self.now()
+        resource = Resource(
+            new_id(), project.id, body.get("directory"), body["label"], body["type"], body["resource_id"],
+            now, now,
+        )  # fmt: skip
+        if resource.type == "entity":
+            resource.changes = self._release(resource.resource_id)
+        project.resources[resource.id] = resource
+        self.happened("resources.create", resource.resource_id)
+        return JSONResponse({"data": resource.json()}, status_code=201)
+
+    def _release(self, entity_id: str) -> list[dict[str, Any]]:
+        """The change notifications of the one data release that there is."""
+        entity, date = self.register.entities[entity_id], iso(self.world.clock())
+        return [
+            {
+                "type": type,
+                "resourceId": entity.record_id,
+                "value": value,
+                "qualifier": entity.source.id,
+                "date": date,
+            }
+            for type, value in RELEASE
+        ]
+
+    @serves("GET /v1/resource/{id}")
+    async def resources__get(self, request: Request) -> Response:
+        """One saved resource."""
+        return JSONResponse({"data": self.resource(request).json()})
+
+    @serves("PATCH /v1/resource/{id}")
+    async def resources__update(self, request: Request) -> Response:
+        """Another label."""
+        resource, body = self.resource(request), await body_of(request)
+        if body.get("field") != "label" or not isinstance(body.get("value"), str):
+            raise Refused(406, "field must be label, value a text")
+        resource.label, resource.updated = body["value"], self.now()
+        self.happened("resources.update", resource.id)
+        return JSONResponse({"data": resource.json()})
+
+    @serves("DELETE /v1/resource/{id}")
+    async def resources__delete(self, request: Request) -> Response:
+        """Remove it from its project."""
+        resource = self.resource(request)
+        del self.projects[resource.project].resources[resource.id]
+        self.happened("resources.delete", resource.id)
+        return JSONResponse({"data": resource.json()})
+
+    @serves("GET /v1/project/{id}/change_notifications")
+    async def projects__change_notifications__list(self, request: Request) -> Response:
+        """Resources with notifications and their counts, as pairs."""
+        changed = [each for each in self.project(request).resources.values() if each.changes]
+        return JSONResponse(_notifications(request, changed, _changed))
+
+    @serves("GET /v1/resource/{id}/change_notifications")
+    async def resources__change_notifications__list(self, request: Request) -> Response:
+        """Notifications of one type or all."""
+        resource, type = self.resource(request), request.query_params.get("type")
+        changes = [each for each in resource.changes if type in {None, each["type"]}]
+        return JSONResponse(_notifications(request, changes, _untyped))
+
+    @serves("GET /v1/resource/{id}/change_notifications/count")
+    async def resources__change_notifications__count(self, request: Request) -> Response:
+        """Counts by type, as a map."""
+        return JSONResponse(_counts(self.resource(request)))
+
+    @serves("DELETE /v1/project/{id}/change_notifications")
+    async def projects__change_notifications__delete(self, request: Request) -> Response:
+        """Forget those of all resources."""
+        project = self.project(request)
+        for resource in project.resources.values():
+            resource.changes.clear()
+        self.happened("projects.change_notifications.delete", project.id)
+        return Response(status_code=204)
+
+    @serves("DELETE /v1/resource/{id}/change_notifications")
+    async def resources__change_notifications__delete(self, request: Request) -> Response:
+        """Forget those of one resource."""
+        resource = self.resource(request)
+        resource.changes.clear()
+        self.happened("resources.change_notifications.delete", resource.id)
+        return Response(status_code=204)
+
+
+def _counts(resource: Resource) -> dict[str, int]:
+    return dict(sorted(Counter(each["type"] for each in resource.changes).items()))
+
+
+def _changed(resource: Resource) -> dict[str, Any]:
+    counts = [list(pair) for pair in _counts(resource).items()]
+    return {"id": resource.id, "resourceId": resource.resource_id, "counts": counts}
+
+
+def _untyped(change: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in change.items() if key != "type"}
+
+
+def _notifications(request: Request, items: list[Any], show: Any) -> dict[str, Any]:
+    """Lists of notifications are pages by offset that show neither offset nor size."""
+    query = request.query_params
+    page = offset_page(items, number(query, "offset", 0, 0), number(query, "limit", 100, 1, 100), show)
+    return {key: page[key] for key in ("limit", "next", "data")}
