@@ -64,12 +64,12 @@ class Command(Model):
 
 def one_of(*fields: str) -> dict[str, Any]:
     """JSON Schema for "exactly one of these fields", null counting as absent."""
-    return {"oneOf": [_given(field) for field in fields]}
+    return {"oneOf": [given(field) for field in fields]}
 
 
 def any_of(*fields: str) -> dict[str, Any]:
     """JSON Schema for "at least one of these fields", likewise."""
-    return {"anyOf": [_given(field) for field in fields]}
+    return {"anyOf": [given(field) for field in fields]}
 
 
 def dump(model: BaseModel) -> dict[str, Any]:
@@ -77,5 +77,6 @@ def dump(model: BaseModel) -> dict[str, Any]:
     return model.model_dump(mode="json", exclude_none=not isinstance(model, Result), by_alias=True)
 
 
-def _given(field: str) -> dict[str, Any]:
+def given(field: str) -> dict[str, Any]:
+    """JSON Schema for "this field, and not null"."""
     return {"required": [field], "properties": {field: {"not": {"type": "null"}}}}

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 from pydantic import ConfigDict, Field, model_validator
 
-from messages.base import Command, Model, Name, Result, Uri, VendorId, one_of
+from messages.base import Command, Model, Name, Result, Uri, VendorId, given, one_of
 
 
 class Portfolio(Model):
     """An existing portfolio by `id`, or a new one by `name`."""
 
-    model_config = ConfigDict(json_schema_extra=one_of("id", "name"))
+    model_config = ConfigDict(
+        json_schema_extra=one_of("id", "name") | {"not": {"allOf": [given("id"), given("description")]}}
+    )
 
     id: VendorId | None = None
     name: Name | None = None

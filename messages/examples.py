@@ -23,7 +23,7 @@ from messages.sayari import Entity, Project, ResolveEntities, ResolveEntitiesRes
 
 JOB = "onboarding-2026-08.17"
 
-_ACCEPTED_AT = datetime(2026, 8, 3, 9, 30, tzinfo=UTC)
+ACCEPTED_AT = datetime(2026, 8, 3, 9, 30, tzinfo=UTC)
 _PORTFOLIO = "0b6d1a3e-5f7c-4a8e-9d21-6c3f0e8b7a54"
 
 
@@ -44,7 +44,7 @@ def events() -> dict[str, dict[str, Any]]:
 def _event(command: Command, result: Result, outcome: Outcome) -> dict[str, Any]:
     final = outcome.final
     number, seconds = {Outcome.ACCEPTED: (1, 0), Outcome.PROGRESSED: (2, 60)}.get(outcome, (3, 412))
-    time = _ACCEPTED_AT + timedelta(seconds=seconds)
+    time = ACCEPTED_AT + timedelta(seconds=seconds)
     rejected = outcome is Outcome.REJECTED
     return outcome_event(
         id=f"{JOB}.rejected.5f0c1d" if rejected else f"{JOB}.{number}",
@@ -54,7 +54,7 @@ def _event(command: Command, result: Result, outcome: Outcome) -> dict[str, Any]
             command=command.type_,
             vendor=command.vendor(),
             status=Status.RUNNING if outcome is Outcome.PROGRESSED else Status(outcome),
-            accepted_at=None if rejected else _ACCEPTED_AT,
+            accepted_at=None if rejected else ACCEPTED_AT,
             updated_at=time,
             progress=_PROGRESS if outcome is Outcome.PROGRESSED else None,
             result=dump(result) if outcome is Outcome.COMPLETED else None,
@@ -68,7 +68,7 @@ def _event(command: Command, result: Result, outcome: Outcome) -> dict[str, Any]
 
 
 _PROGRESS = Progress(
-    step="finish", percent=40, done=19_284, total=48_211, eta=_ACCEPTED_AT + timedelta(seconds=400)
+    step="finish", percent=40, done=19_284, total=48_211, eta=ACCEPTED_AT + timedelta(seconds=400)
 )
 _STATS = Stats(turns=9, polls=7, vendor_calls=12, retries=1, seconds=412.5)
 _ERRORS = {

@@ -144,9 +144,13 @@ def event_schema(command: type[Command], outcome: Outcome) -> dict[str, Any]:
     fields: dict[str, Any] = {"command": _const(command.type_), "vendor": _const(command.vendor())}
     if told is Completed:
         fields["result"] = (command.result, ...)
-    data: type[Model] = create_model(told.__name__, __base__=told, __doc__=told.__doc__, **fields)
     attributes = Event if outcome is Outcome.REJECTED else JobEvent
-    return _schema(attributes, f"{command.type_}.{outcome}", str(told.__doc__), data)
+    return _schema(
+        attributes,
+        f"{command.type_}.{outcome}",
+        str(told.__doc__),
+        create_model(told.__name__, __base__=told, __doc__=told.__doc__, **fields),
+    )
 
 
 def _schema(attributes: type[BaseModel], type: str, description: str, data: type[Model]) -> dict[str, Any]:

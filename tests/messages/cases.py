@@ -1,0 +1,105 @@
+"""Valid and invalid commands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+FILE = "file:///data/customers.csv"
+DATA: dict[str, dict[str, Any]] = {
+    "creditsafe.import_file": {"file": FILE, "portfolio": {"name": "Customers"}},
+    "creditsafe.run_matching": {"portfolio_id": "p-1"},
+    "data8.start_job": {"workflow": "Cleanse", "inputs": {"In": {"file": FILE}}},
+    "sayari.resolve_entities": {"file": FILE},
+    "job.cancel": {"job_id": "job-0"},
+    "job.retry": {"job_id": "job-0"},
+}
+
+
+def event_of(type: str = "creditsafe.import_file", /, **changes: Any) -> dict[str, Any]:
+    event = {"specversion": "1.0", "id": "job-1", "source": "/crm", "type": type, "data": DATA.get(type, {})}
+    return {name: value for name, value in (event | changes).items() if value is not ...}
+
+
+BAD_ATTRIBUTES: list[tuple[str, dict[str, Any]]] = [
+    ("specversion", {"specversion": ...}),
+    ("specversion", {"specversion": "0.3"}),
+    ("specversion", {"specversion": 1.0}),
+    ("id", {"id": ...}),
+    ("id", {"id": ""}),
+    ("id", {"id": 7}),
+    ("id", {"id": "a/b"}),
+    ("id", {"id": "a b"}),
+    ("id", {"id": "a\n"}),
+    ("id", {"id": "x" * 129}),
+    ("source", {"source": ...}),
+    ("source", {"source": ""}),
+    ("source", {"source": "not a reference"}),
+    ("source", {"source": "/crm\x00"}),
+    ("type", {"type": ...}),
+    ("type", {"type": 7}),
+    ("type", {"type": "creditsafe.unheard_of"}),
+    ("type", {"type": "creditsafe.import_file\n"}),
+    ("time", {"time": "yesterday"}),
+    ("time", {"time": "2026-08-03"}),
+    ("time", {"time": "2026-08-03T09:30:00"}),
+    ("datacontenttype", {"datacontenttype": "text/xml"}),
+    ("correlationid", {"correlationid": ""}),
+    ("correlationid", {"correlationid": "a\r\nb"}),
+    ("correlationid", {"correlationid": 7}),
+    ("traceparent", {"traceparent": "\x00"}),
+    ("data", {"data": ...}),
+    ("data", {"data": None}),
+    ("data", {"data": []}),
+    ("data_base64", {"data_base64": "e30="}),
+    ("Tenant", {"Tenant": "upper case"}),
+    ("\ufffd", {"\ud800": 1}),
+]
+
+BAD_DATA: list[tuple[str, str, dict[str, Any]]] = [
+    ("creditsafe.import_file", "data.file", {"portfolio": {"name": "n"}}),
+    ("creditsafe.import_file", "data.portfolio", {"file": FILE}),
+    ("creditsafe.import_file", "data.fiel", {"file": FILE, "fiel": FILE, "portfolio": {"name": "n"}}),
+    ("creditsafe.import_file", "data.file", {"file": "", "portfolio": {"name": "n"}}),
+    ("creditsafe.import_file", "data.file", {"file": "a\x00b", "portfolio": {"name": "n"}}),
+    ("creditsafe.import_file", "data.file", {"file": "x" * 2049, "portfolio": {"name": "n"}}),
+    ("creditsafe.import_file", "data.portfolio", {"file": FILE, "portfolio": {}}),
+    ("creditsafe.import_file", "data.portfolio", {"file": FILE, "portfolio": {"id": "1", "name": "n"}}),
+    (
+        "creditsafe.import_file",
+        "data.portfolio",
+        {"file": FILE, "portfolio": {"id": "1", "description": "d"}},
+    ),
+    ("creditsafe.import_file", "data.portfolio.id", {"file": FILE, "portfolio": {"id": 7}}),
+    ("creditsafe.import_file", "data.portfolio.nmae", {"file": FILE, "portfolio": {"nmae": "n"}}),
+    ("creditsafe.run_matching", "data.portfolio_id", {}),
+    ("creditsafe.run_matching", "data.portfolio_id", {"portfolio_id": 7}),
+    ("creditsafe.run_matching", "data.match_against", {"portfolio_id": "p", "match_against": ""}),
+    ("data8.start_job", "data.workflow", {}),
+    ("data8.start_job", "data.name", {"workflow": "w", "name": "a/b"}),
+    ("data8.start_job", "data.inputs.In", {"workflow": "w", "inputs": {"In": {}}}),
+    (
+        "data8.start_job",
+        "data.inputs.In",
+        {"workflow": "w", "inputs": {"In": {"file": FILE, "dataset": "d"}}},
+    ),
+    ("data8.start_job", "data.inputs.In.dataset", {"workflow": "w", "inputs": {"In": {"dataset": "Upper"}}}),
+    ("data8.start_job", "data.inputs.\ufffd.[key]", {"workflow": "w", "inputs": {"\n": {"dataset": "d"}}}),
+    ("data8.start_job", "data.inputs_", {"workflow": "w", "inputs_": {}}),
+    ("data8.start_job", "data.parameters.k", {"workflow": "w", "parameters": {"k": 7}}),
+    ("sayari.resolve_entities", "data", {}),
+    ("sayari.resolve_entities", "data", {"file": FILE, "entities": [{"name": ["a"]}]}),
+    ("sayari.resolve_entities", "data.entities", {"entities": []}),
+    ("sayari.resolve_entities", "data.entities.1", {"entities": [{"name": ["a"]}, {}]}),
+    ("sayari.resolve_entities", "data.entities.0", {"entities": [{"name": None}]}),
+    ("sayari.resolve_entities", "data.entities.0.name", {"entities": [{"name": []}]}),
+    ("sayari.resolve_entities", "data.entities.0.name", {"entities": [{"name": "a"}]}),
+    ("sayari.resolve_entities", "data.project", {"file": FILE, "project": {"id": "p", "label": "l"}}),
+    ("sayari.resolve_entities", "data.delete_project", {"file": FILE, "delete_project": "yes"}),
+    ("job.cancel", "data.job_id", {}),
+    ("job.cancel", "data.job_id", {"job_id": "a/b"}),
+    ("job.retry", "data.repeat_effect", {"job_id": "a", "repeat_effect": 1}),
+]
+BAD_EVENTS = [
+    *[(field, event_of(**changes)) for field, changes in BAD_ATTRIBUTES],
+    *[(field, event_of(type_, data=data)) for type_, field, data in BAD_DATA],
+]

@@ -1,0 +1,50 @@
+"""Hypothesis strategies for valid commands."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from messages.control import CancelJob, RetryJob
+from messages.creditsafe import ImportFile, Portfolio, RunMatching
+from messages.data8 import Input, StartJob
+from messages.envelope import Request
+from messages.sayari import Entity, Identifier, Project, ResolveEntities
+
+lines = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=40)
+texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40), min_size=1)
+job_ids = st.from_regex(r"[A-Za-z0-9._:-]{1,128}", fullmatch=True)
+portfolios = st.builds(Portfolio, id=lines) | st.builds(
+    Portfolio, name=lines, description=st.none() | st.text(st.characters(exclude_categories=["Cs"]))
+)
+inputs = st.builds(Input, file=lines) | st.builds(
+    Input, dataset=st.from_regex("[a-z][a-z0-9_]{0,30}", fullmatch=True)
+)
+entities = st.builds(
+    Entity, name=texts, identifier=st.none() | st.just([Identifier(value="1", type="uk_vat")])
+)
+projects = st.none() | st.builds(Project, id=lines) | st.builds(Project, label=lines)
+commands = st.one_of(
+    st.builds(ImportFile, file=lines, portfolio=portfolios),
+    st.builds(RunMatching, portfolio_id=lines),
+    st.builds(
+        StartJob,
+        workflow=lines,
+        name=st.none() | st.from_regex(r"[A-Za-z0-9 ._-]{1,128}", fullmatch=True),
+        inputs=st.dictionaries(lines, inputs, max_size=5),
+        input_filename=st.none() | lines,
+        parameters=st.dictionaries(lines, st.text(st.characters(exclude_categories=["Cs"])), max_size=5),
+    ),
+    st.builds(ResolveEntities, file=lines, project=projects, delete_project=st.booleans()),
+    st.builds(ResolveEntities, entities=st.lists(entities, min_size=1, max_size=5), project=projects),
+    st.builds(CancelJob, job_id=job_ids),
+    st.builds(RetryJob, job_id=job_ids, repeat_effect=st.booleans()),
+)
+requests = st.builds(
+    Request,
+    id=job_ids,
+    source=st.from_regex(r"[A-Za-z0-9./:#?-]{1,60}", fullmatch=True),
+    command=commands,
+    correlation_id=lines,
+    traceparent=st.none() | lines,
+    tracestate=st.none() | lines,
+)
