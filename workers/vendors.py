@@ -19,9 +19,9 @@ def tools_of(settings: Settings, ledger: Ledger) -> Tools:
         storage=Storage(settings.storage.roots(), settings.storage.results),
         ledger=ledger,
         retry_deadline=settings.polling.deadline,
-        creditsafe_client=settings.creditsafe and creditsafe_of(settings.creditsafe),
-        data8_client=settings.data8 and data8_of(settings.data8),
-        sayari_client=settings.sayari and sayari_of(settings.sayari),
+        creditsafe_client=None if settings.creditsafe is None else creditsafe_of(settings.creditsafe),
+        data8_client=None if settings.data8 is None else data8_of(settings.data8),
+        sayari_client=None if settings.sayari is None else sayari_of(settings.sayari),
     )
 
 

@@ -1,0 +1,91 @@
+"""A worker is killed at every single boundary of every command, and started again.
+
+Each time: the job finishes, each effect happened once, there is one final event, the files are the same.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sandbox import Sandbox
+from tests.crash.cases import SCENARIOS, Scenario, check, command, environment, files_of, quick_sandbox
+from tests.crash.child import run
+from workers.ledger.database import Database
+from workers.ledger.ledger import Ledger
+from workers.ledger.records import Job
+
+FORK = multiprocessing.get_context("forkserver")
+FORK.set_forkserver_preload(["tests.crash.child"])
+
+
+@dataclass
+class Trial:
+    """One command, run to its end by workers of which the first may die."""
+
+    scenario: Scenario
+    folder: Path
+
+    def play(self, die_at: int | None) -> tuple[bool, list[str], Sandbox, Ledger, Job]:
+        """Whether the first worker died, the boundaries it crossed, and how things stand at the end."""
+        self.folder.mkdir()
+        report = self.folder / "boundaries"
+        url = f"sqlite:///{self.folder}/kyb.db"
+        with quick_sandbox() as sandbox:
+            body = command(self.scenario, "job:1", self.scenario.data(self.folder, sandbox))
+            sandbox.world.effects.clear()
+            settings = environment(sandbox, self.folder, "memory://", url)
+            code = start(settings, body, die_at, report)
+            crossed = report.read_text().splitlines()
+            died = code == -signal.SIGKILL
+            if died:
+                code = start(settings, body, None, self.folder / "second")
+            assert code == 0, f"the last worker ended with {code}"
+            ledger = Ledger(Database(url))
+            job = ledger.job("job:1")
+            assert job is not None
+            return died, crossed, sandbox, ledger, job
+
+
+def start(settings: dict[str, str], body: bytes | None, die_at: int | None, report: Path) -> int:
+    """Run a worker process to its end; gives its exit code."""
+    child = FORK.Process(target=run, args=(settings, "job:1", body, die_at, str(report)))
+    child.start()
+    child.join()
+    assert child.exitcode is not None
+    return child.exitcode
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(3) as executor:
+        yield executor
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("type_", SCENARIOS)
+def test_embedded_worker_killed_at_every_boundary(
+    type_: str, tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    scenario = SCENARIOS[type_]
+    _, crossed, sandbox, ledger, job = Trial(scenario, tmp_path / "undisturbed").play(None)
+    expected = files_of(job.result)
+    check(scenario, sandbox, ledger, job, expected)
+    assert job.status == "completed"
+
+    def disturbed(die_at: int) -> str | None:
+        died, boundaries, sandbox, ledger, job = Trial(scenario, tmp_path / str(die_at)).play(die_at)
+        try:
+            check(scenario, sandbox, ledger, job, expected)
+        except AssertionError as error:
+            return f"killed at {boundaries[-1]}: {error}"
+        return None if died or die_at > len(crossed) - 4 else f"boundary {die_at} was not reached"
+
+    failures = [failure for failure in pool.map(disturbed, range(1, len(crossed) + 1)) if failure]
+    assert not failures, "\n".join(failures)
