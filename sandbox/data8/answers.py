@@ -123,7 +123,7 @@ def moment(epoch: float | None) -> str | None:
 
 def here(request: Request, path: str) -> str:
     """The URL of a path of this stand-in."""
-    return f"{request.base_url}".rstrip("/") + path
+    return f"{request.url.scheme}://{request.url.netloc}{request.scope['root_path']}{path}"
 
 
 def done(status: int = 204, location: str | None = None) -> Response:

@@ -88,7 +88,7 @@ def cleanse_cell(column: str, value: str) -> tuple[str, str | None]:
     flag = None
     if "\ufffd" in tidy or "Ã" in tidy:
         flag = "mojibake"
-    elif tidy.startswith(("=", "+", "@")) and not tidy[1:2].isdigit():
+    elif re.match("[=@]|[+][^0-9]", tidy):
         flag = "formula"
     elif tidy.casefold() in _PLACEHOLDERS:
         flag = "placeholder"
