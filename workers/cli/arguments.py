@@ -1,0 +1,110 @@
+"""`--field value` arguments as the data of a command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import ValidationError
+
+from messages.base import Command
+from messages.envelope import field_errors, read_json
+from workers.cli.console import usage
+
+Path = tuple[str, ...]
+
+
+def json_of(option: str, text: str) -> Any:
+    """The value of `--data JSON` or `--data @FILE`. Raises wrong usage."""
+    try:
+        return read_json(FilePath(text[1:]).read_bytes() if text.startswith("@") else text.encode())
+    except OSError as error:
+        raise usage(f"{option}: {text[1:]} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise usage(f"{option}: {error}") from None
+
+
+def options_of(arguments: Sequence[str]) -> dict[str, str]:
+    """`--a b --c.d=e --f` as `{"a": "b", "c.d": "e", "f": "true"}`. Raises wrong usage."""
+    found: dict[str, str] = {}
+    for name, value in _pairs(arguments):
+        if not all(name.split(".")):
+            raise usage(f"--{name}: not a field's name")
+        if name in found:
+            raise usage(f"--{name} is given twice; give a list as JSON: --{name} '[…, …]'")
+        found[name] = value
+    return found
+
+
+def data_of(command: type[Command], base: Any, options: Mapping[str, str]) -> dict[str, Any]:
+    """The command's data: `base` with every option put where its dots say.
+
+    A value stays text where the field takes text, and is read as JSON where it does not. Raises wrong usage
+    with a line for every bad field.
+    """
+    if not isinstance(base, dict):
+        raise usage("--data must be a JSON object")
+    given = {_path(command, name): value for name, value in options.items()}
+    texts = _merged(base, given)
+    wrong = _wrong(command, texts)
+    values = {path: _value(text) if _touched(path, wrong) else text for path, text in given.items()}
+    data = _merged(base, values)
+    try:
+        command.model_validate(data)
+    except ValidationError as error:
+        lines = [f"{e.field or command.type_}: {e.message}" for e in field_errors(error)]
+        raise usage(f"{command.type_} cannot be sent so:\n" + "\n".join(lines)) from None
+    return data
+
+
+def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if not argument.startswith("--"):
+            raise usage(f"{argument}: expected --field value")
+        name, equals, value = argument[2:].partition("=")
+        if not equals:
+            value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
+        yield name, value
+
+
+def _path(command: type[Command], name: str) -> Path:
+    """`--portfolio-id` means `portfolio_id`; below the first dot names are taken as they are."""
+    head, *tail = name.split(".")
+    known = {field.alias or name for name, field in command.model_fields.items()}
+    return (head if head in known else head.replace("-", "_"), *tail)
+
+
+def _merged(base: dict[str, Any], given: Mapping[Path, Any]) -> dict[str, Any]:
+    data = dict(base)
+    for path, value in given.items():
+        *folders, last = path
+        place = data
+        for folder in folders:
+            inner = place.get(folder, {})
+            if not isinstance(inner, dict):
+                raise usage(f"--{'.'.join(path)}: {folder} is given as a whole already")
+            place[folder] = place = dict(inner)
+        place[last] = value
+    return data
+
+
+def _wrong(command: type[Command], data: dict[str, Any]) -> list[Path]:
+    try:
+        command.model_validate(data)
+    except ValidationError as error:
+        return [tuple(map(str, e["loc"])) for e in error.errors(include_input=False, include_url=False)]
+    return []
+
+
+def _touched(path: Path, wrong: Sequence[Path]) -> bool:
+    return any(path == place[: len(path)] for place in wrong)
+
+
+def _value(text: str) -> Any:
+    try:
+        return read_json(text.encode())
+    except ValueError:
+        return text

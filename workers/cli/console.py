@@ -1,0 +1,71 @@
+"""Output: tables and lines for people, one JSON document for programs; nothing but that on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_COLOURS = {
+    "completed": "green", "failed": "red", "rejected": "red", "cancelled": "yellow",
+    "running": "cyan", "progressed": "cyan", "accepted": "blue",
+}  # fmt: skip
+
+
+def print_json(document: object) -> None:
+    """One JSON document."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+
+
+def print_json_line(document: object) -> None:
+    """One JSON document on one line, at once."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """A table; `empty` is said instead of one without rows."""
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*[cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row])
+    if table.row_count:
+        Console(highlight=False, width=None if out.is_terminal else 200).print(table)
+    else:
+        out.print(empty)
+
+
+def plain(value: object) -> str:
+    """A value as one line of text, without control characters: vendors and messages may hold any."""
+    text = "" if value is None else str(value)
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def word(status: str) -> Text:
+    """A status or outcome in its colour."""
+    return Text(status, style=_COLOURS.get(status, ""))
+
+
+def clock(seconds: float | None) -> str:
+    """Epoch seconds as local time."""
+    if seconds is None:
+        return ""
+    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def error_line(text: str) -> None:
+    """One line on standard error."""
+    err.print(Text(text))
+
+
+def usage(message: str) -> typer.BadParameter:
+    """Wrong usage: to be raised, exit code 2."""
+    return typer.BadParameter(message)

@@ -1,0 +1,83 @@
+"""`kyb`: finds the command, runs it, and turns expected trouble into one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from workers.cli.trouble import explained
+
+#: Every command, with the line that `kyb --help` shows of it. Its module is imported when it is called.
+COMMANDS = {
+    "demo": "Everything in one process, nothing to configure: watch the main jobs run.",
+    "worker": "Serve queues until told to stop.",
+    "submit": "Publish a command; --wait shows its progress and ends with its outcome.",
+    "jobs": "List, show, cancel, retry and purge jobs.",
+    "events": "Follow or replay events.",
+    "dead": "List, show, redrive and discard dead letters.",
+    "vendors": "Check the vendors' settings, or call any documented operation.",
+    "sandbox": "Serve the three vendors' stand-ins on loopback.",
+    "contract": "Write the JSON Schemas and the AsyncAPI document.",
+    "ledger": "Create or migrate the ledger's tables.",
+}
+
+
+class Lazy(TyperGroup):
+    """Lists commands without importing them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - as typer calls it
+        """The names, in the order in which one meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - as typer calls it
+        """What stands for the command in `--help`."""
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name]) if cmd_name in COMMANDS else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command itself."""
+        name, _, rest = super().resolve_command(ctx, args)
+        command = typer.main.get_command(import_module(f"workers.cli.{name}").app)
+        command.name = name
+        return name, command, rest
+
+
+app = typer.Typer(
+    cls=Lazy,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Durable vendor jobs: Creditsafe DataStudio, Data8 and Sayari.",
+    epilog="Exit codes: 0 done, 1 the job failed, 2 wrong usage, 3 cannot reach broker or ledger. "
+    "Settings are environment variables KYB_…, see docs/settings.md.",
+)
+
+
+@app.callback()
+def _kyb() -> None:
+    """Durable vendor jobs: Creditsafe DataStudio, Data8 and Sayari."""
+
+
+def main() -> None:
+    """The console entry."""
+    try:
+        app(prog_name="kyb")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output, e.g. `head`, has left
+        sys.stdout = None
+        sys.exit(0)
+    except Exception as error:
+        known = explained(error)
+        if known is None:
+            raise
+        line, code = known
+        print(f"kyb: {line}", file=sys.stderr)  # noqa: T201 - the place where it is meant to be said
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""`kyb worker`: serve queues until told to stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Annotated
+
+import structlog
+import typer
+
+from workers import logs
+from workers.cli.start import broker_urls, opened_ledger, storage_of
+from workers.probes import Probes
+from workers.settings import Settings, SettingsError, load
+from workers.supervisor import Supervisor
+from workers.worker import Worker
+
+log = structlog.get_logger("kyb.worker")
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def worker(
+    queues: Annotated[
+        str | None, typer.Option(help="comma-separated; by default those of all vendors with settings")
+    ] = None,
+) -> None:
+    """Serve queues until SIGTERM or Ctrl-C.
+
+    RabbitMQ may be away at the start: it is tried again until it is there. The ledger must be there.
+    """
+    found = load()
+    logs.configure(found.log)
+    storage_of(found)
+    if not found.embedded:
+        broker_urls(found)
+    with opened_ledger(found):
+        pass  # it can be reached, and its tables are those of this version
+    asked = [queue.strip() for queue in queues.split(",") if queue.strip()] if queues is not None else None
+    if found.worker.processes > 1:
+        Supervisor(found, [] if queues is None else ["--queues", queues]).run(told_to_stop())
+    else:
+        _serve(found, asked)
+
+
+def told_to_stop() -> threading.Event:
+    """An event that SIGTERM or Ctrl-C sets; the same signal once more ends the process at once."""
+    stopping = threading.Event()
+
+    def stop(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    return stopping
+
+
+def _serve(found: Settings, asked: list[str] | None) -> None:
+    served = Worker(found, asked)
+    if served.queues == ["kyb.control"] and asked is None:
+        log.warning("no vendor has settings: only kyb.control is served")
+    try:
+        probes = Probes(found.http, {"broker": served.consuming, "ledger": served.reachable})
+    except OSError as error:
+        raise SettingsError(
+            f"KYB_HTTP__HOST, KYB_HTTP__PORT: cannot listen there ({error.strerror})"
+        ) from None
+    stopping = told_to_stop()
+    probes.start()
+    served.start()
+    stopping.wait()
+    log.info("stopping")
+    probes.stop()
+    served.stop()
