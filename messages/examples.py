@@ -21,8 +21,7 @@ from messages.errors import Code, Error, FieldError
 from messages.events import EventData, Outcome, Progress, Stats, Status, outcome_event
 from messages.sayari import Entity, Project, ResolveEntities, ResolveEntitiesResult
 
-JOB = "onboarding-2026-08.17"
-
+BATCH = "customers-2026-08"
 ACCEPTED_AT = datetime(2026, 8, 3, 9, 30, tzinfo=UTC)
 _PORTFOLIO = "0b6d1a3e-5f7c-4a8e-9d21-6c3f0e8b7a54"
 
@@ -30,7 +29,7 @@ _PORTFOLIO = "0b6d1a3e-5f7c-4a8e-9d21-6c3f0e8b7a54"
 def commands() -> dict[str, dict[str, Any]]:
     """A CloudEvent of every command, by type."""
     return {
-        command.type_: Request(JOB, "/crm/onboarding", command, correlation_id="customers-2026-08").event()
+        command.type_: Request(_id(command), "/crm/onboarding", command, correlation_id=BATCH).event()
         for command, _ in _JOBS
     }
 
@@ -41,16 +40,20 @@ def events() -> dict[str, dict[str, Any]]:
     return {event["type"]: event for event in found}
 
 
+def _id(command: Command) -> str:
+    return f"{BATCH}.{command.type_.partition('.')[2]}"
+
+
 def _event(command: Command, result: Result, outcome: Outcome) -> dict[str, Any]:
-    final = outcome.final
+    job_id = _id(command)
     number, seconds = {Outcome.ACCEPTED: (1, 0), Outcome.PROGRESSED: (2, 60)}.get(outcome, (3, 412))
     time = ACCEPTED_AT + timedelta(seconds=seconds)
     rejected = outcome is Outcome.REJECTED
     return outcome_event(
-        id=f"{JOB}.rejected.5f0c1d" if rejected else f"{JOB}.{number}",
+        id=f"{job_id}.rejected.5f0c1d" if rejected else f"{job_id}.{number}",
         outcome=outcome,
         data=EventData(
-            job_id=JOB,
+            job_id=job_id,
             command=command.type_,
             vendor=command.vendor(),
             status=Status.RUNNING if outcome is Outcome.PROGRESSED else Status(outcome),
@@ -59,10 +62,10 @@ def _event(command: Command, result: Result, outcome: Outcome) -> dict[str, Any]
             progress=_PROGRESS if outcome is Outcome.PROGRESSED else None,
             result=dump(result) if outcome is Outcome.COMPLETED else None,
             error=_ERRORS.get(outcome),
-            stats=_STATS if final else None,
+            stats=_STATS if outcome.final else None,
         ),
         time=time,
-        correlation_id="customers-2026-08",
+        correlation_id=BATCH,
         sequence=None if rejected else number,
     )
 
@@ -75,7 +78,7 @@ _ERRORS = {
     Outcome.FAILED: Error(
         code=Code.VENDOR_REJECTED,
         message="the vendor refused the request",
-        detail="No such workflow",
+        detail="Not found",
         vendor_status=404,
         step="start",
         retryable=False,
@@ -89,9 +92,9 @@ _ERRORS = {
 }
 
 
-def _file(name: str, media_type: str, records: int, bytes: int) -> File:
+def _file(job: str, name: str, media_type: str, records: int, bytes: int) -> File:
     return File(
-        uri=f"file:///var/lib/kyb/results/{JOB}/{name}",
+        uri=f"file:///var/lib/kyb/results/{job}/{name}",
         media_type=media_type,
         records=records,
         bytes=bytes,
@@ -118,14 +121,14 @@ _JOBS: list[tuple[Command, Result]] = [
     (
         StartJob(
             workflow="Cleanse companies",
-            name="customers-2026-08",
+            name=BATCH,
             inputs={"Customers": Input(file="file:///data/customers.csv")},
             parameters={"Country": "GB"},
         ),
         StartJobResult(
-            job_name="customers-2026-08",
+            job_name=BATCH,
             statistics={"Customers": {"Read": 48_211}, "Cleansed": {"Written": 47_950}},
-            outputs={"Cleansed": _file("Cleansed.csv", "text/csv", 47_950, 9_120_344)},
+            outputs={"Cleansed": _file(f"{BATCH}.start_job", "Cleansed.csv", "text/csv", 47_950, 9_120_344)},
             output_filenames={"Cleansed": "cleansed.csv"},
         ),
     ),
@@ -137,10 +140,10 @@ _JOBS: list[tuple[Command, Result]] = [
         ResolveEntitiesResult(
             project_id="GNJWVL",
             uploaded=1,
-            resolved=_file("resolved.ndjson", "application/x-ndjson", 1, 2_871),
-            unresolved=_file("unresolved.ndjson", "application/x-ndjson", 0, 0),
+            resolved=_file(f"{BATCH}.resolve_entities", "resolved.ndjson", "application/x-ndjson", 1, 2_871),
+            unresolved=_file(f"{BATCH}.resolve_entities", "unresolved.ndjson", "application/x-ndjson", 0, 0),
         ),
     ),
-    (CancelJob(job_id=JOB), ControlResult(job_id=JOB, status="cancelled")),
-    (RetryJob(job_id=JOB), ControlResult(job_id=JOB, status="running")),
+    (CancelJob(job_id=f"{BATCH}.start_job"), ControlResult(job_id=f"{BATCH}.start_job", status="cancelled")),
+    (RetryJob(job_id=f"{BATCH}.start_job"), ControlResult(job_id=f"{BATCH}.start_job", status="running")),
 ]
