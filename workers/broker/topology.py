@@ -21,7 +21,11 @@ EVENT_LOG_AGE = "7D"
 #: sooner (`workers.turns.TAKE_LIMIT`), so that messages that merely stood beside a bad one stay clear of this.
 DELIVERY_LIMIT = 20
 
+#: Dead letters are never dropped: whoever looks at them delivers them, and RabbitMQ 4 counts that up to 20.
+NO_LIMIT = 2_000_000_000
+
 _QUORUM = {"x-queue-type": "quorum"}
+_LETTERS = {**_QUORUM, "x-delivery-limit": NO_LIMIT}
 
 
 def dead(queue: str) -> str:
@@ -32,12 +36,12 @@ def dead(queue: str) -> str:
 def declare(channel: BlockingChannel) -> None:
     """Declare everything."""
     channel.exchange_declare(UNROUTABLE, "fanout", durable=True)
-    channel.queue_declare(UNROUTABLE, durable=True, arguments=_QUORUM)
+    channel.queue_declare(UNROUTABLE, durable=True, arguments=_LETTERS)
     channel.queue_bind(UNROUTABLE, UNROUTABLE)
 
     channel.exchange_declare(COMMANDS, "topic", durable=True, arguments={"alternate-exchange": UNROUTABLE})
     for queue, key in QUEUES.items():
-        channel.queue_declare(dead(queue), durable=True, arguments=_QUORUM)
+        channel.queue_declare(dead(queue), durable=True, arguments=_LETTERS)
         channel.queue_declare(
             queue,
             durable=True,

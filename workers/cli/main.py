@@ -50,6 +50,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # one error on one line, however narrow the terminal
     help="Durable vendor jobs: Creditsafe DataStudio, Data8 and Sayari.",
     epilog="Exit codes: 0 done, 1 the job failed, 2 wrong usage, 3 cannot reach broker or ledger. "
     "Settings are environment variables KYB_…, see docs/settings.md.",

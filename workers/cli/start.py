@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,8 @@ def settings() -> Settings:
     found = load()
     quiet = found.log.level if found.log.level in {"debug", "error"} else "warning"
     logs.configure(found.log.model_copy(update={"level": quiet}))
+    if quiet != "debug":
+        logging.getLogger("pika").setLevel(logging.CRITICAL)  # what it has to say comes as an exception
     return found
 
 

@@ -32,7 +32,11 @@ def doing(standing: Standing) -> str:
         return "accepted"
     if standing.status.ended:
         return standing.status.value
-    told = standing.progress or {}
+    return doing_of(standing.progress or {})
+
+
+def doing_of(told: dict[str, Any]) -> str:
+    """The same of an event's progress."""
     words = [plain(told.get("step", "running"))]
     if told.get("percent") is not None:
         words.append(f"{told['percent']:.0f} %")
