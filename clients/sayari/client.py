@@ -43,7 +43,7 @@ class Sayari(Resource):
         cls,
         base_url: str,
         client_id: str,
-        client_secret: str | SecretStr,
+        client_secret: str,
         *,
         timeout: float = 30.0,
         concurrency: int = 8,
@@ -55,7 +55,9 @@ class Sayari(Resource):
 
         Two classes of calls are asked of `budget`: `standard` and `advanced` (search and traversals).
         """
-        secret = SecretStr(client_secret) if isinstance(client_secret, str) else client_secret
+        secret = SecretStr(client_secret)
+        http = http or httpx.Client(timeout=timeout, follow_redirects=False)
+        http.headers["Accept"] = JSON
         transport = Transport(
             VENDOR,
             base_url,
@@ -64,7 +66,7 @@ class Sayari(Resource):
             concurrency=concurrency,
             budget=budget,
             observe=observe,
-            http=http or httpx.Client(timeout=timeout, follow_redirects=False, headers={"Accept": JSON}),
+            http=http,
         )
         return cls(transport, client_id, secret)
 
