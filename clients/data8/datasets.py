@@ -130,24 +130,19 @@ class Datasets(Resource):
         dataset = self.get(name)
         total = dataset.record_count or 0
         while start <= total:
-            found = self.page(dataset, start)
+            found = self.page(name, tuple(dataset.columns), start, min(BLOCK_LIMIT, total - start + 1))
             yield from found
             start += len(found)
 
-    def page(self, dataset: Dataset, start: int) -> Sequence[Record]:
-        """The next 1,000 records (fewer at the end, never none) from number `start` on, keyed by column.
+    def page(self, name: str, columns: Sequence[str], start: int, count: int) -> Sequence[Record]:
+        """Records from number `start` on, keyed by column: at least one and `count` at most.
 
-        Raises as `records`.
+        Raises `Unavailable` if there are none, too many, or arrays that do not fit the columns.
         """
-        count = min(BLOCK_LIMIT, (dataset.record_count or 0) - start + 1)
-        found = self.download(dataset.name, start, count)
-        columns = tuple(dataset.columns)
+        found = self.download(name, start, count)
         arrays = [record for record in found if not isinstance(record, dict)]
-        if not found or len(found) > count or any(len(record) != len(columns) for record in arrays):
-            raise Unavailable(
-                self._transport.vendor,
-                "datasets.download",
-                f"{len(found)} records, {len(arrays)} of them arrays, where {count} of {len(columns)} columns"
-                " were asked for",
-            )
+        if not 0 < len(found) <= count or any(len(record) != len(columns) for record in arrays):
+            asked = f"where {count} of {len(columns)} columns were asked for"
+            message = f"{len(found)} records came, {len(arrays)} of them arrays, {asked}"
+            raise Unavailable(self._transport.vendor, "datasets.download", message)
         return [r if isinstance(r, dict) else dict(zip(columns, r, strict=True)) for r in found]

@@ -181,9 +181,10 @@ class Datasets(Part):
         """A block of records; the same number again overwrites."""
         sent = await body(request, BlockBody)
         dataset = self._writable(request)
-        dataset.blocks[sent.block_number] = [
-            _row(dataset, record, number) for number, record in enumerate(sent.records)
-        ]
+        rows = [_row(dataset, record, number) for number, record in enumerate(sent.records)]
+        if dataset.blocks.get(sent.block_number) == rows:
+            return done()  # nothing has changed: a block may be sent again
+        dataset.blocks[sent.block_number] = rows
         self.world.effect("data8.datasets.upload", f"{dataset.name}/{sent.block_number}")
         return done()
 

@@ -1,0 +1,155 @@
+"""`data8.start_job`: files into datasets, a workflow over them, and what it produces into files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from clients.data8 import Data8, Dataset, Job
+from clients.data8.assumptions import BLOCK_LIMIT
+from clients.errors import NotFound
+from messages.base import File, dump
+from messages.data8 import StartJob, StartJobResult
+from workers.jobs.data8_datasets import NAME_LIMIT, digest, inspect, load, refused_twice
+from workers.jobs.registry import Tools, job
+from workers.run import Run, Sighting, repeatable
+from workers.storage import Storage
+from workers.tables import csv_line
+
+#: Fractions of more digits than this, leading zeros included, keep their exponent.
+_PLAIN_DIGITS = 100
+
+
+@job(StartJob)
+def start_job(command: StartJob, run: Run, tools: Tools) -> StartJobResult:
+    """Run a workflow over files or datasets and fetch what it produces.
+
+    All files are read through once before anything is sent, so that a bad one leaves nothing at Data8.
+    """
+    data8, storage = tools.data8, tools.storage
+    files = {slot: given.file for slot, given in command.inputs_.items() if given.file is not None}
+    tables = {
+        slot: run.transfer(f"inspect {slot}", partial(inspect, storage, uri, data8.assumptions))
+        for slot, uri in files.items()
+    }
+    datasets = {slot: given.dataset for slot, given in command.inputs_.items() if given.dataset is not None}
+    for slot, uri in files.items():
+        datasets[slot] = load(run, storage, data8, slot, uri, tables[slot])
+    name = start(run, data8, command, datasets)
+    rows = sum(table["done"] for table in tables.values())
+    finished = run.poll("finish", partial(look, data8, name), size=rows or None, redo=("start",))
+    return StartJobResult(
+        job_name=name,
+        statistics=finished["statistics"],
+        outputs={output["slot"]: fetch(run, storage, data8, output) for output in finished["outputs"]},
+        output_filenames=finished["output_filenames"],
+    )
+
+
+def start(run: Run, data8: Data8, command: StartJob, datasets: dict[str, str]) -> str:
+    """Start the job; gives its name. A retry after a failure at Data8 is a new job with a new name."""
+    edition = run.edition("start")
+    name = job_name(run.job_id, edition)
+    if command.name is not None:
+        name = command.name if edition == 1 else f"{command.name} {edition}"
+
+    def started() -> bool:
+        try:
+            found = data8.jobs.get(name)
+        except NotFound:
+            return False
+        same_workflow = found.workflow_name in {None, command.workflow}
+        return same_workflow and found.input_datasets in ({}, datasets)
+
+    create = partial(
+        data8.jobs.create,
+        name,
+        command.workflow,
+        input_filename=command.input_filename,
+        input_datasets=datasets,
+        parameters=command.parameters,
+    )
+    refused_twice(run, "start", create, started)
+    return name
+
+
+def job_name(job_id: str, edition: int) -> str:
+    """The job's name at Data8, in characters that a file name can hold; a name can be used only once."""
+    return f"kyb_{job_id.replace(':', '_')[:NAME_LIMIT]}_{digest(job_id, str(edition))}"
+
+
+def look(data8: Data8, name: str) -> Sighting:
+    """Ask how the job does. It is done when its output datasets can be read, too."""
+    found = data8.jobs.get(name)
+    verdict = found.verdict(data8.assumptions)
+    if verdict == "failed":
+        return Sighting("failed", percent=found.percent_complete, detail=f"status {found.status}")
+    if found.finished:
+        outputs = {slot: data8.datasets.get(dataset) for slot, dataset in found.output_datasets.items()}
+        verdict = found.verdict(data8.assumptions, outputs.values())
+        if verdict == "done" and all(dataset.completed is not False for dataset in outputs.values()):
+            return Sighting("done", finding(found, outputs), percent=100.0)
+    return Sighting("running", percent=found.percent_complete, eta=found.estimated_finish_time)
+
+
+def finding(found: Job, outputs: dict[str, Dataset]) -> dict[str, Any]:
+    """What is recorded of a job that is done."""
+    return {
+        "statistics": found.statistics,
+        "output_filenames": found.output_filenames,
+        "outputs": [
+            {
+                "slot": slot,
+                "dataset": dataset.name,
+                "columns": list(dataset.columns),
+                "records": dataset.record_count or 0,
+            }
+            for slot, dataset in outputs.items()
+        ],
+    }
+
+
+def fetch(run: Run, storage: Storage, data8: Data8, output: dict[str, Any]) -> File:
+    """Download an output dataset into the job's file `<slot>.csv`."""
+    slot, columns, records = output["slot"], output["columns"], output["records"]
+    draft = storage.draft(run.job_id, f"{slot}.csv")
+
+    def download(at: Any) -> Generator[dict[str, Any]]:
+        if at is None or draft.size < at["offset"]:
+            with draft.append(0) as out:
+                out.write(csv_line(columns))
+                at = {"start": 1, "offset": out.tell(), "done": 0}
+            yield at
+        while (done := at["done"]) < records:
+            count = min(BLOCK_LIMIT, records - done)
+            found = data8.datasets.page(output["dataset"], columns, at["start"], count)
+            with draft.append(at["offset"]) as out:
+                for record in found:
+                    out.write(csv_line([cell_of(record.get(column)) for column in columns]))
+                done += len(found)
+                at = {"start": done + 1, "offset": out.tell(), "done": done}
+            yield at
+
+    run.transfer(f"download {slot}", download, total=records)
+    published = run.once(
+        f"publish {slot}", lambda: dump(draft.publish("text/csv", records)), recover=repeatable
+    )
+    return File.model_validate(published)
+
+
+def cell_of(value: Any) -> str:
+    """A value of a record as a cell, as the vendor spelled it."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case Decimal() if value.is_finite() and abs(value.adjusted()) < _PLAIN_DIGITS:
+            return format(value, "f")
+        case Decimal():
+            return str(value)
+        case _:
+            return json.dumps(value, ensure_ascii=False, default=float)

@@ -1,0 +1,190 @@
+"""CSV files into Data8's datasets: names, column types, blocks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from clients.data8 import Assumptions, Data8
+from clients.data8.assumptions import BLOCK_LIMIT
+from clients.errors import NotFound, OutcomeUnknown, RateLimited, Rejected, Unavailable
+from messages.errors import Code
+from workers.errors import JobFailed
+from workers.run import Run
+from workers.storage import Storage, file_name
+from workers.tables import Position, Table
+
+#: Characters of cells in one block: the size of a request that Data8 accepts is not published.
+BLOCK_CHARACTERS = 4 * 1024 * 1024
+#: Rows between two checkpoints of an inspection.
+INSPECT_ROWS = 1_000
+#: Characters of ours in a name at Data8: how long names may be is not published.
+NAME_LIMIT = 60
+
+_WHOLE = re.compile("0|-?[1-9][0-9]{0,18}")
+_EMPTY, _WHOLE_NUMBER, _TEXT = range(3)
+
+
+def inspect(storage: Storage, uri: str, types: Assumptions, at: Any) -> Generator[dict[str, Any]]:
+    """Read a file through: its columns as [name, type] in order, and its number of rows as `done`.
+
+    Raises `JobFailed` (`input_invalid`) for a file that is no table or has no rows.
+    """
+    if at is not None and "columns" in at:
+        return
+    with storage.open(uri) as stream:
+        table = Table.open(stream, uri)
+        names = column_names(table.header)
+        kinds: list[int] = at["kinds"] if at else [_EMPTY] * len(names)
+        position = start = Position.of(at["position"]) if at else None
+        for cells, position in table.rows(start):
+            kinds = [max(kind, kind_of(cell)) for kind, cell in zip(kinds, cells, strict=True)]
+            if position.row % INSPECT_ROWS == 0:
+                yield {"position": position.json(), "kinds": kinds, "done": position.row}
+    if position is None:
+        raise JobFailed(Code.INPUT_INVALID, f"{file_name(uri)}, line 2, column 1: no row follows the header")
+    codes = [types.whole_number if kind == _WHOLE_NUMBER else types.text for kind in kinds]
+    yield {"columns": [list(pair) for pair in zip(names, codes, strict=True)], "done": position.row}
+
+
+def load(run: Run, storage: Storage, data8: Data8, slot: str, uri: str, inspected: dict[str, Any]) -> str:
+    """Make a completed dataset of an inspected file: create, upload block by block, complete; its name."""
+    name = dataset_name(run.job_id, slot)
+    columns: dict[str, int] = dict(inspected["columns"])
+    rows: int = inspected["done"]
+
+    def created() -> bool:
+        try:
+            found = data8.datasets.get(name)
+        except NotFound:
+            return False
+        return found.columns.keys() == columns.keys() and not found.completed
+
+    def completed() -> bool:
+        found = data8.datasets.get(name)
+        return bool(found.completed) and found.record_count in {None, rows}
+
+    def upload(at: Any) -> Generator[dict[str, Any]]:
+        position = start = Position.of(at["position"]) if at else None
+        number: int = at["block"] if at else 0
+        with storage.open(uri) as stream:
+            for block, position in blocks(Table.open(stream, uri), start):
+                number += 1
+                records = [record(columns, data8.assumptions, cells, uri) for cells in block]
+                data8.datasets.upload(name, number, records)
+                yield {"position": position.json(), "block": number, "done": position.row}
+        if position is None or position.row != rows:
+            raise changed(uri)
+
+    refused_twice(run, f"create {slot}", partial(data8.datasets.create, name, columns), created)
+    run.transfer(f"upload {slot}", upload, total=rows)
+    refused_twice(run, f"complete {slot}", partial(data8.datasets.update, name, record_count=rows), completed)
+    return name
+
+
+def refused_twice(run: Run, step: str, effect: Callable[[], object], happened: Callable[[], bool]) -> None:
+    """Do an effect that Data8 refuses to do a second time, because it goes by a name.
+
+    A refusal after an attempt whose outcome is not known may be that attempt's success.
+    """
+    attempted = False
+
+    def recover() -> bool | None:
+        nonlocal attempted
+        attempted = True
+        return happened() or None
+
+    def attempt() -> bool:
+        try:
+            effect()
+        except Rejected as refused:
+            if not attempted:
+                raise
+            try:
+                done_before = happened()
+            except (Unavailable, RateLimited) as unseen:
+                message = "refused, perhaps because it was done before"
+                raise OutcomeUnknown(refused.vendor, refused.operation, message) from unseen
+            if not done_before:
+                raise
+        return True
+
+    run.once(step, attempt, recover=recover, unique=True)
+
+
+def blocks(table: Table, after: Position | None) -> Iterator[tuple[list[list[str]], Position]]:
+    """The rows behind `after` in blocks as large as one upload may be, each with the position behind it."""
+    block: list[list[str]] = []
+    size = 0
+    position = after
+    for cells, position in table.rows(after):
+        block.append(cells)
+        size += sum(map(len, cells))
+        if len(block) == BLOCK_LIMIT or size >= BLOCK_CHARACTERS:
+            yield block, position
+            block, size = [], 0
+    if block and position is not None:
+        yield block, position
+
+
+def kind_of(cell: str) -> int:
+    """Empty, a whole number of 64 bits in its one usual spelling, which comes back as it was, or text."""
+    if not cell:
+        return _EMPTY
+    return _WHOLE_NUMBER if _WHOLE.fullmatch(cell) and -(2**63) <= int(cell) < 2**63 else _TEXT
+
+
+def record(
+    columns: dict[str, int], types: Assumptions, cells: list[str], uri: str
+) -> dict[str, str | int | None]:
+    """The cells as Data8 takes them. An empty cell is an empty text, or no number."""
+    if len(cells) != len(columns):
+        raise changed(uri)
+    found: dict[str, str | int | None] = {}
+    for (column, code), cell in zip(columns.items(), cells, strict=True):
+        if code == types.text:
+            found[column] = cell
+        elif (kind := kind_of(cell)) == _TEXT:
+            raise changed(uri)
+        else:
+            found[column] = None if kind == _EMPTY else int(cell)
+    return found
+
+
+def changed(uri: str) -> JobFailed:
+    """The file is not what it was when it was inspected."""
+    return JobFailed(Code.INPUT_INVALID, f"{file_name(uri)}: the file has changed while the job ran")
+
+
+def dataset_name(job_id: str, slot: str) -> str:
+    """The dataset for a slot of a job: readable, and nobody else's thanks to its hash."""
+    return "_".join(filter(None, ("kyb", plain(job_id), plain(slot), digest(job_id, slot))))
+
+
+def column_names(header: Sequence[str]) -> list[str]:
+    """Valid column names, all different, as close to the headers as Data8's alphabet allows."""
+    names: dict[str, None] = {}
+    for number, title in enumerate(header, 1):
+        stem = plain(title) or str(number)
+        stem = f"column_{stem}" if stem[0].isdigit() else stem
+        name, more = stem, 2
+        while name in names:
+            name, more = f"{stem}_{more}", more + 1
+        names[name] = None
+    return list(names)
+
+
+def plain(text: str) -> str:
+    """The text in a to z, 0 to 9 and single `_`; may be empty or begin with a digit."""
+    letters = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
+    return re.sub("[^a-z0-9]+", "_", letters).strip("_")[:NAME_LIMIT].rstrip("_")
+
+
+def digest(*parts: str) -> str:
+    """Twelve hex digits that, in all likelihood, only these parts have."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
