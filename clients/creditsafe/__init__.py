@@ -7,7 +7,7 @@ requests are written exactly.
 
 from clients.creditsafe.client import Creditsafe
 from clients.creditsafe.models import RECORD_FIELDS, RECORDS_LIMIT, SAFE_NUMBER, NewRecord
-from clients.creditsafe.records import IMPORT_LIMIT
+from clients.creditsafe.records import IMPORT_LIMIT, Format
 from clients.creditsafe.replies import (
     AccessToken,
     CreatedRecords,
@@ -35,6 +35,7 @@ __all__ = [
     "DeletedRecords",
     "Execution",
     "FileExecution",
+    "Format",
     "Import",
     "MatchingExecution",
     "NewRecord",

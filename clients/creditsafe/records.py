@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, Literal
+from typing import IO, Literal
 
 from clients.creditsafe.models import NewRecord, NewRecords, RecordIds
 from clients.creditsafe.paging import PAGE_SIZE, items
@@ -41,7 +41,9 @@ class Records(Resource):
         return call(path=path(portfolio_id), json=body.json_body()).model(CreatedRecords)
 
     @operation("POST /v1/datastudio/portfolios/{portfolioId}/records/import")
-    def import_file(self, call: Call, portfolio_id: str, file: BinaryIO, *, format: Format = "csv") -> Import:
+    def import_file(
+        self, call: Call, portfolio_id: str, file: IO[bytes], *, format: Format = "csv"
+    ) -> Import:
         """Add the rows of a file; its first row holds field names. Not idempotent. The path is assumed.
 
         `file` is seekable; it is streamed from its start. `format` is `csv`, `gzip` (of a CSV), `tar` or

@@ -156,7 +156,7 @@ async def body(request: Request, *allowed: str) -> dict[str, Any]:
     return found
 
 
-def text(found: dict[str, Any], name: str, *, least: int = 0, most: int = 1_000) -> str | None:
+def text(found: dict[str, Any], name: str, *, least: int = 0, most: int = 2_000) -> str | None:
     """A string of the body, or None; refused as 400 when it is something else, too short or too long."""
     value = found.get(name)
     if value is None:
