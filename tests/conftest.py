@@ -1,0 +1,85 @@
+"""Real servers for every test: RabbitMQ, PostgreSQL, SQLite and the vendors' stand-ins.
+
+`KYB_TEST_RABBITMQ_URL` and `KYB_TEST_POSTGRES_URL` name servers to use instead of private ones.
+With pytest-xdist each worker has servers of its own, so a test may kill them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from sandbox import Sandbox
+from sandbox.core import World
+from tests.testbed.postgres import Databases, Postgres
+from tests.testbed.rabbitmq import RabbitMQ, Vhosts
+from tests.testbed.server import Missing
+
+RABBITMQ_URL = os.environ.get("KYB_TEST_RABBITMQ_URL")
+POSTGRES_URL = os.environ.get("KYB_TEST_POSTGRES_URL")
+
+S = TypeVar("S")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQ]:
+    """A private RabbitMQ node, for tests that stop, kill or wipe it. They leave it running."""
+    with closing(private(RabbitMQ)) as node:
+        node.start()
+        yield node
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A private PostgreSQL cluster, for tests that stop or kill it. They leave it running."""
+    with closing(private(Postgres)) as cluster:
+        cluster.start()
+        yield cluster
+
+
+@pytest.fixture
+def amqp_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A RabbitMQ virtual host of the test's own."""
+    broker: RabbitMQ | Vhosts
+    broker = Vhosts(RABBITMQ_URL) if RABBITMQ_URL else request.getfixturevalue("rabbitmq")
+    url = broker.fresh_url()
+    yield url
+    broker.drop(url)
+    if isinstance(broker, Vhosts):
+        broker.close()
+
+
+@pytest.fixture
+def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty PostgreSQL database of the test's own."""
+    server: Postgres | Databases
+    server = Databases(POSTGRES_URL) if POSTGRES_URL else request.getfixturevalue("postgres")
+    url = server.fresh_url()
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """An SQLite database of the test's own, not made yet."""
+    return f"sqlite:///{tmp_path}/ledger.db"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """The vendors' stand-ins, with jobs that end soon."""
+    with Sandbox(world=World(job_seconds=0.3, queue_seconds=0.05)) as sandbox:
+        yield sandbox
+
+
+def private(server: Callable[[], S]) -> S:
+    """The server made. Where it is not installed the whole session ends: no test is left out in silence."""
+    try:
+        return server()
+    except Missing as error:
+        pytest.exit(str(error), returncode=1)

@@ -1,0 +1,154 @@
+"""A private PostgreSQL cluster on a loopback port, and a fresh database for each test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import uuid
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from tests.testbed.server import Broken, Missing, Server, free_port
+
+_CONF = """
+listen_addresses = '127.0.0.1'
+port = {port}
+unix_socket_directories = '{folder}'
+max_connections = 200
+shared_buffers = 32MB
+full_page_writes = off
+# The tests kill processes, never the machine: what was written reaches the disk without waiting for it.
+fsync = off
+"""
+
+
+def programs() -> Path:
+    """The folder of `initdb` and `postgres`, the newest version's.
+
+    Raises:
+        Missing: there is none.
+    """
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
+    found = debian[-1] if debian else shutil.which("initdb")
+    if found is None:
+        raise Missing(
+            "the tests need PostgreSQL: install the package postgresql (15 or later),"
+            " or set KYB_TEST_POSTGRES_URL to one where databases may be made"
+        )
+    return Path(found).resolve().parent
+
+
+class Databases:
+    """Databases made and dropped on a server.
+
+    Args:
+        url: `postgresql://…/database` of a user who may create databases.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def fresh_url(self) -> str:
+        """The URL of a new, empty database."""
+        name = f"test_{uuid.uuid4().hex}"
+        self._run(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        base, _, options = self._url.partition("?")
+        return f"{base.rpartition('/')[0]}/{name}" + (f"?{options}" if options else "")
+
+    def drop(self, url: str) -> None:
+        """Remove the database of this URL, whoever is connected to it."""
+        name = url.partition("?")[0].rpartition("/")[2]
+        self._run(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _run(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute(statement)
+
+
+class Postgres:
+    """A cluster that tests may stop, kill and restart. What was committed stays."""
+
+    def __init__(self) -> None:
+        self._programs = programs()
+        # PostgreSQL refuses to run as root.
+        self._server = Server("postgres", user="nobody" if os.geteuid() == 0 else None)
+        self.port = free_port()
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        self._data = self._server.folder / "data"
+        self._databases = Databases(self.url)
+
+    def start(self) -> None:
+        """Start the cluster, made first if there is none, and wait until it answers.
+
+        Raises:
+            Broken: it did not.
+        """
+        if not self._data.exists():
+            self._initdb()
+        self._server.launch([str(self._programs / "postgres"), "-D", str(self._data)], {})
+        self._server.await_ready(self._answers)
+
+    def stop(self) -> None:
+        """Shut it down in good order; clients' connections are closed (fast shutdown)."""
+        self._server.end(signal.SIGINT)
+
+    def kill(self) -> None:
+        """Kill it (SIGKILL), as a crash would."""
+        self._server.kill()
+
+    def restart(self) -> None:
+        """Stop it, if it runs, and start it."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """Kill it and remove all that it left."""
+        self._server.close()
+
+    def fresh_url(self) -> str:
+        """The URL of a new, empty database."""
+        return self._databases.fresh_url()
+
+    def drop(self, url: str) -> None:
+        """Remove the database of this URL; the cluster must be up."""
+        self._databases.drop(url)
+
+    def _initdb(self) -> None:
+        done = subprocess.run(
+            [
+                self._programs / "initdb",
+                "-D",
+                self._data,
+                "-U",
+                "postgres",
+                "-A",
+                "trust",
+                "-N",
+                "-E",
+                "UTF8",
+                "--no-locale",
+            ],
+            cwd=self._server.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            user=self._server.user,
+            extra_groups=[] if self._server.user else None,
+        )
+        if done.returncode:
+            raise Broken(f"initdb: {done.stdout}")
+        with (self._data / "postgresql.auto.conf").open("a") as conf:
+            conf.write(_CONF.format(port=self.port, folder=self._server.folder))
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True

@@ -1,0 +1,131 @@
+"""A server process of the tests' own that never outlives them, however they end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+#: Reads process groups, one a line, until the pipe is closed: by `close()`, or by the end of the tests,
+#: a kill -9 included. Then it kills the last group and removes the folder.
+_GUARD = """
+while read -r group; do last=$group; done
+test -z "$last" || kill -s KILL -- "-$last"
+rm -rf -- "$0"
+"""
+
+
+class Missing(Exception):
+    """A server that the tests need is not installed; the message says what to do."""
+
+
+class Broken(Exception):
+    """A server did not start in time; the message ends with what it wrote."""
+
+
+class Server:
+    """One process, and its children, with a folder for all that it writes.
+
+    Args:
+        name: for messages and the folder's name.
+        user: the system's user that it runs as; None: the one who runs the tests.
+    """
+
+    def __init__(self, name: str, user: str | None = None) -> None:
+        self.name = name
+        self.user = user
+        self.folder = Path(tempfile.mkdtemp(prefix=f"kyb-{name}-"))
+        if user:
+            shutil.chown(self.folder, user)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._guard = subprocess.Popen(
+            ["sh", "-c", _GUARD, self.folder], stdin=subprocess.PIPE, start_new_session=True
+        )
+
+    @property
+    def output(self) -> Path:
+        """What the process wrote, all its starts together."""
+        return self.folder / "output.log"
+
+    def launch(self, argv: list[str], environment: Mapping[str, str]) -> None:
+        """Start `argv` in the folder, as the leader of a process group of its own."""
+        with self.output.open("ab") as output:
+            self._process = subprocess.Popen(
+                argv,
+                cwd=self.folder,
+                env={"PATH": os.environ["PATH"], "HOME": str(self.folder), "LANG": "C.UTF-8", **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                user=self.user,
+                extra_groups=[] if self.user else None,
+            )
+        self._tell(str(self._process.pid))
+
+    def await_ready(self, ready: Callable[[], bool], seconds: float = 60) -> None:
+        """Ask `ready` until it says yes.
+
+        Raises:
+            Broken: the process ended, or the time is over.
+        """
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise Broken(f"{self.name} did not start:\n{self.output.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.05)  # a foreign process: there is no event to wait for
+
+    def end(self, sign: signal.Signals, seconds: float = 30) -> None:
+        """Ask the process to end and wait until it has; what is left of its group is killed."""
+        if self._process is not None:
+            self._process.send_signal(sign)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(seconds)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the process and its children (SIGKILL)."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+            self._tell("")
+
+    def close(self) -> None:
+        """Kill it and remove its folder."""
+        self.kill()
+        self._guard.communicate()
+
+    def _tell(self, group: str) -> None:
+        assert self._guard.stdin is not None
+        self._guard.stdin.write(f"{group}\n".encode())
+        self._guard.stdin.flush()
+
+
+def free_port() -> int:
+    """A loopback port that is free, below those that outgoing connections are given.
+
+    So a server that is down for a moment finds its port free when it comes back.
+    """
+    for port in random.sample(range(20_000, 32_000), 50):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise Broken("50 loopback ports tried, none free")
+
+
+def listening(port: int) -> bool:
+    """Whether something accepts connections on this loopback port."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
