@@ -328,8 +328,12 @@ def test_matching_ends_with_its_summary(rig: Rig, portfolio_id: str) -> None:
     job = rig.run("creditsafe.run_matching", portfolio_id=portfolio_id)
     assert job.result is not None, job.error
     assert job.result["summary"] == {
-        "total": 3, "matched": 2, "unmatched": 1,
-        "totalRows": 3, "manualMatched": 0, "duplicates": 1,
+        "total": 3,
+        "matched": 2,
+        "unmatched": 1,
+        "totalRows": 3,
+        "manualMatched": 0,
+        "duplicates": 1,
     }
     execution = rig.client.matching.status(portfolio_id, job.result["execution_id"])
     assert execution.status == "COMPLETED"
