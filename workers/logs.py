@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -13,10 +13,11 @@ from workers.settings import LogSettings
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-def configure(settings: LogSettings) -> None:
-    """Set up structlog and pass the standard library's loggers through it, to standard error."""
+def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
+    """Set up structlog and pass the standard library's loggers through it, to `stream` or standard error."""
+    stream = stream or sys.stderr
     level = _LEVELS[settings.level]
-    pretty = settings.format == "console" or (settings.format is None and sys.stderr.isatty())
+    pretty = settings.format == "console" or (settings.format is None and stream.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -35,7 +36,7 @@ def configure(settings: LogSettings) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -117,7 +117,7 @@ def _settle(queue: str | None, id: str | None, settle: Any, *, every: bool, as_j
     if found.embedded:
         _list_rejected(found, as_json=as_json)
         return
-    done = []
+    done: list[dict[str, Any]] = []
     with Letters(broker_urls(found)) as letters:
         for name in names:
             with letters.opened(name, letters.count(name)) as (channel, lying):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -11,13 +11,13 @@ from messages.envelope import Request
 from messages.errors import Code
 from messages.events import Status
 from workers.cli.console import clock, error_line, out, plain, print_json, print_table, usage, word
-from workers.cli.sending import Standing, sent
+from workers.cli.sending import Standing, sender
 from workers.cli.start import opened_ledger, settings
 from workers.cli.submit import request_for
 from workers.cli.trouble import JOB_FAILED
 from workers.cli.waiting import conclude, doing, error_lines, watched
 from workers.ledger.records import Job, decode, moment
-from workers.settings import seconds
+from workers.settings import Settings, seconds
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="The ledger's jobs."
@@ -89,8 +89,7 @@ def cancel(
 ) -> None:
     """Ask a job to end; sends job.cancel and prints that command's own job id."""
     request = request_for(CancelJob, {"job_id": id})
-    standings = sent(settings(), request, watch=wait)
-    raise typer.Exit(conclude(standings, watch=wait, job_id=request.id, as_json=as_json))
+    _send(settings(), request, wait=wait, as_json=as_json)
 
 
 @app.command()
@@ -108,24 +107,22 @@ def retry(
         raise usage("give either a job or --failed CODE")
     found = settings()
     if id is not None:
-        request = _retry_request(id, repeat_effect=repeat_effect)
-        standings = sent(found, request, watch=wait)
-        raise typer.Exit(conclude(standings, watch=wait, job_id=request.id, as_json=as_json))
+        _send(found, _retry_request(id, repeat_effect=repeat_effect), wait=wait, as_json=as_json)
     with opened_ledger(found) as ledger:
         jobs = ledger.jobs(code=failed, limit=RETRY_LIMIT)
-    sent_for: list[dict[str, Any]] = []
-    bad = 0
-    for job in jobs:
-        request = _retry_request(job.id, repeat_effect=repeat_effect)
-        last: Standing | None = watched(sent(found, request, watch=wait))
-        bad += last is not None and last.status is not Status.COMPLETED
-        outcome = {"status": last.status} if last is not None else {}
-        sent_for.append({"retried": job.id, "command": job.command, "job_id": request.id, **outcome})
+    sent_for = []
+    with sender(found, watch=wait) as send:
+        for job in jobs:
+            request = _retry_request(job.id, repeat_effect=repeat_effect)
+            last: Standing | None = watched(send(request))
+            told = {"status": last.status.value} if last is not None else {}
+            sent_for.append({"retried": job.id, "command": job.command, "job_id": request.id, **told})
     if as_json:
         print_json(sent_for)
     else:
         rows = [(s["retried"], s["command"], s["job_id"], s.get("status")) for s in sent_for]
         print_table(("job", "command", "sent as", "status"), rows, empty=f"no job has failed with {failed}")
+    bad = any(s.get("status", Status.COMPLETED) != Status.COMPLETED for s in sent_for)
     raise typer.Exit(JOB_FAILED if bad else 0)
 
 
@@ -166,6 +163,12 @@ def _step_document(step: Any) -> dict[str, Any]:
         "name": step.name, "kind": step.kind, "state": step.state, "edition": step.edition,
         "polls": step.polls, **times, "value": step.value,
     }  # fmt: skip
+
+
+def _send(found: Settings, request: Request, *, wait: bool, as_json: bool) -> NoReturn:
+    with sender(found, watch=wait) as send:
+        code = conclude(send(request), watch=wait, job_id=request.id, as_json=as_json)
+    raise typer.Exit(code)
 
 
 def _retry_request(job_id: str, *, repeat_effect: bool) -> Request:

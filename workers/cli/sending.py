@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,17 +38,25 @@ class Standing:
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-def sent(settings: Settings, request: Request, *, watch: bool) -> Iterator[Standing]:
-    """Send a command; gives where its job stands, again and again until it has ended, if `watch` is asked for.
+#: Sends a command; gives where its job stands, again and again until it has ended if that was asked for.
+#: A command that is rejected gives that standing at once where there is no broker.
+Send = Callable[[Request], Iterator[Standing]]
 
-    Without a broker a command that is rejected gives that standing at once. Raises `BrokerUnavailable` or
-    `LedgerUnavailable`.
+
+@contextmanager
+def sender(settings: Settings, *, watch: bool) -> Iterator[Send]:
+    """What sends commands, and watches their jobs if `watch` is asked for.
+
+    It raises `BrokerUnavailable` or `LedgerUnavailable`.
     """
-    body = json.dumps(request.event(), ensure_ascii=False).encode()
     if settings.embedded:
-        yield from _recorded(settings, request, body, watch=watch)
+        storage = storage_of(settings)
+        with opened_ledger(settings) as ledger:
+            admission = Admission(ledger, storage, settings.polling.deadline)
+            yield lambda request: recorded(ledger, admission, request, watch=watch)
     else:
-        yield from _published(settings, request, body, watch=watch)
+        with _to_broker(broker_urls(settings), watch=watch) as send:
+            yield send
 
 
 def standing_in_ledger(ledger: Ledger, job_id: str) -> Standing | None:
@@ -61,44 +70,48 @@ def standing_in_ledger(ledger: Ledger, job_id: str) -> Standing | None:
     )
 
 
-def _recorded(settings: Settings, request: Request, body: bytes, *, watch: bool) -> Iterator[Standing]:
-    storage = storage_of(settings)
-    with opened_ledger(settings) as ledger:
-        try:
-            Admission(ledger, storage, settings.polling.deadline).accept(body, None, handed=False)
-        except InvalidCommand as invalid:
-            details = [{"field": d.field, "message": d.message} for d in invalid.details]
-            error = {"code": invalid.code.value, "message": str(invalid), "detail": details}
-            yield Standing(request.id, request.type, Status.REJECTED, error=error)
+def recorded(ledger: Ledger, admission: Admission, request: Request, *, watch: bool) -> Iterator[Standing]:
+    """Record a command in the ledger, where a worker on that ledger finds it."""
+    try:
+        admission.accept(body_of(request), None, handed=False)
+    except InvalidCommand as invalid:
+        details = [{"field": d.field, "message": d.message} for d in invalid.details]
+        error = {"code": invalid.code.value, "message": str(invalid), "detail": details}
+        yield Standing(request.id, request.type, Status.REJECTED, error=error)
+        return
+    while watch:
+        standing = standing_in_ledger(ledger, request.id)
+        if standing is None:
             return
-        while watch:
-            standing = standing_in_ledger(ledger, request.id)
-            if standing is None:
-                return
-            yield standing
-            if standing.status.ended:
-                return
-            time.sleep(LOOK)
+        yield standing
+        if standing.status.ended:
+            return
+        time.sleep(LOOK)
 
 
-def _published(settings: Settings, request: Request, body: bytes, *, watch: bool) -> Iterator[Standing]:
+def body_of(request: Request) -> bytes:
+    """The message to send."""
+    return json.dumps(request.event(), ensure_ascii=False).encode()
+
+
+@contextmanager
+def _to_broker(urls: str, *, watch: bool) -> Iterator[Send]:
     from workers.broker import topology  # noqa: PLC0415 - the embedded broker does without pika
     from workers.broker.publisher import CLOUD_EVENT, Outgoing, Publisher  # noqa: PLC0415 - likewise
     from workers.broker.stream import EventStream  # noqa: PLC0415 - likewise
 
-    urls = broker_urls(settings)
-    publisher = Publisher(urls)
-    outgoing = Outgoing(topology.COMMANDS, request.type, body, CLOUD_EVENT, request.id)
-    try:
-        if not watch:
-            publisher.publish([outgoing])
-            return
-        with EventStream(urls, "next") as stream:  # before publishing: no event can be missed
-            publisher.publish([outgoing])
-            publisher.close()
-            yield from _told(stream, request)
-    finally:
-        publisher.close()
+    with closing(Publisher(urls)) as publisher, ExitStack() as stack:
+        # The stream is read from before publishing: no event can be missed.
+        stream = stack.enter_context(EventStream(urls, "next")) if watch else None
+
+        def send(request: Request) -> Iterator[Standing]:
+            body = body_of(request)
+            publisher.publish([Outgoing(topology.COMMANDS, request.type, body, CLOUD_EVENT, request.id)])
+            if stream is not None:
+                publisher.close()  # nobody answers its heartbeats while the job is watched
+                yield from _told(stream, request)
+
+        yield send
 
 
 def _told(stream: Any, request: Request) -> Iterator[Standing]:

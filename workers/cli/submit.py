@@ -13,7 +13,7 @@ from messages.catalogue import COMMANDS
 from messages.envelope import InvalidCommand, Request, parse
 from workers.cli.arguments import data_of, json_of, options_of
 from workers.cli.console import usage
-from workers.cli.sending import sent
+from workers.cli.sending import sender
 from workers.cli.start import settings
 from workers.cli.waiting import conclude
 
@@ -48,7 +48,8 @@ def submit(
         raise usage(f"{type}: no such command; there are {', '.join(COMMANDS)}")
     options = options_of(context.args)
     request = request_for(command, data_of(command, json_of("--data", data), options), id, source)
-    code = conclude(sent(settings(), request, watch=wait), watch=wait, job_id=request.id, as_json=as_json)
+    with sender(settings(), watch=wait) as send:
+        code = conclude(send(request), watch=wait, job_id=request.id, as_json=as_json)
     raise typer.Exit(code)
 
 

@@ -60,12 +60,13 @@ class AdvisoryLocks:
 class FileLocks:
     """One byte of a lock file for each name.
 
-    The kernel's locks are the process's, so threads are told apart here. The file is opened once and never
-    closed: closing any descriptor of it would drop every lock of the process.
+    The kernel's locks are the process's, so threads are told apart here. The file is opened for the first hold
+    and never closed: closing any descriptor of it would drop every lock of the process.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._path = path
+        self._file = -1
         self._held: set[int] = set()
         self._guard = threading.Lock()
 
@@ -86,6 +87,8 @@ class FileLocks:
         with self._guard:
             if place in self._held:
                 return False
+            if self._file < 0:
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
             except (BlockingIOError, PermissionError):
