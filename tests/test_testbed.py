@@ -69,12 +69,6 @@ def test_a_confirmed_message_outlives_a_killed_broker(amqp_url: str, rabbitmq: R
     assert consume(amqp_url) == BODY
 
 
-def test_a_confirmed_message_outlives_a_restart(amqp_url: str, rabbitmq: RabbitMQ) -> None:
-    publish(amqp_url)
-    rabbitmq.restart()
-    assert consume(amqp_url) == BODY
-
-
 def test_a_wiped_broker_knows_its_virtual_hosts_and_nothing_else(amqp_url: str, rabbitmq: RabbitMQ) -> None:
     publish(amqp_url)
     rabbitmq.wipe()

@@ -1,0 +1,55 @@
+# Needs make and Python 3.11 or later with venv; all else goes into .venv, from the hashed locks.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+LOCKED := \# Made by `make lock` from pyproject.toml.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint lock clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name what; \
+		do printf '  %-11s %s\n' "$$name" "$$what"; done
+
+demo: .venv/run.stamp ## Run a job at all three vendors' stand-ins; FILE=my.csv takes your own records
+	@$(BIN)/kyb demo $(if $(FILE),"$(FILE)")
+
+test: .venv/dev.stamp ## Run all tests, RabbitMQ and PostgreSQL included; ARGS='-k word' are pytest's
+	@$(BIN)/python -m tests.testbed
+	@$(BIN)/pytest -n 2 $(ARGS)
+
+lint: .venv/dev.stamp ## Check format, rules and types
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+
+lock: ## Write the locks anew after a change of dependencies (needs uv); UPGRADE=--upgrade takes the newest
+	@$(LOCK) $(UPGRADE) --group build pyproject.toml --output-file requirements.txt >/dev/null
+	@$(LOCK) $(UPGRADE) --group build --group dev --constraint requirements.txt pyproject.toml \
+		--output-file requirements-dev.txt >/dev/null
+	@for lock in requirements.txt requirements-dev.txt; \
+		do { echo '$(LOCKED)'; grep -v '^#' $$lock; } > $$lock.new && mv $$lock.new $$lock; done
+
+clean: ## Remove the virtual environment and all caches
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/python.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'Python 3.11 or later is needed: make PYTHON=/path/to/python3 …' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "Python's venv is missing: install the package python3-venv" >&2; exit 1; }
+	@echo 'Setting up .venv (once) …' >&2
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/run.stamp: .venv/python.stamp requirements.txt pyproject.toml
+	@$(PIP) --require-hashes --requirement requirements.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev.stamp: .venv/run.stamp requirements-dev.txt
+	@$(PIP) --require-hashes --requirement requirements-dev.txt
+	@touch $@
