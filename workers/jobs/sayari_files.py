@@ -1,0 +1,168 @@
+"""The files of a resolution: a table read through before it is sent, lists written as they come."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import IO, Any, BinaryIO
+
+from clients.sayari import known_header
+from clients.sayari.requests import ATTRIBUTES
+from clients.sayari.shapes import TokenPage
+from clients.sayari.workspace_shapes import UnresolvedEntity
+from messages.errors import Code
+from workers.errors import JobFailed
+from workers.storage import Draft, Storage, file_name
+from workers.tables import Position, Table
+
+#: Rows between two checkpoints while a file is read through.
+READ_ROWS = 5_000
+#: Entities a page of results; more is not documented.
+PAGE = 100
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def read_through(storage: Storage, uri: str, at: Any) -> Generator[dict[str, Any]]:
+    """Check a whole file before anything of it is sent.
+
+    The last checkpoint holds `done` (entities) and `bytes` (of the file).
+
+    Raises:
+        JobFailed: `input_invalid` for a header that Sayari does not know, a row that says nothing, no rows.
+    """
+    if at is not None and "bytes" in at:
+        return
+    with storage.open(uri) as stream:
+        table = Table.open(stream, uri, allow_repeated_headers=True)
+        check_header(table.header, uri)
+        last = Position.of(at["at"]) if at else None
+        for cells, position in table.rows(last):
+            if not any(cells):
+                place = f"{file_name(uri)}, line {position.line}"
+                raise JobFailed(Code.INPUT_INVALID, f"{place}: every cell is empty; leave the row out")
+            last = position
+            if position.row % READ_ROWS == 0:
+                yield {"done": position.row, "at": position.json()}
+        if last is None:
+            raise JobFailed(Code.INPUT_INVALID, f"{file_name(uri)} holds no entities, only a header")
+        yield {"done": last.row, "bytes": _size(stream)}
+
+
+def check_header(header: list[str], uri: str) -> None:
+    """Raise `input_invalid`, with file, line and column, for a header that is no attribute of Sayari's.
+
+    The name itself is only repeated when others are known: else the row may be somebody's data.
+    """
+    known = any(map(known_header, header))
+    for column, name in enumerate(header, start=1):
+        if known_header(name):
+            continue
+        place = f"{file_name(uri)}, line 1, column {column}"
+        what = f"{name[:64]!r} is not an attribute" if known else "this is not the name of an attribute"
+        raise JobFailed(
+            Code.INPUT_INVALID,
+            f"{place}: {what} of Sayari's; the first row must hold names of these, exactly as here",
+            f"{', '.join(ATTRIBUTES)}, or one of Sayari's identifier types, e.g. uk_company_number",
+        )
+
+
+@contextmanager
+def sendable(storage: Storage, uri: str, size: int) -> Iterator[IO[bytes]]:
+    """The file as Sayari takes it, streamed: without byte order mark, which would be part of the first header.
+
+    Raises:
+        JobFailed: `input_invalid` if the file is not what it was when it was read through.
+    """
+    with storage.open(uri) as stream:
+        if _size(stream) != size:
+            raise JobFailed(
+                Code.INPUT_INVALID, f"{file_name(uri)} has changed since it was read through; send it anew"
+            )
+        stream.seek(0)
+        marked = stream.read(len(_BOM)) == _BOM
+        stream.seek(0)
+        yield io.BufferedReader(Behind(stream, len(_BOM))) if marked else stream
+
+
+class Behind(io.RawIOBase):
+    """A stream without its first `start` bytes."""
+
+    def __init__(self, stream: BinaryIO, start: int) -> None:
+        self._stream = stream
+        self._start = start
+        stream.seek(start)
+
+    def readinto(self, buffer: Any) -> int:
+        """As of any stream."""
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """As of any stream."""
+        skipped = self._start if whence == os.SEEK_SET else 0
+        return self._stream.seek(offset + skipped, whence) - self._start
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+
+def collect(
+    draft: Draft, fetch: Callable[..., TokenPage[Any]], project_id: str, newest: str | None, at: Any
+) -> Generator[dict[str, Any]]:
+    """Write a project's list to `draft`, one object a line as the vendor gave it, page by page to its end.
+
+    Args:
+        draft: to write to.
+        fetch: gives a page of the project.
+        project_id: the project.
+        newest: leave out entities not newer than this, see `newer`.
+        at: `next` (page token), `offset` (bytes written), `done` (objects written) and `end`.
+    """
+    if at is None or draft.size < at["offset"]:
+        at = {"next": None, "offset": 0, "done": 0, "end": False}
+    while not at["end"]:
+        page = fetch(project_id, next=at["next"], limit=PAGE)
+        if page.next is not None and page.next == at["next"]:
+            raise JobFailed(Code.VENDOR_FAILED, "a page of Sayari's results names itself as the next one")
+        kept = [entity for entity in page.data if newer(entity, newest)]
+        with draft.append(at["offset"]) as out:
+            for entity in kept:
+                line = json.dumps(entity.given, ensure_ascii=False, separators=(",", ":"))
+                out.write(line.encode(errors="surrogatepass") + b"\n")
+            offset = out.tell()
+        at = {"next": page.next, "offset": offset, "done": at["done"] + len(kept), "end": page.next is None}
+        yield at
+
+
+def newer(entity: UnresolvedEntity, newest: str | None) -> bool:
+    """Whether an entity was uploaded after the newest one of before.
+
+    Assumed: `created` is the time of the upload by the vendor's clock, the same for all of its entities.
+    Where it cannot be read, the entity is taken for newer.
+    """
+    before, created = moment(newest), moment(entity.created)
+    return before is None or created is None or created > before
+
+
+def moment(text: str | None) -> datetime | None:
+    """A timestamp of Sayari's; None where it cannot be read."""
+    try:
+        time = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return time if time.tzinfo is not None else None
+
+
+def _size(stream: BinaryIO) -> int:
+    return stream.seek(0, os.SEEK_END)
