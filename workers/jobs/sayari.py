@@ -98,7 +98,7 @@ class Batch:
             read = run.transfer("read", partial(read_through, tools.storage, command.file))
             self._size, self._bytes = read["done"], read["bytes"]
         else:
-            self._entities = [upload_of(place, each) for place, each in enumerate(command.entities or [])]
+            self._entities = [UploadEntity.model_validate(dump(each)) for each in command.entities or []]
             self._size = len(self._entities)
 
     def upload(self, project_id: str, before: int) -> int:
@@ -141,14 +141,6 @@ class Batch:
         if grown == 0:
             return None
         raise Undecided(f"project {project_id} has grown by {grown} entities, {self._size} were sent")
-
-
-def upload_of(place: int, entity: Any) -> UploadEntity:
-    """An entity of the command as Sayari takes it, empty lists left out."""
-    given = {name: values for name, values in dump(entity).items() if values}
-    if not given:
-        raise JobFailed(Code.INPUT_INVALID, f"entities.{place}: give at least one attribute")
-    return UploadEntity.model_validate(given)
 
 
 def progress_of(sayari: Sayari, project_id: str) -> Progress:
