@@ -53,10 +53,15 @@ class Worker:
         self._stopping = threading.Event()
         threads = settings.worker.threads
         self.ledger = Ledger(Database(settings.ledger_url.get_secret_value(), threads + SPARE_CONNECTIONS))
-        tools = tools_of(settings, self.ledger)
-        self.queues = _served(tools, queues)
+        self._tools = tools_of(settings, self.ledger)
+        self.queues = _served(self._tools, queues)
         self.turns = Turns(
-            self.ledger, JOBS, tools, limits_of(settings), settings.polling.deadline, self._stopping.is_set
+            self.ledger,
+            JOBS,
+            self._tools,
+            limits_of(settings),
+            settings.polling.deadline,
+            self._stopping.is_set,
         )
         broker: RabbitBroker | EmbeddedBroker
         handoff: Handoff
@@ -93,6 +98,7 @@ class Worker:
             self.broker.link.stop()
         if self._publisher is not None:
             self._publisher.close()
+        self._tools.close()
         self.ledger.database.close()
         log.info("stopped")
 

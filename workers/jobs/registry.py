@@ -50,12 +50,20 @@ class Tools:
 
     def vendors(self) -> set[str]:
         """The vendors that have settings."""
+        return set(self._clients())
+
+    def close(self) -> None:
+        """Close the clients' connections."""
+        for client in self._clients().values():
+            client.close()
+
+    def _clients(self) -> dict[str, Creditsafe | Data8 | Sayari]:
         clients = {
             "creditsafe": self.creditsafe_client,
             "data8": self.data8_client,
             "sayari": self.sayari_client,
         }
-        return {vendor for vendor, client in clients.items() if client is not None}
+        return {vendor: client for vendor, client in clients.items() if client is not None}
 
 
 JobFunction = Callable[[Any, Run, Tools], Result]
