@@ -17,23 +17,30 @@ EXCEL = "application/vnd.ms-excel"
 ATTRIBUTES = ("name", "country", "address", "date_of_birth", "contact", "identifier")
 
 #: Sayari's identifier types number in the hundreds and grow: nearly all begin with the code of a country,
-#: state or register in 2 or 3 letters, a few are other words. What passes here is still Sayari's to judge.
-_IDENTIFIER_TYPE = re.compile(
-    r"""[a-z]{2,3}_[a-z0-9]+(_[a-z0-9]+)*
-    | lei | vat | iban | isin | euid | alei | cage | duns_number | swift_bic_code | stock_ticker
-    | malta_[a-z_]+ | south_africa_[a-z_]+ | jordan_company_no | aruba_chamber_of_commerce_id
-    | hong_kong_case_number | quebec_enterprise_number | ontario_corporation_number
-    | alberta_corporation_number | saskatchewan_registry_number | tokyo_stock_exchange_no
-    | afghan_tin_number | lloyds_internal_(vessel|entity)_id | rccm_no | ninea_no | bill_of_lading
-    | panadata_internal_s?id | icij_offshore_(internal|node)_id | validatis_number | sayari_internal_identifier
-    """,
-    re.VERBOSE,
+#: state or register in 2 or 3 letters. What passes here is still Sayari's to judge.
+_CODED_TYPE = re.compile(r"[a-z]{2,3}(_[a-z0-9]+)+")
+#: Those that do not.
+_OTHER_TYPES = frozenset(
+    """
+    afghan_tin_number alberta_corporation_number alei aruba_chamber_of_commerce_id bill_of_lading
+    bitcoin_address cage china_vessel_inspection_registration china_vessel_registration dart_cik dash_address
+    duns_number ethereum_address euid global_trade_internal_shipment_id hong_kong_case_number iban
+    icij_offshore_internal_id icij_offshore_node_id internal_md5 iraqi_stock_exchange_symbol isin
+    jordan_company_no lei litecoin_address lloyds_internal_entity_id lloyds_internal_vessel_id
+    malta_accountancy_registration_id malta_company_number malta_national_id mato_grosso_legal_id
+    montana_sos_internal_entity_id ninea_no ontario_corporation_number panadata_internal_id
+    panadata_internal_sid quebec_enterprise_number rccm_no saskatchewan_registry_number
+    sayari_internal_identifier siger_internal_id south_africa_enterprise_number south_africa_passport_number
+    stock_ticker swift_bic_code syria_commercial_register_number tokyo_stock_exchange_no
+    utah_corporate_registry_internal_entity_number validatis_number vat wipo_intl_ref_no wipo_intl_reg_no
+    yugoslav_master_citizen_num zcash_address
+    """.split()  # noqa: SIM905 - a list of so many words reads worse
 )
 
 
 def known_header(header: str) -> bool:
     """Whether a CSV upload may have a column of this name: an attribute or an identifier type."""
-    return header in ATTRIBUTES or _IDENTIFIER_TYPE.fullmatch(header) is not None
+    return header in ATTRIBUTES or header in _OTHER_TYPES or _CODED_TYPE.fullmatch(header) is not None
 
 
 class _Request(BaseModel):
