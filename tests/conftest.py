@@ -28,7 +28,19 @@ S = TypeVar("S")
 
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[RabbitMQ]:
-    """A private RabbitMQ node, for tests that stop, kill or wipe it. They leave it running."""
+    """A private RabbitMQ node, shared by all tests; none of them stops it."""
+    with closing(private(RabbitMQ)) as node:
+        node.start()
+        yield node
+
+
+@pytest.fixture
+def frail_rabbitmq() -> Iterator[RabbitMQ]:
+    """A node of the test's own, to be stopped, killed or wiped.
+
+    RabbitMQ 3.10 does not get well again from a restart soon after virtual hosts with quorum queues were
+    deleted, as they are between tests.
+    """
     with closing(private(RabbitMQ)) as node:
         node.start()
         yield node

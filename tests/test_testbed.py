@@ -59,20 +59,17 @@ def test_virtual_hosts_do_not_see_each_other(amqp_url: str, rabbitmq: RabbitMQ) 
     rabbitmq.drop(other)
 
 
-def test_a_confirmed_message_outlives_a_killed_broker(amqp_url: str, rabbitmq: RabbitMQ) -> None:
-    publish(amqp_url)
-    rabbitmq.sync()
-    rabbitmq.kill()
+def test_a_confirmed_message_outlives_a_killed_broker(frail_rabbitmq: RabbitMQ) -> None:
+    url = frail_rabbitmq.fresh_url()
+    publish(url)
+    frail_rabbitmq.sync()
+    frail_rabbitmq.kill()
     with pytest.raises(pika.exceptions.AMQPConnectionError):
-        consume(amqp_url)
-    rabbitmq.start()
-    assert consume(amqp_url) == BODY
-
-
-def test_a_wiped_broker_knows_its_virtual_hosts_and_nothing_else(amqp_url: str, rabbitmq: RabbitMQ) -> None:
-    publish(amqp_url)
-    rabbitmq.wipe()
-    with channel(amqp_url) as broker, pytest.raises(ChannelClosedByBroker, match="no queue 'kept'"):
+        consume(url)
+    frail_rabbitmq.start()
+    assert consume(url) == BODY
+    frail_rabbitmq.wipe()
+    with channel(url) as broker, pytest.raises(ChannelClosedByBroker, match="no queue 'kept'"):
         broker.queue_declare("kept", passive=True)
 
 

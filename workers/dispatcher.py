@@ -94,14 +94,14 @@ class Dispatcher:
         with connection.begin():
             events = self._ledger.unpublished(connection, BATCH)
             turns, later = self._ledger.due(connection, BATCH, TICK)
-        if events:
-            self._handoff.events(events)
-            with self._ledger.database.write() as writing:
-                self._ledger.published(writing, events)
         if turns:
             self._handoff.turns(turns)
             with self._ledger.database.write() as writing:
                 self._ledger.handed(writing, turns)
+        if events:
+            self._handoff.events(events)
+            with self._ledger.database.write() as writing:
+                self._ledger.published(writing, events)
         if time.monotonic() - self._kept >= KEEP:
             self._keep()
             self._kept = time.monotonic()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from clients.creditsafe import Creditsafe, NewRecord
 from sandbox import Sandbox
@@ -41,13 +42,13 @@ def _import(folder: Path, _: Sandbox) -> dict[str, Any]:
 
 def _matching(_: Path, sandbox: Sandbox) -> dict[str, Any]:
     settings = sandbox.environment()
-    creditsafe = Creditsafe.connect(
+    with Creditsafe.connect(
         settings["KYB_CREDITSAFE__BASE_URL"],
         settings["KYB_CREDITSAFE__USERNAME"],
         settings["KYB_CREDITSAFE__PASSWORD"],
-    )
-    portfolio = creditsafe.portfolios.create("Crash")
-    creditsafe.records.create(portfolio.portfolio_id, [NewRecord(name="Nestlé S.A.")])
+    ) as creditsafe:
+        portfolio = creditsafe.portfolios.create("Crash")
+        creditsafe.records.create(portfolio.portfolio_id, [NewRecord(name="Nestlé S.A.")])
     return {"portfolio_id": portfolio.portfolio_id}
 
 
@@ -100,7 +101,7 @@ def environment(sandbox: Sandbox, folder: Path, broker_url: str, ledger_url: str
 def files_of(value: Any) -> list[tuple[str, int, str]]:
     """Every File in a result as (name, records, digest of its content but for ids and times)."""
     if isinstance(value, dict) and "sha256" in value:
-        path = Path(value["uri"].removeprefix("file://"))
+        path = Path(unquote(value["uri"].removeprefix("file://")))
         content = path.read_bytes()
         assert hashlib.sha256(content).hexdigest() == value["sha256"]
         assert len(content) == value["bytes"]

@@ -111,7 +111,7 @@ class ConsumerLink:
             self._stopping.wait(RECONNECT_DELAY)
 
     def _consume(self, connection: pika.BlockingConnection) -> None:
-        topology.declare(connection.channel())
+        topology.declare(connection)
         for name in self._inboxes:
             channel = connection.channel()
             channel.basic_qos(prefetch_count=self._prefetch)

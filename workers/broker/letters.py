@@ -97,8 +97,7 @@ class Letters:
 
     def __enter__(self) -> Self:
         self._connection: pika.BlockingConnection = open_connection(self._urls, "kyb-workers dead letters")
-        with self._channel() as channel:
-            topology.declare(channel)
+        topology.declare(self._connection)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -64,7 +64,7 @@ class Publisher:
                 raise BrokerUnavailable(f"RabbitMQ did not take a message ({type(error).__name__})") from None
             except (AMQPError, OSError) as error:
                 self._drop()
-                raise BrokerUnavailable(f"the connection broke ({type(error).__name__})") from None
+                raise BrokerUnavailable(f"the connection broke ({type(error).__name__}: {error})") from None
 
     def ready(self, queue: str) -> int:
         """How many messages wait in `queue`. Raises `BrokerUnavailable`."""
@@ -73,7 +73,7 @@ class Publisher:
                 return int(self._open().queue_declare(queue, passive=True).method.message_count)
             except (AMQPError, OSError) as error:
                 self._drop()
-                raise BrokerUnavailable(f"the connection broke ({type(error).__name__})") from None
+                raise BrokerUnavailable(f"the connection broke ({type(error).__name__}: {error})") from None
 
     def keep_alive(self) -> None:
         """Answer heartbeats; to be called every few seconds. Opens nothing, raises nothing."""
@@ -94,8 +94,8 @@ class Publisher:
         if self._channel is None or not self._channel.is_open:
             self._drop()
             self._connection = open_connection(self._urls, "kyb-workers publisher")
+            topology.declare(self._connection)
             self._channel = self._connection.channel()
-            topology.declare(self._channel)
             self._channel.confirm_delivery()
         return self._channel
 

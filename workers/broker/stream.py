@@ -40,8 +40,8 @@ class EventStream:
     def __enter__(self) -> Self:
         connection = self._connection = open_connection(self._urls, "kyb-workers events")
         try:
+            topology.declare(connection)
             channel = connection.channel()
-            topology.declare(channel)
             channel.basic_qos(prefetch_count=PREFETCH)
             channel.basic_consume(
                 topology.EVENT_LOG, self._deliver, arguments={"x-stream-offset": self._start}

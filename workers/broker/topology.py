@@ -5,9 +5,14 @@ Declaring is idempotent, and RabbitMQ 3.10 may forget a queue that was declared 
 
 from __future__ import annotations
 
+import pika
+import structlog
 from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import ChannelClosedByBroker
 
 from messages.catalogue import QUEUES
+
+log = structlog.get_logger("kyb.broker")
 
 COMMANDS = "kyb.commands"
 EVENTS = "kyb.events"
@@ -33,15 +38,36 @@ def dead(queue: str) -> str:
     return f"{queue}.dead"
 
 
-def declare(channel: BlockingChannel) -> None:
-    """Declare everything."""
+def declare(connection: pika.BlockingConnection) -> None:
+    """Declare everything. Raises `pika.exceptions.AMQPError`.
+
+    The event log comes last and may fail: RabbitMQ 3.10 can lose the home of a stream that was declared seconds
+    before a crash, and commands and events must flow without it.
+    """
+    channel = connection.channel()
+    _declare_commands(channel)
+    channel.exchange_declare(EVENTS, "topic", durable=True)
+    try:
+        channel.queue_declare(
+            EVENT_LOG, durable=True, arguments={"x-queue-type": "stream", "x-max-age": EVENT_LOG_AGE}
+        )
+        channel.queue_bind(EVENT_LOG, EVENTS, "#")
+    except ChannelClosedByBroker as error:
+        log.error(
+            "the event log is damaged: delete the queue, it is made anew", queue=EVENT_LOG, error=str(error)
+        )
+    else:
+        channel.close()
+
+
+def _declare_commands(channel: BlockingChannel) -> None:
     channel.exchange_declare(UNROUTABLE, "fanout", durable=True)
-    channel.queue_declare(UNROUTABLE, durable=True, arguments=_LETTERS)
+    channel.queue_declare(UNROUTABLE, durable=True, arguments=_QUORUM)
     channel.queue_bind(UNROUTABLE, UNROUTABLE)
 
     channel.exchange_declare(COMMANDS, "topic", durable=True, arguments={"alternate-exchange": UNROUTABLE})
     for queue, key in QUEUES.items():
-        channel.queue_declare(dead(queue), durable=True, arguments=_LETTERS)
+        channel.queue_declare(dead(queue), durable=True, arguments=_QUORUM)
         channel.queue_declare(
             queue,
             durable=True,
@@ -55,9 +81,3 @@ def declare(channel: BlockingChannel) -> None:
             },
         )
         channel.queue_bind(queue, COMMANDS, key)
-
-    channel.exchange_declare(EVENTS, "topic", durable=True)
-    channel.queue_declare(
-        EVENT_LOG, durable=True, arguments={"x-queue-type": "stream", "x-max-age": EVENT_LOG_AGE}
-    )
-    channel.queue_bind(EVENT_LOG, EVENTS, "#")

@@ -151,7 +151,9 @@ class Ledger:
 
     # -- dispatch ---------------------------------------------------------------------------------------
 
-    def due(self, connection: Connection, limit: int, horizon: float = 0.0) -> tuple[list[DueTurn], float | None]:
+    def due(
+        self, connection: Connection, limit: int, horizon: float = 0.0
+    ) -> tuple[list[DueTurn], float | None]:
         """Turns whose time has come, the longest overdue first, and seconds until the next one.
 
         Only a next one within `horizon` seconds is looked for.

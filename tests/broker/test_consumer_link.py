@@ -1,0 +1,120 @@
+"""The consuming connection, against a real RabbitMQ that closes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pika
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+
+from tests.testbed.rabbitmq import RabbitMQ
+from workers.broker import topology
+from workers.broker.consumer import ConsumerLink, Delivery
+
+QUEUE = "kyb.data8"
+
+
+@contextmanager
+def channel_to(url: str) -> Iterator[BlockingChannel]:
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    try:
+        yield connection.channel()
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def link(amqp_url: str) -> Iterator[ConsumerLink]:
+    link = ConsumerLink(amqp_url, [QUEUE], prefetch=2)
+    link.start()
+    assert link.up.wait(20)
+    yield link
+    link.stop()
+
+
+def publish(url: str, *bodies: str) -> None:
+    with channel_to(url) as channel:
+        channel.confirm_delivery()
+        for body in bodies:
+            channel.basic_publish(
+                "", QUEUE, body.encode(), pika.BasicProperties(delivery_mode=2), mandatory=True
+            )
+
+
+def receive(link: ConsumerLink) -> Delivery:
+    while (delivery := link.next(QUEUE, timeout=20)) is None:
+        pass
+    return delivery
+
+
+def left(url: str) -> list[str]:
+    """The bodies that wait in the queue, read by somebody else who puts them back."""
+    bodies: list[str] = []
+    with channel_to(url) as channel:
+        while True:
+            method, _, body = channel.basic_get(QUEUE)
+            if method is None:
+                return bodies
+            bodies.append(body.decode())
+
+
+def test_late_settlement_on_a_lost_connection_touches_no_other_message(
+    link: ConsumerLink, rabbitmq: RabbitMQ, amqp_url: str
+) -> None:
+    # A and B are at work when the connection is closed; the link comes back by itself.
+    publish(amqp_url, "A", "B")
+    old = [receive(link), receive(link)]
+    link.up.clear()
+    rabbitmq.close_all_connections()
+    assert link.up.wait(20)
+    # On the new channel tags 1 and 2 belong to other deliveries now.
+    new = [receive(link), receive(link)]
+    assert [d.tag for d in new] == [d.tag for d in old]
+    publish(amqp_url, "C")
+    link.acknowledge(old[0])
+    link.requeue(old[1])
+    link.acknowledge(new[0])  # the one settlement that counts
+    assert receive(link).body == b"C"
+    link.stop()
+    assert sorted(left(amqp_url)) == sorted([new[1].body.decode(), "C"])
+
+
+def test_acknowledged_is_gone_and_handed_back_comes_again(link: ConsumerLink, amqp_url: str) -> None:
+    publish(amqp_url, "A", "B")
+    link.acknowledge(receive(link))
+    second = receive(link)
+    link.requeue(second)
+    again = receive(link)
+    assert (again.body, again.redelivered) == (b"B", True)
+    assert again.headers["x-delivery-count"] == 1
+    link.acknowledge(again)
+    link.stop()
+    assert left(amqp_url) == []
+
+
+def test_message_that_always_comes_back_is_dead_lettered(link: ConsumerLink, amqp_url: str) -> None:
+    publish(amqp_url, "poison")
+    for _ in range(topology.DELIVERY_LIMIT + 1):
+        link.requeue(receive(link))
+    with channel_to(amqp_url) as channel:
+        for method, properties, body in channel.consume(topology.dead(QUEUE), inactivity_timeout=20):
+            assert method is not None
+            assert body == b"poison"
+            assert properties.headers["x-death"][0]["reason"] == "delivery_limit"
+            break
+
+
+def test_link_outlives_the_broker(frail_rabbitmq: RabbitMQ) -> None:
+    url = frail_rabbitmq.url
+    link = ConsumerLink(url, [QUEUE], prefetch=2)
+    link.start()
+    assert link.up.wait(20)
+    publish(url, "A")
+    assert receive(link).body == b"A"
+    link.up.clear()
+    frail_rabbitmq.restart()
+    assert link.up.wait(30)
+    assert receive(link).body == b"A"
+    link.stop()
