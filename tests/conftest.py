@@ -90,8 +90,10 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def private(server: Callable[[], S]) -> S:
-    """The server made. Where it is not installed the whole session ends: no test is left out in silence."""
+    """The server made. Where it is not installed the session fails: no test is left out in silence."""
     try:
         return server()
     except Missing as error:
+        if "PYTEST_XDIST_WORKER" in os.environ:  # there, an exit reads as a crash and the message is lost
+            pytest.fail(str(error), pytrace=False)
         pytest.exit(str(error), returncode=1)

@@ -31,10 +31,21 @@ def main() -> int:
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         print(*missing.values(), sep="\n", file=sys.stderr)  # noqa: T201 - a command's message
         return 1
+    print("Installing", *missing, "…", file=sys.stderr)  # noqa: T201 - a command's message
     # RUNLEVEL=1: the packages' own services are not started where init scripts start them.
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for command in (["update"], ["install", "--yes", "--no-install-recommends", *missing]):
-        subprocess.run(["apt-get", "-qq", *command], env=environment, stdin=subprocess.DEVNULL, check=True)
+        done = subprocess.run(
+            ["apt-get", "-qq", *command],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        if done.returncode:
+            sys.stderr.buffer.write(done.stdout)
+            return 1
     return 0
 
 
