@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
 
+import pika
 import pytest
 
 from sandbox import Sandbox
 from tests.crash.cases import SCENARIOS, Scenario, check, command, environment, files_of, quick_sandbox
 from tests.crash.child import run
+from workers.broker import topology
 from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
 from workers.ledger.records import Job
@@ -57,9 +59,11 @@ class Trial:
             return died, crossed, sandbox, ledger, job
 
 
-def start(settings: dict[str, str], body: bytes | None, die_at: int | None, report: Path) -> int:
+def start(
+    settings: dict[str, str], body: bytes | None, die_at: int | None, report: Path, job_id: str = "job:1"
+) -> int:
     """Run a worker process to its end; gives its exit code."""
-    child = FORK.Process(target=run, args=(settings, "job:1", body, die_at, str(report)))
+    child = FORK.Process(target=run, args=(settings, job_id, body, die_at, str(report)))
     with STARTING:
         child.start()
     wait([child.sentinel])
@@ -97,3 +101,42 @@ def test_embedded_worker_killed_at_every_boundary(
 
     failures = [failure for failure in pool.map(disturbed, range(1, len(crossed) + 1)) if failure]
     assert not failures, "\n".join(failures)
+
+
+@pytest.mark.timeout(300)
+def test_worker_on_rabbitmq_and_postgresql_killed_at_every_boundary(
+    tmp_path: Path, amqp_url: str, postgres_url: str
+) -> None:
+    """The same on real parts, where turns and events are published and acknowledged too."""
+    scenario = SCENARIOS["data8.start_job"]
+    database = Database(postgres_url)
+    database.upgrade()
+    ledger = Ledger(database)
+    connection = pika.BlockingConnection(pika.URLParameters(amqp_url))
+    topology.declare(connection)
+    channel = connection.channel()
+    with quick_sandbox() as sandbox:
+        settings = environment(sandbox, tmp_path, amqp_url, postgres_url)
+        data = scenario.data(tmp_path, sandbox)
+        expected: list[tuple[str, int, str]] = []
+        died, die_at = True, 0
+        while died:
+            die_at += 1
+            job_id, report = f"job-{die_at}", tmp_path / f"boundaries-{die_at}"
+            body = command(scenario, job_id, data)
+            properties = pika.BasicProperties(content_type="application/cloudevents+json", delivery_mode=2)
+            channel.basic_publish(topology.COMMANDS, scenario.type, body, properties, mandatory=True)
+            code = start(settings, None, die_at if die_at > 1 else None, report, job_id)
+            died = code == -signal.SIGKILL
+            if died:
+                code = start(settings, None, None, tmp_path / "second", job_id)
+            assert code == 0, f"the last worker ended with {code}"
+            job = ledger.job(job_id)
+            assert job is not None
+            expected = expected or files_of(job.result)
+            check(scenario, sandbox, ledger, job, expected)
+            connection.process_data_events(0)
+            died = died or die_at == 1
+        assert die_at > 60
+    connection.close()
+    database.close()
