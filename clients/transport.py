@@ -2,6 +2,7 @@
 
 One `Transport` per vendor and process, shared by all threads: one pool of connections, one token.
 It never repeats a request, but for one re-authentication after a 401; retries are the caller's.
+A vendor that does not answer is left alone for a while (see `clients.breaker`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import IO, Any, Protocol, TypeVar
@@ -18,6 +20,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from clients.breaker import Breaker, CircuitOpen
 from clients.errors import (
     AuthRefused,
     Conflict,
@@ -38,6 +41,11 @@ Params = Mapping[str, Any]
 DETAIL_LIMIT = 2_000
 #: A `Retry-After` beyond this many seconds is believed no further.
 RETRY_AFTER_LIMIT = 3_600.0
+#: Carries `correlation` to the vendor. None of the three documents such a header; an unknown one is ignored.
+CORRELATION_HEADER = "X-Correlation-ID"
+
+#: What the calls made from here belong to, in the words of whoever asked for them.
+correlation: ContextVar[str | None] = ContextVar("correlation", default=None)
 
 
 @dataclass(frozen=True)
@@ -177,6 +185,7 @@ class Transport:
         budget: asked before every call with the operation's budget class: seconds until a call is
             allowed, 0 for now (and counted).
         observe: told of every exchange.
+        breaker: lets no call through while the vendor does not answer.
         describe: finds the vendor's words in an error body.
         http: an own `httpx.Client`, e.g. for tests.
     """
@@ -191,6 +200,7 @@ class Transport:
         concurrency: int = 8,
         budget: Callable[[str], float] = lambda _: 0.0,
         observe: Callable[[Observation], None] = lambda _: None,
+        breaker: Breaker | None = None,
         describe: Callable[[httpx.Response], str | None] | None = None,
         http: httpx.Client | None = None,
     ) -> None:
@@ -201,6 +211,7 @@ class Transport:
         self._slots = threading.BoundedSemaphore(concurrency)
         self._budget = budget
         self._observe = observe
+        self._breaker = breaker or Breaker()
         self._describe = describe or vendor_words
         self._http = http or httpx.Client(timeout=timeout, follow_redirects=False)
 
@@ -239,15 +250,16 @@ class Transport:
 
     @contextmanager
     def download(self, url: str) -> Iterator[httpx.Response]:
-        """Fetch a link that the vendor handed out; the token only goes along to the vendor's own host.
+        """Fetch a link that the vendor handed out.
 
+        Token and correlation only go along to the vendor's own host, and only that one concerns its circuit.
         Raises `NotFound` or `Rejected` when the link has expired, `Unavailable` otherwise.
         """
         operation = Operation("download", "GET", url)
         own = urlsplit(url)[:2] == urlsplit(self.base_url)[:2]
         token = self._auth.token(self) if own else None
         with self._slots:
-            response = self._exchange(operation, url, {}, token)
+            response = self._exchange(operation, url, {}, token, own=own)
             try:
                 self._check(operation, response)
                 yield response
@@ -263,18 +275,45 @@ class Transport:
             raise self._lost(operation, error) from None
 
     def _exchange(
-        self, operation: Operation, url: str, sendable: dict[str, Any], token: str | None
+        self, operation: Operation, url: str, sendable: dict[str, Any], token: str | None, *, own: bool = True
     ) -> httpx.Response:
-        wait = self._budget(operation.budget)
-        if wait > 0:
-            raise RateLimited(self.vendor, operation.name, "our own call budget is used up", retry_after=wait)
         headers = dict(sendable.get("headers") or {})
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
+        if own and (belongs_to := correlation.get()) is not None:
+            headers[CORRELATION_HEADER] = header_value(belongs_to)
+        breaker = self._breaker if own else Breaker()
+        try:
+            ticket = breaker.admit()
+        except CircuitOpen as circuit:
+            raise Unavailable(
+                self.vendor,
+                operation.name,
+                "not called: the calls before had no answer or a server fault",
+                retry_after=circuit.retry_after,
+            ) from None
+        success: bool | None = None
+        try:
+            wait = self._budget(operation.budget)
+            if wait > 0:
+                raise RateLimited(
+                    self.vendor, operation.name, "our own call budget is used up", retry_after=wait
+                )
+            response = self._send(operation, url, sendable | {"headers": headers})
+            success = not response.is_server_error
+        except (Unavailable, OutcomeUnknown):
+            success = False
+            raise
+        else:
+            return response
+        finally:
+            breaker.report(ticket, success=success)
+
+    def _send(self, operation: Operation, url: str, sendable: dict[str, Any]) -> httpx.Response:
         started = time.monotonic()
         status: int | None = None
         try:
-            request = self._http.build_request(operation.method, url, **(sendable | {"headers": headers}))
+            request = self._http.build_request(operation.method, url, **sendable)
             response = self._http.send(request, stream=True)
             status = response.status_code
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
@@ -338,6 +377,12 @@ def query(params: Params | None) -> list[tuple[str, str]] | None:
         for item in (value if isinstance(value, (list, tuple)) else [value])
         if item is not None
     ]
+
+
+def header_value(text: str) -> str:
+    """A text as the value of a header: itself if it is plain ASCII, else percent-encoded."""
+    plain = text.isascii() and text.isprintable() and text == text.strip()
+    return text if plain else quote(text, safe="", errors="replace")
 
 
 def retry_after(response: httpx.Response) -> float | None:

@@ -16,12 +16,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -33,6 +33,9 @@ USERNAME = "sandbox"
 PASSWORD = "sandbox"  # noqa: S105 - see above
 
 
+KINDS = ("status", "slow", "lost_before", "lost_after", "expire")
+
+
 @dataclass
 class Fault:
     """Something to go wrong with the next calls of one operation.
@@ -42,6 +45,9 @@ class Fault:
             `lost_before` (cut the connection without effect), `lost_after` (act, then cut),
             `expire` (forget all tokens, so that the call is answered 401).
         times: how many calls it strikes.
+        retry_after: seconds for the `Retry-After` header of a `status` answer.
+        body: what a `status` answer holds in place of the vendor's own error: HTML, as proxies give it,
+            or nothing.
     """
 
     kind: str
@@ -49,6 +55,11 @@ class Fault:
     status: int = 500
     seconds: float = 0.0
     retry_after: float | None = None
+    body: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"a fault's kind is one of {', '.join(KINDS)}")
 
 
 @dataclass
@@ -114,16 +125,28 @@ class StandIn:
         """All operations served, the more specific paths first as written."""
         found = [
             (order, Route(path, self._endpoint(name, handler, public=public), methods=[verb]))
-            for part in type(self).__mro__  # a large stand-in may be written in several classes
-            for name, handler in vars(part).items()
-            for order, verb, path, public in getattr(handler, "serves", [])
+            for name, handler in self._handlers()
+            for order, verb, path, public in handler.serves
         ]
         return [route for _, route in sorted(found, key=lambda entry: entry[0])]
+
+    def operations(self) -> set[str]:
+        """The names of all operations served, e.g. `data8.jobs.create`."""
+        return {self._operation(name) for name, _ in self._handlers()}
+
+    def _handlers(self) -> Iterator[tuple[str, Any]]:
+        for part in type(self).__mro__:  # a large stand-in may be written in several classes
+            for name, handler in vars(part).items():
+                if hasattr(handler, "serves"):
+                    yield name, handler
+
+    def _operation(self, name: str) -> str:
+        return f"{self.vendor}.{name.replace('__', '.')}"
 
     def _endpoint(
         self, name: str, handler: Handler[Any], *, public: bool
     ) -> Callable[[Request], Awaitable[Response]]:
-        operation = f"{self.vendor}.{name.replace('__', '.')}"
+        operation = self._operation(name)
 
         async def endpoint(request: Request) -> Response:
             self.world.calls[operation] += 1
@@ -137,16 +160,22 @@ class StandIn:
                     self.expire_tokens()
                 elif fault.kind == "status":
                     await request.body()
-                    answer = self.refuse(fault.status, "fault on demand")
-                    if fault.retry_after is not None:
-                        answer.headers["retry-after"] = f"{fault.retry_after:g}"
-                    return answer
+                    return self._answer(fault)
             if not public and not self.authorised(request):
                 return self.refuse(401, "token missing, unknown or expired")
             answer = await handler(self, request)
             return Cut() if fault is not None and fault.kind == "lost_after" else answer
 
         return endpoint
+
+    def _answer(self, fault: Fault) -> Response:
+        if fault.body is None:
+            answer = self.refuse(fault.status, "fault on demand")
+        else:
+            answer = Response(fault.body, fault.status, media_type="text/html" if fault.body else None)
+        if fault.retry_after is not None:
+            answer.headers["retry-after"] = f"{fault.retry_after:g}"
+        return answer
 
 
 _order = iter(range(1_000_000))
@@ -203,40 +232,3 @@ class TimedJob:
     def ends_at(self) -> float:
         """Epoch seconds of its end."""
         return self.started + self.queue_seconds + self.job_seconds
-
-
-def control_routes(world: World, stand_ins: list[StandIn]) -> list[Route]:
-    """`/_sandbox/…`: see the counters, set durations, order faults, forget tokens."""
-
-    async def effects(_: Request) -> Response:
-        return JSONResponse(
-            [{"operation": op, "key": key, "count": n} for (op, key), n in sorted(world.effects.items())]
-        )
-
-    async def calls(_: Request) -> Response:
-        return JSONResponse(dict(sorted(world.calls.items())))
-
-    async def faults(request: Request) -> Response:
-        order = await request.json()
-        world.faults[order.pop("operation", "*")].append(Fault(**order))
-        return JSONResponse({}, status_code=201)
-
-    async def settings(request: Request) -> Response:
-        for name, value in (await request.json()).items():
-            if name not in {"job_seconds", "queue_seconds", "link_seconds"}:
-                return JSONResponse({"error": f"no setting {name}"}, status_code=400)
-            setattr(world, name, float(value))
-        return JSONResponse({})
-
-    async def expire(_: Request) -> Response:
-        for stand_in in stand_ins:
-            stand_in.expire_tokens()
-        return JSONResponse({})
-
-    return [
-        Route("/_sandbox/effects", effects),
-        Route("/_sandbox/calls", calls),
-        Route("/_sandbox/faults", faults, methods=["POST"]),
-        Route("/_sandbox/settings", settings, methods=["POST"]),
-        Route("/_sandbox/expire-tokens", expire, methods=["POST"]),
-    ]

@@ -13,7 +13,8 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from sandbox.core import PASSWORD, USERNAME, StandIn, World, control_routes
+from sandbox.controls import Controls
+from sandbox.core import PASSWORD, USERNAME, StandIn, World
 from sandbox.creditsafe import Creditsafe
 from sandbox.data8 import Data8
 from sandbox.sayari import Sayari
@@ -23,7 +24,7 @@ def app(world: World) -> Starlette:
     """The three stand-ins and their controls as one ASGI application."""
     stand_ins: list[StandIn] = [Creditsafe(world), Data8(world), Sayari(world)]
     mounts = [Mount(f"/{stand_in.vendor}", routes=stand_in.routes()) for stand_in in stand_ins]
-    return Starlette(routes=[*control_routes(world, stand_ins), *mounts])
+    return Starlette(routes=[*Controls(world, stand_ins).routes(), *mounts])
 
 
 class Sandbox:

@@ -20,6 +20,7 @@ from pydantic import (
     field_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as Unparsable
 
 SECRETS = Path("/run/secrets")
 
@@ -87,6 +88,35 @@ class CreditsafeSettings(VendorSettings):
     password: SecretStr
 
 
+def codes(value: object) -> object:
+    """`2`, `2,5` or `Finished` as a set of codes: numbers where they are numbers."""
+    if not isinstance(value, (str, int)):
+        return value
+    words = [word.strip() for word in str(value).split(",") if word.strip()]
+    return {int(word) if re.fullmatch("-?[0-9]+", word) else word for word in words}
+
+
+Codes = Annotated[frozenset[int | str] | None, BeforeValidator(codes)]
+
+
+class Data8Assumptions(BaseModel):
+    """What Data8 does not publish and a deployer may know better: see `clients.data8.Assumptions`.
+
+    What is not set stays as it is there.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    complete: Codes = None
+    failed: Codes = None
+    text: int | None = None
+    whole_number: int | None = None
+    include_input: str | None = None
+    include_output: str | None = None
+    count: str | None = None
+    token_lifetime: Annotated[float | None, BeforeValidator(seconds), Field(gt=0)] = None
+
+
 class Data8Settings(VendorSettings):
     """Data8 batch cleansing and administration."""
 
@@ -95,6 +125,7 @@ class Data8Settings(VendorSettings):
     client_id: str
     client_secret: SecretStr
     basic_auth: bool = False
+    assumptions: Data8Assumptions = Data8Assumptions()
 
 
 class SayariSettings(VendorSettings):
@@ -213,6 +244,8 @@ def load(**overrides: Any) -> Settings:
     """The settings of this process. Raises `SettingsError`."""
     try:
         return Settings(**overrides)
+    except Unparsable as error:
+        raise SettingsError(f"{error}: several settings in one variable are a JSON object") from None
     except ValidationError as error:
         lines = [
             f"KYB_{'__'.join(str(part).upper() for part in e['loc'])}: {e['msg']}"

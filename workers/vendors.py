@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from clients.creditsafe import Creditsafe
-from clients.data8 import Data8
+from clients.data8 import Assumptions, Data8
 from clients.sayari import Sayari
 from workers.budget import Budget
 from workers.jobs.registry import Tools
 from workers.ledger.ledger import Ledger
-from workers.settings import CreditsafeSettings, Data8Settings, SayariSettings, Settings
+from workers.settings import (
+    CreditsafeSettings,
+    Data8Assumptions,
+    Data8Settings,
+    SayariSettings,
+    Settings,
+    SettingsError,
+)
 from workers.storage import Storage
 from workers.turns import count_call
 
@@ -46,11 +53,20 @@ def data8_of(settings: Data8Settings) -> Data8:
         settings.client_id,
         settings.client_secret.get_secret_value(),
         basic_auth=settings.basic_auth,
+        assumptions=assumptions_of(settings.assumptions),
         timeout=settings.timeout,
         concurrency=settings.concurrency,
         budget=Budget({"standard": settings.rate}),
         observe=count_call,
     )
+
+
+def assumptions_of(settings: Data8Assumptions) -> Assumptions:
+    """What is believed of Data8 where nothing is published. Raises `SettingsError` if it contradicts itself."""
+    try:
+        return Assumptions(**settings.model_dump(exclude_none=True))
+    except ValueError as error:
+        raise SettingsError(f"KYB_DATA8__ASSUMPTIONS: {error}") from None
 
 
 def sayari_of(settings: SayariSettings) -> Sayari:

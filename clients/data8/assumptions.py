@@ -24,6 +24,9 @@ class Assumptions:
         include_output: query parameter of the dataset list, described but not named.
         count: query parameter of a download for the number of records, described but not named.
         token_lifetime: seconds a token is valid when the answer has no `expires_in`.
+
+    Raises:
+        ValueError: a status code is both one of success and one of failure.
     """
 
     complete: frozenset[int | str] = frozenset({2})
@@ -34,3 +37,8 @@ class Assumptions:
     include_output: str = "output"
     count: str = "count"
     token_lifetime: float = 3_600.0
+
+    def __post_init__(self) -> None:
+        if both := self.complete & self.failed:
+            codes = ", ".join(sorted(map(str, both)))
+            raise ValueError(f"status {codes} cannot be both complete and failed; set both")

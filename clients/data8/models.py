@@ -45,13 +45,17 @@ Names = Annotated[Map[str], BeforeValidator(_no_null)]
 class Answer(BaseModel):
     """Something read: unknown fields are kept, absent ones are empty."""
 
-    model_config = ConfigDict(extra="allow", alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="allow", alias_generator=to_camel, populate_by_name=True, hide_input_in_errors=True
+    )
 
 
 class Body(BaseModel):
-    """Something written: documented fields only, those not given are left out."""
+    """Something written: documented fields only, those not given are left out. Errors repeat no values."""
 
-    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", alias_generator=to_camel, populate_by_name=True, hide_input_in_errors=True
+    )
 
     def json_body(self) -> dict[str, Any]:
         """The body as the document spells it."""

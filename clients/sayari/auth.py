@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from clients.auth import Token, TokenAuth
 from clients.errors import Unavailable
@@ -21,6 +21,8 @@ MARGIN = 120.0
 
 class AccessToken(BaseModel):
     """A bearer token; `expires_in` (seconds) is not documented but given."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     access_token: SecretStr
     token_type: str = "Bearer"  # noqa: S105 - the kind, not the token

@@ -44,7 +44,7 @@ def known_header(header: str) -> bool:
 
 
 class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
     def __repr_args__(self) -> list[tuple[str | None, object]]:
         """Nothing: contents are no matter for logs."""

@@ -18,7 +18,7 @@ M = TypeVar("M", bound=BaseModel)
 class Shape(BaseModel):
     """A JSON object of the vendor. Fields that we do not know are attributes too."""
 
-    model_config = ConfigDict(extra="allow", coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="allow", coerce_numbers_to_str=True, hide_input_in_errors=True)
 
     _given: dict[str, Any] = PrivateAttr(default_factory=dict)
 
