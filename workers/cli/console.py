@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from io import StringIO
 
 import typer
 from rich.console import Console
@@ -14,6 +15,9 @@ from rich.text import Text
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+#: Columns of a table that does not go to a terminal.
+WIDEST = 10_000
 
 _COLOURS = {
     "completed": "green", "failed": "red", "rejected": "red", "cancelled": "yellow",
@@ -37,10 +41,15 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*[cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row])
-    if table.row_count:
-        Console(highlight=False, width=None if out.is_terminal else 200).print(table)
-    else:
+    if not table.row_count:
         out.print(empty)
+    elif out.is_terminal:
+        Console(highlight=False).print(table)
+    else:  # for files and pipes: one line per row, however long
+        page = Console(highlight=False, width=WIDEST, file=StringIO())
+        with page.capture() as captured:
+            page.print(table)
+        sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def plain(value: object) -> str:
