@@ -69,6 +69,8 @@ def test_a_job_is_watched_to_its_end_without_a_ledger(
     )
     assert outside.code == 1
     assert "data.file: " in outside.err
+    (letter,) = kyb("dead", "show", "kyb.creditsafe", "--json").json
+    assert letter["reason"].startswith("input_not_allowed: data.file")
 
     events = kyb("events", "tail", "--no-follow", "--json", "--job", "good").json
     assert events[0]["type"].rpartition(".")[2] == "accepted"

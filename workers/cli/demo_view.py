@@ -64,9 +64,8 @@ class View:
         if standing.job_id not in self._shown:
             self._shown[standing.job_id] = True
             self._bars.start_task(task)
-        if percent is not None:
-            self._bars.update(task, completed=percent)
-        self._bars.update(task, doing=doing(standing))
+        known = percent is not None or standing.status.ended  # otherwise the bar only shows that it lives
+        self._bars.update(task, completed=percent or 0, total=100 if known else None, doing=doing(standing))
         if standing.status.ended:
             self._bars.stop_task(task)
 
