@@ -65,7 +65,7 @@ class Breaker:
 
     def admit(self) -> int:
         """A ticket for one call, to be reported whatever becomes of it. Raises `CircuitOpen`."""
-        if self._due_at is None:
+        if self._well():
             return _ORDINARY
         with self._lock:
             if self._due_at is None:
@@ -86,8 +86,8 @@ class Breaker:
             ticket: from `admit`.
             success: whether the vendor answered; None if the call was not made after all.
         """
-        if success and ticket == _ORDINARY and not self._failures and self._due_at is None:
-            return  # all is well and stays so: no lock
+        if success and ticket == _ORDINARY and self._well():
+            return
         with self._lock:
             probed = ticket == self._probe
             if probed:
@@ -105,6 +105,10 @@ class Breaker:
             elif probed:
                 self._pause = min(self._pause * 2, LONGEST_PAUSE)
                 self._due_at = self._clock() + self._jittered()
+
+    def _well(self) -> bool:
+        """Whether nothing has failed since the last success, as is nearly always so: looked at without a lock."""
+        return self._failures == 0
 
     def _jittered(self) -> float:
         return self._pause * (0.5 + 0.5 * self._jitter())
