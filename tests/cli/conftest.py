@@ -93,10 +93,12 @@ def process(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[st
 
 def until(stream: Any, text: str) -> str:
     """Read lines until one holds `text`; gives that line."""
+    said = []
     for line in stream:
         if text in line:
             return str(line)
-    pytest.fail(f"ended without {text!r}")
+        said.append(line)
+    pytest.fail(f"ended without {text!r}, but with:\n{''.join(said[-20:])}")
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 20.0) -> None:

@@ -97,7 +97,8 @@ class Letters:
 
     def __enter__(self) -> Self:
         self._connection: pika.BlockingConnection = open_connection(self._urls, "kyb-workers dead letters")
-        topology.declare(self._connection)
+        with self._channel():
+            topology.declare(self._connection)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -62,12 +62,12 @@ def declare(connection: pika.BlockingConnection) -> None:
 
 def _declare_commands(channel: BlockingChannel) -> None:
     channel.exchange_declare(UNROUTABLE, "fanout", durable=True)
-    channel.queue_declare(UNROUTABLE, durable=True, arguments=_QUORUM)
+    channel.queue_declare(UNROUTABLE, durable=True, arguments=_LETTERS)
     channel.queue_bind(UNROUTABLE, UNROUTABLE)
 
     channel.exchange_declare(COMMANDS, "topic", durable=True, arguments={"alternate-exchange": UNROUTABLE})
     for queue, key in QUEUES.items():
-        channel.queue_declare(dead(queue), durable=True, arguments=_QUORUM)
+        channel.queue_declare(dead(queue), durable=True, arguments=_LETTERS)
         channel.queue_declare(
             queue,
             durable=True,
