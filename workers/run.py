@@ -269,10 +269,11 @@ class Run:
         )
 
     def _wait(self, step: Step, sighting: Sighting) -> BaseException:
+        # A vendor that tells nothing of a job's progress cannot be said to stall: only the deadline ends that.
         now = self._claim.now
         seen = {"percent": sighting.percent, "done": sighting.done, "total": sighting.total}
-        moved = seen != step.value
-        if not moved and now - (step.moved_at or step.started_at) >= self._limits.stall:
+        tells = any(value is not None for value in seen.values())
+        if tells and seen == step.value and now - (step.moved_at or step.started_at) >= self._limits.stall:
             return JobFailed(
                 Code.STALLED,
                 f"no progress at the vendor for {now - (step.moved_at or step.started_at):.0f} s",
