@@ -89,6 +89,15 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Lines that tests want to be read at the end of a run, wherever they ran."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, value in report.user_properties:
+                if name == "summary":
+                    terminalreporter.write_line(value)
+
+
 def private(server: Callable[[], S]) -> S:
     """The server made. Where it is not installed the session fails: no test is left out in silence."""
     try:

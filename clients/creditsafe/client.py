@@ -25,7 +25,7 @@ _AUTHENTICATE = Operation("authenticate", "POST", "/v1/authenticate")
 
 
 class Creditsafe(Resource):
-    """Creditsafe DataStudio.
+    """Creditsafe DataStudio: 17 operations. Every one may raise `clients.errors.VendorError`.
 
     Attributes:
         portfolios: create, get, list, update, delete.

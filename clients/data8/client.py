@@ -27,7 +27,10 @@ RENEW_EARLY = 60.0
 
 
 class Data8(Resource):
-    """The 35 operations of Data8's administration and batch API, grouped as the vendor groups them."""
+    """The 35 operations of Data8's administration and batch API, grouped as the vendor groups them.
+
+    Every one may raise `clients.errors.VendorError`.
+    """
 
     def __init__(self, transport: Transport, assumptions: Assumptions | None = None) -> None:
         super().__init__(transport)

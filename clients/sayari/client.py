@@ -25,7 +25,7 @@ VENDOR = "sayari"
 
 
 class Sayari(Resource):
-    """Sayari Graph. Every method of it and of its groups may raise `clients.errors.VendorError`."""
+    """Sayari Graph: 43 operations. Every one may raise `clients.errors.VendorError`."""
 
     def __init__(self, transport: Transport, client_id: str, client_secret: SecretStr) -> None:
         super().__init__(transport)
