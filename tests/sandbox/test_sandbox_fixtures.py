@@ -1,0 +1,55 @@
+"""The fixtures work for whoever loads them, and the sandbox works for whoever has no pytest."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import sandbox
+
+HERE = Path(sandbox.__file__).parents[1]
+USES = """
+import os
+import httpx
+
+def test_vendors_of_the_tests_own(kyb_sandbox, kyb_environment):
+    url = os.environ["KYB_DATA8__BASE_URL"]
+    assert url == f"{kyb_sandbox.url}/data8"
+    assert httpx.get(f"{url}/Job").status_code == 401
+    assert kyb_sandbox.world.calls == {"data8.jobs.list": 1}
+
+def test_nothing_is_left_of_it(kyb_world, kyb_sandbox):
+    assert "KYB_DATA8__BASE_URL" not in os.environ
+    assert kyb_sandbox.world is kyb_world
+    assert kyb_world.job_seconds < 1
+    assert not kyb_world.calls
+"""
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KYB_", "PYTEST_"))}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=kept | {"PYTHONPATH": str(HERE)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_fixtures_of_the_plugin(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["sandbox.fixtures"]')
+    (tmp_path / "test_mine.py").write_text(USES)
+    ended = run(tmp_path, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", str(tmp_path))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "2 passed" in ended.stdout
+
+
+def test_nobody_needs_pytest(tmp_path: Path) -> None:
+    without = "import sys; sys.modules['pytest'] = None; from sandbox import Sandbox\nwith Sandbox(): pass"
+    ended = run(tmp_path, "-W", "error", "-c", without)
+    assert ended.returncode == 0, ended.stderr
