@@ -70,8 +70,8 @@ def test_the_scripts_shown_are_the_scripts_shipped(page: str) -> None:
 def test_the_python_scripts_publish_and_follow(amqp_url: str) -> None:
     scripts = DOCS / "integration" / "python"
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        declare(connection)
         channel = connection.channel()
-        declare(channel)
         subprocess.run(
             [sys.executable, scripts / "publish.py", amqp_url, "file:///data/customers.csv"],
             check=True,

@@ -41,8 +41,8 @@ def dead(queue: str) -> str:
 def declare(connection: pika.BlockingConnection) -> None:
     """Declare everything. Raises `pika.exceptions.AMQPError`.
 
-    The event log comes last and may fail: RabbitMQ 3.10 can lose the home of a stream that was declared seconds
-    before a crash, and commands and events must flow without it.
+    The event log comes last and may fail: a stream is not there for about a second after its node has
+    started (RabbitMQ answers 404), and commands flow without it. Its binding outlasts that.
     """
     channel = connection.channel()
     _declare_commands(channel)
@@ -53,9 +53,7 @@ def declare(connection: pika.BlockingConnection) -> None:
         )
         channel.queue_bind(EVENT_LOG, EVENTS, "#")
     except ChannelClosedByBroker as error:
-        log.error(
-            "the event log is damaged: delete the queue, it is made anew", queue=EVENT_LOG, error=str(error)
-        )
+        log.warning("the event log is not there yet", queue=EVENT_LOG, error=str(error))
     else:
         channel.close()
 
