@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -93,10 +96,17 @@ def print_report(
     print_table(("file", "rows", "bytes"), [_file_row(file) for file in files], empty="none")
     out.print("\nNext", style="bold")
     out.print(Text(f"  look at the results and the log   ls -R {folder}"))
-    out.print(Text(f"  ask the ledger what happened      KYB_LEDGER_URL={ledger_url} kyb jobs list"))
+    out.print(Text(f"  ask the ledger what happened      KYB_LEDGER_URL={ledger_url} {program()} jobs list"))
     out.print(
-        Text("  work with the real vendors        set KYB_DATA8__CLIENT_ID and so on, then: kyb worker")
+        Text(
+            f"  work with the real vendors        set KYB_DATA8__CLIENT_ID and so on, then: {program()} worker"
+        )
     )
+
+
+def program() -> str:
+    """How this program is called from here: by its name only if the shell would find it."""
+    return "kyb" if shutil.which("kyb") else os.path.relpath(sys.argv[0])
 
 
 def _row(planned: Planned, standing: Standing | None) -> tuple[object, ...]:
