@@ -345,7 +345,7 @@ class Transport:
                 raise self._error(Conflict, operation, "conflict", response)
             case 429:
                 raise self._error(RateLimited, operation, "too many calls", response)
-            case 503 if "retry-after" in response.headers:
+            case 503 if "retry-after" in response.headers:  # assumed: what names a time has done nothing yet
                 raise self._error(Unavailable, operation, "temporarily out of service", response)
             case status if 300 <= status < 500:  # noqa: PLR2004 - the HTTP classes
                 raise self._error(Rejected, operation, "refused", response)

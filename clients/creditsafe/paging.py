@@ -14,6 +14,11 @@ T = TypeVar("T")
 PAGE_SIZE = 100
 
 
+def query(page: int, page_size: int) -> dict[str, int]:
+    """The parameters that ask for a page; the first one is 0. Their names are assumed."""
+    return {"page": page, "pageSize": page_size}
+
+
 def items(ask: Callable[[int], Page[T]]) -> Iterator[T]:
     """The items of all pages. Raises `Unavailable` if the listing goes round in a circle."""
     page: int | None = 0

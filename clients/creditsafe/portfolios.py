@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clients.creditsafe.models import NewPortfolio, PortfolioChanges
-from clients.creditsafe.paging import PAGE_SIZE, items
+from clients.creditsafe.paging import PAGE_SIZE, items, query
 from clients.creditsafe.paths import path
 from clients.creditsafe.replies import Page, Portfolio
 from clients.errors import NotFound
@@ -32,7 +32,7 @@ class Portfolios(Resource):
     @operation("GET /v1/datastudio/portfolios")
     def list(self, call: Call, *, page: int = 0, page_size: int = PAGE_SIZE) -> Page[Portfolio]:
         """List one page of portfolios; the first page is 0. The path is assumed."""
-        return call(path=path(), params={"page": page, "pageSize": page_size}).model(Page[Portfolio])
+        return call(path=path(), params=query(page, page_size)).model(Page[Portfolio])
 
     @operation("PATCH /v1/datastudio/portfolios/{portfolioId}")
     def update(

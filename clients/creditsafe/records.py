@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Literal
 
 from clients.creditsafe.models import NewRecord, NewRecords, RecordIds
-from clients.creditsafe.paging import PAGE_SIZE, items
+from clients.creditsafe.paging import PAGE_SIZE, items, query
 from clients.creditsafe.paths import path
 from clients.creditsafe.replies import CreatedRecords, DeletedRecords, Import, Page, Record
 from clients.operation import Resource, operation
@@ -63,8 +63,7 @@ class Records(Resource):
         self, call: Call, portfolio_id: str, *, page: int = 0, page_size: int = PAGE_SIZE
     ) -> Page[Record]:
         """List one page of records; the first page is 0. The path is assumed."""
-        params = {"page": page, "pageSize": page_size}
-        return call(path=path(portfolio_id), params=params).model(Page[Record])
+        return call(path=path(portfolio_id), params=query(page, page_size)).model(Page[Record])
 
     @operation("POST /{apiVersion}/datastudio/portfolios/{portfolioId}/records/delete")
     def delete(self, call: Call, portfolio_id: str, record_ids: Sequence[str]) -> DeletedRecords:

@@ -98,7 +98,7 @@ class Import(Reply):
 
 
 class Started(Reply):
-    """A service run that was started."""
+    """A service run that was started. `executionId` is documented; that it is all that is needed is assumed."""
 
     execution_id: str = Field(validation_alias=AliasChoices("executionId", "id"))
     status: str | None = None

@@ -65,7 +65,7 @@ class Enrichment(Resource):
 
     @operation("POST /v1/datastudio/portfolios/{portfolioId}/enrich")
     def start(self, call: Call, portfolio_id: str, fields: Sequence[str]) -> Started:
-        """Start a `GLOBAL_DATA_ENRICHMENT` of the given fields. A repeat may be billed again."""
+        """Start a `GLOBAL_DATA_ENRICHMENT` of the given fields. A repeat may be billed again. The path is assumed."""
         body = EnrichmentRequest(fields=[*fields])
         return call(path=path(portfolio_id), json=body.json_body()).model(Started)
 

@@ -95,6 +95,7 @@ class Jobs(Resource):
 
 
 def _spelled(day: date | None) -> str | None:
+    """A bound of the list as it is sent: a date in ISO 8601 or a moment as in Data8's answers (assumed)."""
     if isinstance(day, datetime):
         return as_stamp(day)
     return day.isoformat() if day is not None else None

@@ -157,7 +157,7 @@ class DatasetBody(Body):
 
 
 class DatasetUpdate(Body):
-    """A dataset to mark as complete."""
+    """A dataset to mark as complete. `record_count` is assumed to be all records that were uploaded."""
 
     record_count: int | None = None
     completed: bool | None = None

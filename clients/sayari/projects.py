@@ -32,7 +32,7 @@ class Projects(Resource):
 
     @operation("POST /v1/projects")
     def create(self, call: Call, label: str) -> Project:
-        """Create a project. Labels need not be unique."""
+        """Create a project. Labels need not be unique (assumed)."""
         return call(json={"label": label}).model(Envelope[Project]).data
 
     @operation("GET /v1/projects")

@@ -34,7 +34,10 @@ class Resources(Resource):
         directory: str | None = None,
         resource_graph: str = GRAPH,
     ) -> SavedResource:
-        """Save an entity or a record in a project, in one of its directories if one is given."""
+        """Save an entity or a record in a project, in one of its directories if one is given.
+
+        Assumed: saving it again makes another one.
+        """
         body = {
             "type": type,
             "project": project,

@@ -51,7 +51,8 @@ def the_portfolio(wanted: Wanted, run: Run, creditsafe: Creditsafe) -> str:
     """The id of the portfolio asked for: the given one if it is there, or a new one.
 
     A new one carries our job's id in its description, `[kyb:<job id>]`, behind what the command says there.
-    By its name and this reference it is found again when the answer to its creation was lost.
+    By its name and this reference it is found again when the answer to its creation was lost. Assumed: names
+    need not be unique, and a listing shows descriptions.
     """
     name, reference = wanted.name, f"[kyb:{run.job_id}]"
     if wanted.id is not None or name is None:
@@ -214,7 +215,7 @@ def summary_of(reported: dict[str, Any]) -> MatchingSummary | None:
 
 
 def tally_up(creditsafe: Creditsafe, portfolio_id: str, at: Any) -> Generator[dict[str, Any]]:
-    """Count the records and the `matched` ones among them, those with a Safe Number, page by page."""
+    """Count the records and the `matched` ones among them, those with a Safe Number (assumed), page by page."""
     page, done, matched = (at["page"], at["done"], at["matched"]) if at else (0, 0, 0)
     while page is not None:
         answer = creditsafe.records.list(portfolio_id, page=page, page_size=PAGE_SIZE)

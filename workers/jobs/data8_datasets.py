@@ -21,6 +21,8 @@ from workers.tables import Position, Table
 
 #: Characters of cells in one block: the size of a request that Data8 accepts is not published.
 BLOCK_CHARACTERS = 4 * 1024 * 1024
+#: The number of a dataset's first block; assumed: any whole number is one, their order is all that counts.
+FIRST_BLOCK = 1
 #: Rows between two checkpoints of an inspection.
 INSPECT_ROWS = 1_000
 #: Characters of ours in a name at Data8: how long names may be is not published.
@@ -71,13 +73,13 @@ def load(run: Run, storage: Storage, data8: Data8, slot: str, uri: str, inspecte
 
     def upload(at: Any) -> Generator[dict[str, Any]]:
         position = start = Position.of(at["position"]) if at else None
-        number: int = at["block"] if at else 0
+        number: int = at["block"] + 1 if at else FIRST_BLOCK
         with storage.open(uri) as stream:
             for block, position in blocks(Table.open(stream, uri), start):
-                number += 1
                 records = [record(columns, data8.assumptions, cells, uri) for cells in block]
                 data8.datasets.upload(name, number, records)
                 yield {"position": position.json(), "block": number, "done": position.row}
+                number += 1
         if position is None or position.row != rows:
             raise changed(uri)
 
@@ -142,7 +144,7 @@ def kind_of(cell: str) -> int:
 def record(
     columns: dict[str, int], types: Assumptions, cells: list[str], uri: str
 ) -> dict[str, str | int | None]:
-    """The cells as Data8 takes them. An empty cell is an empty text, or no number."""
+    """The cells as Data8 takes them: an object by column (assumed). An empty cell is an empty text, or no number."""
     if len(cells) != len(columns):
         raise changed(uri)
     found: dict[str, str | int | None] = {}

@@ -24,7 +24,7 @@ from workers.run import Run, Sighting, VendorJobFailed, repeatable
 from workers.storage import Storage, file_name
 
 NDJSON = "application/x-ndjson"
-#: What Sayari answers to an upload that it cannot read.
+#: What Sayari answers to an upload that it cannot read; assumed: only that errors come is documented.
 UNREADABLE = {400, 406, 415}
 
 
