@@ -1,20 +1,43 @@
-"""The call budget of one vendor: at most N calls in any window, by class of operation."""
+"""The call budget of one vendor: at most N calls in any window, by class of operation.
+
+`SharedBudget` counts for all workers of a ledger, in the ledger's own database; `Budget` for one process that
+has no ledger. Both never wait: they say how long to wait, and the job waits in the ledger.
+
+pyrate-limiter, which counts for one process, has buckets in databases too. Those are not used: the one for
+SQLite counts and inserts without a lock between processes, the one for PostgreSQL turns a call away whenever
+another is being counted (`LOCK … NOWAIT`) and keeps times without a zone; both make tables of their own.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Mapping
 
+import structlog
 from pyrate_limiter import InMemoryBucket
 from pyrate_limiter import Rate as BucketRate
 from pyrate_limiter.abstracts import RateItem
+from sqlalchemy import Connection, delete, insert, select, text, update
 
+from workers.ledger.database import Database, LedgerUnavailable
+from workers.ledger.schema import vendor_call
 from workers.settings import Rate
+
+log = structlog.get_logger("kyb.budget")
+
+#: Seconds by which windows are longer than asked for: a call reaches the vendor a little after it was counted,
+#: one sooner than another.
+SPREAD = 0.1
+#: A call that could not be counted because the ledger is away may be asked for again after so many seconds.
+LEDGER_RETRY = 1.0
+#: A process that hangs while it counts is cut off after so many milliseconds; the others wait for it.
+LONGEST_COUNT = 5_000
 
 
 class Budget:
-    """Counts calls. Never blocks: it says how long to wait, and the job waits in the ledger.
+    """Counts the calls of this process.
 
     Args:
         rates: the limit of each class; a class without one is free.
@@ -22,7 +45,7 @@ class Budget:
 
     def __init__(self, rates: Mapping[str, Rate | None]) -> None:
         self._buckets = {
-            kind: InMemoryBucket([BucketRate(rate.calls, int(rate.seconds * 1000))])
+            kind: InMemoryBucket([BucketRate(rate.calls, int((rate.seconds + SPREAD) * 1000))])
             for kind, rate in rates.items()
             if rate is not None
         }
@@ -41,3 +64,71 @@ class Budget:
                 return 0.0
             wait = bucket.waiting(item)
         return max(float(wait), 1.0) / 1000 if isinstance(wait, (int, float)) else 1.0
+
+
+class SharedBudget:
+    """Counts the calls of all workers of a ledger.
+
+    Args:
+        database: the ledger's.
+        vendor: whose budget it is.
+        rates: the limit of each class; a class without one is free, and costs nothing.
+    """
+
+    def __init__(self, database: Database, vendor: str, rates: Mapping[str, Rate | None]) -> None:
+        self._database = database
+        self._vendor = vendor
+        self._rates = {kind: rate for kind, rate in rates.items() if rate is not None}
+        self._full_until: dict[str, float] = {}
+
+    def __call__(self, kind: str) -> float:
+        """Take one call of the class `kind`: 0 if it may be made now, else seconds until it may.
+
+        With the ledger away no call is allowed, as none could be counted. That is told as a wait, which is as
+        much as to say that nothing was sent.
+        """
+        rate = self._rates.get(kind)
+        if rate is None:
+            return 0.0
+        left = self._full_until.get(kind, 0.0) - time.monotonic()
+        if left > 0:
+            return left  # a full window stays full for so long, whatever the others do
+        try:
+            wait = self._take(kind, rate)
+        except LedgerUnavailable as error:
+            log.warning("calls cannot be counted: the ledger is away", error=str(error))
+            return LEDGER_RETRY
+        if wait > 0:
+            self._full_until[kind] = time.monotonic() + wait
+        return wait
+
+    def _take(self, kind: str, rate: Rate) -> float:
+        window = rate.seconds + SPREAD
+        mine = (vendor_call.c.vendor == self._vendor, vendor_call.c.kind == kind)
+        at = vendor_call.c.at
+        with self._database.write() as connection:
+            now = self._alone(connection, kind)
+            first = connection.scalar(
+                select(at).where(*mine).order_by(at.desc()).limit(1).offset(rate.calls - 1)
+            )
+            if first is None or first <= now - window:
+                connection.execute(delete(vendor_call).where(*mine, at <= now - window))
+                connection.execute(insert(vendor_call).values(vendor=self._vendor, kind=kind, at=now))
+                return 0.0
+            if first > now:  # the clock was set back
+                connection.execute(update(vendor_call).where(*mine, at > now).values(at=now))
+            return min(float(first) + window - now, window)
+
+    def _alone(self, connection: Connection, kind: str) -> float:
+        """Let nobody else count until the end of the transaction; gives the time, in epoch seconds."""
+        if self._database.sqlite:
+            return time.time()  # a writing transaction is alone from its beginning
+        key = hashlib.blake2b(f"budget {self._vendor} {kind}".encode(), digest_size=8).digest()
+        connection.execute(
+            text(
+                "SELECT set_config('idle_in_transaction_session_timeout', :longest, true), "
+                "pg_advisory_xact_lock(:key)"
+            ),
+            {"longest": str(LONGEST_COUNT), "key": int.from_bytes(key, signed=True)},
+        )
+        return float(connection.scalar(text("SELECT extract(epoch FROM clock_timestamp())")) or 0)

@@ -18,8 +18,8 @@ from contextvars import ContextVar
 
 import structlog
 
-from clients.errors import AuthRefused, OutcomeUnknown, Rejected, VendorError
-from clients.transport import Observation
+from clients.errors import AuthRefused, OutcomeUnknown, RateLimited, Rejected, VendorError
+from clients.transport import Observation, correlation
 from messages.base import Result, dump
 from messages.catalogue import COMMANDS
 from messages.envelope import InvalidCommand
@@ -178,6 +178,11 @@ class Turns:
 
     def _vendor_trouble(self, claim: Claim, run: Run, error: VendorError) -> None:
         """Retry what may go better later, within the deadline; end the job otherwise."""
+        if isinstance(error, RateLimited) and error.status is None:
+            # Our own budget: nothing was sent, so nothing has failed. Those who wait do not all come at once.
+            wait = (error.retry_after or 0.0) * random.uniform(1.0, 1.1)  # noqa: S311 - no secret
+            self._suspend(claim, Suspended(claim.now + wait))
+            return
         job = claim.job
         failure: tuple[Code, str] | None = None
         if isinstance(error, AuthRefused):
@@ -197,7 +202,14 @@ class Turns:
         job.strikes += 1
         job.retries += 1
         claim.suspend(min(claim.now + delay, job.deadline_at), None)
-        log.warning("retrying", step=run.step, error=str(error), seconds=round(delay, 2))
+        log.warning(
+            "retrying",
+            step=run.step,
+            operation=f"{error.vendor}.{error.operation}",
+            error=error.message,
+            status=error.status,
+            seconds=round(delay, 2),
+        )
 
     def _fail(
         self,
@@ -210,7 +222,8 @@ class Turns:
     ) -> None:
         error = _error(failed.code, failed.message, failed.detail, vendor_status, run.step)
         claim.finish(Outcome.FAILED, error=error, void=void)
-        log.warning("failed", code=failed.code, step=run.step, error=failed.message, detail=failed.detail)
+        # without the detail: a vendor's words may repeat a record
+        log.warning("failed", code=failed.code, step=run.step, error=failed.message)
 
 
 def _error(
@@ -235,6 +248,7 @@ def _bound(claim: Claim) -> Iterator[None]:
     """Every log line and vendor call in the block belongs to this turn."""
     job = claim.job
     token = _turn.set(claim)
+    correlated = correlation.set(job.correlation_id)
     try:
         with structlog.contextvars.bound_contextvars(
             job_id=job.id,
@@ -245,4 +259,5 @@ def _bound(claim: Claim) -> Iterator[None]:
         ):
             yield
     finally:
+        correlation.reset(correlated)
         _turn.reset(token)

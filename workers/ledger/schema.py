@@ -111,3 +111,13 @@ event = Table(
     Index("event_job", "job_id"),
     sqlite_autoincrement=True,
 )
+
+#: Calls that still count against a vendor's budget: one row for each, none older than the window.
+vendor_call = Table(
+    "vendor_call",
+    metadata,
+    Column("vendor", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # the class of operations with a limit of its own
+    Column("at", Float(53), nullable=False),
+    Index("vendor_call_at", "vendor", "kind", "at"),
+)
