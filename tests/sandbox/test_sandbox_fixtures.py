@@ -53,3 +53,10 @@ def test_nobody_needs_pytest(tmp_path: Path) -> None:
     without = "import sys; sys.modules['pytest'] = None; from sandbox import Sandbox\nwith Sandbox(): pass"
     ended = run(tmp_path, "-W", "error", "-c", without)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_the_example_of_the_documentation_prints_what_it_says(tmp_path: Path) -> None:
+    blocks = (HERE / "docs" / "sandbox.md").read_text(encoding="utf-8").split("```")
+    example = next(number for number, block in enumerate(blocks) if block.startswith("python\n"))
+    ended = run(tmp_path, "-W", "error", "-c", blocks[example].removeprefix("python\n"))
+    assert ended.stdout.strip() == blocks[example + 2].strip(), ended.stderr
