@@ -215,7 +215,7 @@ class Ledger:
             .where(
                 job.c.queue == queue,
                 job.c.due_at.is_(None),
-                job.c.status.not_in(_ENDED),
+                job.c.ended_at.is_(None),
                 job.c.handed_at < min(newest, now) - older_than,
                 job.c.updated_at < now - older_than,
             )

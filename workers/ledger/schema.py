@@ -68,6 +68,13 @@ job = Table(
         postgresql_where=text("due_at IS NOT NULL"),
     ),
     Index("job_handed", "queue", "handed_at"),
+    Index(
+        "job_out",  # turns in the broker's hands, few among many
+        "queue",
+        "handed_at",
+        sqlite_where=text("due_at IS NULL AND ended_at IS NULL"),
+        postgresql_where=text("due_at IS NULL AND ended_at IS NULL"),
+    ),
     Index("job_accepted", "accepted_at"),
     Index("job_ended", "ended_at"),
 )

@@ -84,6 +84,14 @@ def upgrade() -> None:
     )
     op.create_index("job_ended", "job", ["ended_at"], unique=False)
     op.create_index("job_handed", "job", ["queue", "handed_at"], unique=False)
+    op.create_index(
+        "job_out",
+        "job",
+        ["queue", "handed_at"],
+        unique=False,
+        sqlite_where=sa.text("due_at IS NULL AND ended_at IS NULL"),
+        postgresql_where=sa.text("due_at IS NULL AND ended_at IS NULL"),
+    )
     op.create_table(
         "step",
         sa.Column("job_id", sa.Text(), nullable=False),
