@@ -225,9 +225,14 @@ class Transport:
         with self._slots:
             token = self._auth.token(self)
             response = self._exchange(operation, self.base_url + path, sendable, token)
-            if response.status_code == httpx.codes.UNAUTHORIZED and rewind(sendable):
+            if response.status_code == httpx.codes.UNAUTHORIZED:
                 response.close()
                 self._auth.expired(token)
+                if not rewind(sendable):
+                    raise Unavailable(
+                        self.vendor, operation.name, "token refused, and the body cannot be sent twice",
+                        status=response.status_code,
+                    )  # fmt: skip
                 response = self._exchange(operation, self.base_url + path, sendable, self._auth.token(self))
             try:
                 self._check(operation, response)
@@ -427,13 +432,15 @@ def vendor_words(response: httpx.Response) -> str | None:
 
 def rewind(sendable: dict[str, Any]) -> bool:
     """Make a request sendable a second time; False if its body was a stream that is used up."""
-    content = sendable.get("content")
-    if content is not None and not isinstance(content, bytes):
-        if not hasattr(content, "seek"):
-            return False
-        content.seek(0)
-    for part in dict(sendable.get("files") or {}).values():
-        stream = part[1] if isinstance(part, tuple) else part
-        if hasattr(stream, "seek"):
-            stream.seek(0)
+    parts = dict(sendable.get("files") or {}).values()
+    streams = [part[1] if isinstance(part, tuple) else part for part in parts]
+    return all(_restart(stream) for stream in (sendable.get("content"), *streams))
+
+
+def _restart(body: Any) -> bool:
+    if body is None or isinstance(body, (bytes, str)):
+        return True
+    if not (hasattr(body, "seekable") and body.seekable()):
+        return False
+    body.seek(0)
     return True
