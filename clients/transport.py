@@ -7,13 +7,14 @@ A vendor that does not answer is left alone for a while (see `clients.breaker`).
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import IO, Any, Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -31,16 +32,13 @@ from clients.errors import (
     Unavailable,
     VendorError,
 )
+from clients.wire import Params, header_value, query, retry_after, rewind, vendor_words
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
-Params = Mapping[str, Any]
-
 #: The vendor's words kept in an error, in characters.
 DETAIL_LIMIT = 2_000
-#: A `Retry-After` beyond this many seconds is believed no further.
-RETRY_AFTER_LIMIT = 3_600.0
 #: Carries `correlation` to the vendor. None of the three documents such a header; an unknown one is ignored.
 CORRELATION_HEADER = "X-Correlation-ID"
 
@@ -213,7 +211,7 @@ class Transport:
         self._observe = observe
         self._breaker = breaker or Breaker()
         self._describe = describe or vendor_words
-        self._http = http or httpx.Client(timeout=timeout, follow_redirects=False)
+        self._http = http or httpx.Client(verify=_certificates(), timeout=timeout, follow_redirects=False)
 
     def close(self) -> None:
         """Close the connections."""
@@ -372,75 +370,7 @@ class Transport:
         )
 
 
-def query(params: Params | None) -> list[tuple[str, str]] | None:
-    """The query as httpx takes it: None dropped, booleans as words, lists as repeated keys."""
-    if params is None:
-        return None
-    return [
-        (key, str(item).lower() if isinstance(item, bool) else str(item))
-        for key, value in params.items()
-        for item in (value if isinstance(value, (list, tuple)) else [value])
-        if item is not None
-    ]
-
-
-def header_value(text: str) -> str:
-    """A text as the value of a header: itself if it is plain ASCII, else percent-encoded."""
-    plain = text.isascii() and text.isprintable() and text == text.strip()
-    return text if plain else quote(text, safe="", errors="replace")
-
-
-def retry_after(response: httpx.Response) -> float | None:
-    """Seconds named by the `Retry-After` header, a number or an HTTP date; None without one."""
-    value = response.headers.get("retry-after", "").strip()
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except ValueError:
-            return None
-    return min(max(seconds, 0.0), RETRY_AFTER_LIMIT) if seconds == seconds else None  # noqa: PLR0124 - NaN
-
-
-def vendor_words(response: httpx.Response) -> str | None:
-    """The vendor's message in an error body: any of the three families, or None.
-
-    Creditsafe `{message, details}` or `{error}`; Data8 problem details `{title, detail, errors}`;
-    Sayari `{messages}`. A body that is none of these is not repeated: it may hold anything.
-    """
-    try:
-        body = response.json()
-    except ValueError:
-        return None
-    if not isinstance(body, dict):
-        return None
-    words: list[str] = []
-    for key in ("message", "title", "error", "error_description", "detail", "details", "messages", "errors"):
-        value = body.get(key)
-        if isinstance(value, str):
-            words.append(value)
-        elif isinstance(value, list):
-            words += [str(item) for item in value]
-        elif isinstance(value, dict):
-            words += [f"{field}: {' '.join(map(str, said)) if isinstance(said, list) else said}"
-                      for field, said in value.items()]  # fmt: skip
-    return "; ".join(dict.fromkeys(filter(None, words))) or None
-
-
-def rewind(sendable: dict[str, Any]) -> bool:
-    """Make a request sendable a second time; False if its body was a stream that is used up."""
-    parts = dict(sendable.get("files") or {}).values()
-    streams = [part[1] if isinstance(part, tuple) else part for part in parts]
-    return all(_restart(stream) for stream in (sendable.get("content"), *streams))
-
-
-def _restart(body: Any) -> bool:
-    if body is None or isinstance(body, (bytes, str)):
-        return True
-    if not (hasattr(body, "seekable") and body.seekable()):
-        return False
-    body.seek(0)
-    return True
+@cache
+def _certificates() -> ssl.SSLContext:
+    """The certificates that all vendors are held to: reading them takes longer than all else of a client."""
+    return httpx.create_ssl_context()

@@ -21,16 +21,8 @@ from hypothesis import strategies as st
 from clients.auth import FIRST_BAR, LONGEST_BAR, Token, TokenAuth
 from clients.breaker import THRESHOLD, Breaker
 from clients.errors import AuthRefused, OutcomeUnknown, RateLimited, Rejected, Unavailable
-from clients.transport import (
-    RETRY_AFTER_LIMIT,
-    Call,
-    Operation,
-    Transport,
-    correlation,
-    header_value,
-    retry_after,
-    vendor_words,
-)
+from clients.transport import Call, Operation, Transport, correlation
+from clients.wire import RETRY_AFTER_LIMIT, header_value, retry_after, vendor_words
 
 ASK = Operation("things.get", "GET", "/thing")
 ACT = Operation("things.create", "POST", "/thing", effect=True)

@@ -1,0 +1,90 @@
+"""What goes over the wire, read and written: queries, header values, bodies sent twice, error bodies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+Params = Mapping[str, Any]
+
+#: A `Retry-After` beyond this many seconds is believed no further.
+RETRY_AFTER_LIMIT = 3_600.0
+
+
+def query(params: Params | None) -> list[tuple[str, str]] | None:
+    """The query as httpx takes it: None dropped, booleans as words, lists as repeated keys."""
+    if params is None:
+        return None
+    return [
+        (key, str(item).lower() if isinstance(item, bool) else str(item))
+        for key, value in params.items()
+        for item in (value if isinstance(value, (list, tuple)) else [value])
+        if item is not None
+    ]
+
+
+def header_value(text: str) -> str:
+    """A text as the value of a header: itself if it is plain ASCII, else percent-encoded."""
+    plain = text.isascii() and text.isprintable() and text == text.strip()
+    return text if plain else quote(text, safe="", errors="replace")
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds named by the `Retry-After` header, a number or an HTTP date; None without one."""
+    value = response.headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except ValueError:
+            return None
+    return min(max(seconds, 0.0), RETRY_AFTER_LIMIT) if seconds == seconds else None  # noqa: PLR0124 - NaN
+
+
+def vendor_words(response: httpx.Response) -> str | None:
+    """The vendor's message in an error body: any of the three families, or None.
+
+    Creditsafe `{message, details}` or `{error}`; Data8 problem details `{title, detail, errors}`;
+    Sayari `{messages}`. A body that is none of these is not repeated: it may hold anything.
+    """
+    try:
+        body = response.json()
+    except ValueError:
+        return None
+    if not isinstance(body, dict):
+        return None
+    words: list[str] = []
+    for key in ("message", "title", "error", "error_description", "detail", "details", "messages", "errors"):
+        value = body.get(key)
+        if isinstance(value, str):
+            words.append(value)
+        elif isinstance(value, list):
+            words += [str(item) for item in value]
+        elif isinstance(value, dict):
+            words += [f"{field}: {' '.join(map(str, said)) if isinstance(said, list) else said}"
+                      for field, said in value.items()]  # fmt: skip
+    return "; ".join(dict.fromkeys(filter(None, words))) or None
+
+
+def rewind(sendable: dict[str, Any]) -> bool:
+    """Make a request sendable a second time; False if its body was a stream that is used up."""
+    parts = dict(sendable.get("files") or {}).values()
+    streams = [part[1] if isinstance(part, tuple) else part for part in parts]
+    return all(_restart(stream) for stream in (sendable.get("content"), *streams))
+
+
+def _restart(body: Any) -> bool:
+    if body is None or isinstance(body, (bytes, str)):
+        return True
+    if not (hasattr(body, "seekable") and body.seekable()):
+        return False
+    body.seek(0)
+    return True
