@@ -14,6 +14,7 @@ Everything runs on one event loop: no endpoint awaits between reading and changi
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterator
@@ -45,6 +46,7 @@ class Fault:
             `lost_before` (cut the connection without effect), `lost_after` (act, then cut),
             `expire` (forget all tokens, so that the call is answered 401).
         times: how many calls it strikes.
+        chance: 0 to 1: the share of calls that it strikes, until `times` is used up.
         retry_after: seconds for the `Retry-After` header of a `status` answer.
         body: what a `status` answer holds in place of the vendor's own error: HTML, as proxies give it,
             or nothing.
@@ -52,6 +54,7 @@ class Fault:
 
     kind: str
     times: int = 1
+    chance: float = 1.0
     status: int = 500
     seconds: float = 0.0
     retry_after: float | None = None
@@ -95,6 +98,8 @@ class World:
         if not waiting:
             return None
         fault = waiting[0]
+        if random.random() >= fault.chance:  # noqa: S311 - no secret
+            return None
         fault.times -= 1
         if fault.times <= 0:
             waiting.popleft()

@@ -150,6 +150,14 @@ class RabbitMQ:
         self.ctl("eval", "mnesia:sync_log().")
         self._server.kill()
 
+    def freeze(self) -> None:
+        """Stop the node's processes without ending them (SIGSTOP), until `thaw()`."""
+        self._server.send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on (SIGCONT)."""
+        self._server.send(signal.SIGCONT)
+
     def restart(self) -> None:
         """Stop it, if it runs, and start it."""
         self.stop()

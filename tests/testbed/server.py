@@ -92,6 +92,11 @@ class Server:
                 self._process.wait(seconds)
         self.kill()
 
+    def send(self, sign: signal.Signals) -> None:
+        """Send a signal to the process and its children."""
+        if self._process is not None:
+            os.killpg(self._process.pid, sign)
+
     def kill(self) -> None:
         """Kill the process and its children (SIGKILL)."""
         if self._process is not None:

@@ -1,0 +1,250 @@
+"""The disturbances: one small function each."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pika
+
+from sandbox.core import Fault
+from tests.chaos.plant import POISON, Plant
+from tests.chaos.trial import Scenario, Situation
+from tests.chaos.work import Task
+
+#: Seconds of most disturbances.
+LONG = 8.0
+
+
+def every(seconds: float, length: float, action: Callable[[int], object]) -> None:
+    """Do something again and again."""
+    ends = time.monotonic() + length
+    number = 0
+    while time.monotonic() < ends:
+        time.sleep(seconds)
+        action(number)
+        number += 1
+
+
+# -- workers --------------------------------------------------------------------------------------------
+
+
+def worker_killed_every_second(now: Situation) -> None:
+    chance = random.Random(1)  # noqa: S311 - no secret
+    every(1.0, LONG, lambda _: now.plant.workers.kill_one(chance.randrange(2)))
+
+
+def all_workers_killed(now: Situation) -> None:
+    time.sleep(2.0)
+    now.plant.workers.kill_all()
+
+
+def all_workers_killed_again_and_again(now: Situation) -> None:
+    every(2.5, LONG, lambda _: now.plant.workers.kill_all())
+
+
+def all_workers_terminated(now: Situation) -> None:
+    time.sleep(2.0)
+    _good_ends(now, now.plant.workers.terminate_all())
+
+
+def rolling_restart(now: Situation) -> None:
+    every(2.0, LONG, lambda _: _good_ends(now, [now.plant.workers.terminate_one(0)]))
+
+
+def _good_ends(now: Situation, ends: list[tuple[int, float]]) -> None:
+    assert [code for code, _ in ends] == [0] * len(ends), f"exit codes {ends}"
+    assert all(seconds < 30 for _, seconds in ends), f"beyond the grace: {ends}"
+    now.notes.append(f"ended within {max(seconds for _, seconds in ends):.1f} s")
+
+
+# -- RabbitMQ -------------------------------------------------------------------------------------------
+
+
+def rabbitmq_restarted(now: Situation) -> None:
+    time.sleep(1.5)
+    now.plant.rabbitmq.restart()
+
+
+def rabbitmq_killed(now: Situation) -> None:
+    time.sleep(1.5)
+    now.plant.rabbitmq.kill()
+    now.plant.rabbitmq.start()
+
+
+def rabbitmq_away(now: Situation) -> None:
+    time.sleep(1.5)
+    now.plant.rabbitmq.stop()
+    time.sleep(5.0)
+    now.plant.rabbitmq.start()
+
+
+def rabbitmq_out_of_memory(now: Situation) -> None:
+    time.sleep(1.0)
+    now.plant.rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
+    time.sleep(LONG)
+    now.plant.rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "512MB")
+
+
+def rabbitmq_hung(now: Situation) -> None:
+    time.sleep(1.5)
+    now.plant.rabbitmq.freeze()
+    time.sleep(10.0)
+    now.plant.rabbitmq.thaw()
+
+
+def connections_closed_every_second(now: Situation) -> None:
+    every(1.0, LONG, lambda _: now.plant.rabbitmq.close_all_connections())
+
+
+def rabbitmq_wiped(now: Situation) -> None:
+    time.sleep(3.0)
+    now.plant.rabbitmq.wipe()
+
+
+# -- PostgreSQL -----------------------------------------------------------------------------------------
+
+
+def postgres_restarted(now: Situation) -> None:
+    time.sleep(1.5)
+    now.plant.postgres.restart()
+
+
+def postgres_killed(now: Situation) -> None:
+    for _ in range(2):
+        time.sleep(1.5)
+        now.plant.postgres.kill()
+        now.plant.postgres.start()
+
+
+def postgres_away(now: Situation) -> None:
+    time.sleep(1.5)
+    now.plant.postgres.stop()
+    time.sleep(6.0)
+    now.plant.postgres.start()
+
+
+def backends_terminated(now: Situation) -> None:
+    every(0.4, LONG, lambda _: now.plant.terminate_backends())
+
+
+def postgres_read_only(now: Situation) -> None:
+    time.sleep(1.5)
+    now.plant.sql("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+    now.plant.terminate_backends()
+    time.sleep(LONG)
+    now.plant.sql("SET transaction_read_only = off", "ALTER SYSTEM RESET default_transaction_read_only",
+                  "SELECT pg_reload_conf()")  # fmt: skip
+    now.plant.terminate_backends()
+
+
+# -- vendors --------------------------------------------------------------------------------------------
+
+
+def faulty(length: float, **fault: Any) -> Callable[[Situation], None]:
+    """Calls of all vendors go wrong for a while."""
+
+    def disturb(now: Situation) -> None:
+        faults = now.plant.sandbox.world.faults
+        time.sleep(1.0)
+        faults["*"].append(Fault(times=1_000_000, **fault))
+        time.sleep(length)
+        faults.clear()
+
+    return disturb
+
+
+def tokens_forgotten(now: Situation) -> None:
+    url = f"{now.plant.sandbox.url}/_sandbox/expire-tokens"
+    every(0.5, LONG, lambda _: httpx.post(url, trust_env=False).raise_for_status())
+
+
+# -- duplicates -----------------------------------------------------------------------------------------
+
+
+def everything_five_times(now: Situation) -> None:
+    """Each command five times from as many connections, with other data, and turns that nobody handed out."""
+    publishers = [threading.Thread(target=_repeat, args=(now.plant.amqp_url, now.tasks)) for _ in range(5)]
+    for publisher in publishers:
+        publisher.start()
+    for publisher in publishers:
+        publisher.join()
+    other = [Task(task.id, "data8.start_job", {"workflow": "CompanyCleanse"}) for task in now.tasks]
+    _repeat(now.plant.amqp_url, other)
+    now.notes.append(f"{len(other)} with other data to be rejected")
+
+
+def _repeat(url: str, tasks: list[Task]) -> None:
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    channel = connection.channel()
+    lasting = pika.BasicProperties(content_type="application/cloudevents+json", delivery_mode=2)
+    for task in tasks:
+        channel.basic_publish("kyb.commands", task.type, task.body, lasting)
+        for turn in range(1, 6):
+            body = json.dumps({"turn": turn, "job_id": task.id, "type": task.type}).encode()
+            channel.basic_publish("", f"kyb.{task.type.partition('.')[0]}", body, lasting)
+        connection.process_data_events(0)
+    connection.close()
+
+
+# -- poison, embedded -----------------------------------------------------------------------------------
+
+
+def with_poison(plant: Plant) -> None:
+    plant.preamble = POISON
+
+
+def wait_a_moment(now: Situation) -> None:
+    time.sleep(1.0)
+
+
+def embedded_killed(now: Situation) -> None:
+    every(2.0, LONG, lambda _: now.plant.workers.kill_all())
+
+
+SCENARIOS = [
+    Scenario("a worker killed every second", worker_killed_every_second, answers_lost=True),
+    Scenario("all workers killed at once", all_workers_killed, answers_lost=True, quick=True),
+    Scenario("all workers killed again and again", all_workers_killed_again_and_again, answers_lost=True),
+    Scenario("SIGTERM to all workers", all_workers_terminated, quick=True),
+    Scenario("rolling restart of workers", rolling_restart),
+    Scenario("RabbitMQ restarted", rabbitmq_restarted),
+    Scenario("RabbitMQ killed", rabbitmq_killed),
+    Scenario("RabbitMQ away for 5 s", rabbitmq_away),
+    Scenario("RabbitMQ out of memory for 8 s", rabbitmq_out_of_memory),
+    Scenario("RabbitMQ hung for 10 s", rabbitmq_hung),
+    Scenario("all connections closed every second", connections_closed_every_second, quick=True),
+    Scenario("RabbitMQ's data lost", rabbitmq_wiped, resend=10.0),
+    Scenario("PostgreSQL restarted", postgres_restarted, answers_lost=True),
+    Scenario("PostgreSQL killed twice", postgres_killed, answers_lost=True),
+    Scenario("PostgreSQL away for 6 s", postgres_away, answers_lost=True),
+    Scenario("all backends terminated every 0.4 s", backends_terminated, answers_lost=True, quick=True),
+    Scenario("PostgreSQL read-only for 8 s", postgres_read_only, answers_lost=True),
+    Scenario("vendors: 5 % answered 500", faulty(LONG, kind="status", chance=0.05), answers_lost=True),
+    Scenario(
+        "vendors: 20 % answered 429", faulty(LONG, kind="status", status=429, retry_after=1, chance=0.2)
+    ),
+    Scenario(
+        "vendors: 5 % hang beyond the timeout",
+        faulty(LONG, kind="slow", seconds=3, chance=0.05),
+        answers_lost=True,
+    ),
+    Scenario("vendors: 10 % of answers lost", faulty(LONG, kind="lost_after", chance=0.1), answers_lost=True),
+    Scenario(
+        "vendors: 10 % of requests lost", faulty(LONG, kind="lost_before", chance=0.1), answers_lost=True
+    ),
+    Scenario("vendors: tokens forgotten all the time", tokens_forgotten),
+    Scenario("vendors: away for 6 s", faulty(6.0, kind="status", status=503, retry_after=1)),
+    Scenario("everything published five times", everything_five_times, quick=True),
+    Scenario(
+        "a job that kills its process", wait_a_moment, with_poison, poison=2, answers_lost=True, quick=True
+    ),
+    Scenario(
+        "embedded, killed again and again", embedded_killed, embedded=True, answers_lost=True, quick=True
+    ),
+]

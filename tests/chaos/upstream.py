@@ -1,0 +1,130 @@
+"""Another system, in bare pika: it publishes until it is confirmed and reads events until all jobs have ended.
+
+As any careful upstream it sends a command again when it has heard nothing of it for too long.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import AMQPError
+
+from tests.chaos.work import Task
+
+FINAL = (".completed", ".failed", ".cancelled")
+QUEUE = "chaos.events"
+#: Seconds between two attempts to reach RabbitMQ.
+RETRY = 0.3
+TROUBLE = (AMQPError, OSError)
+
+
+class Upstream:
+    """Publishes commands and listens to all events.
+
+    Args:
+        url: of RabbitMQ.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._news = threading.Condition()
+        self._stopping = threading.Event()
+        self._listener = threading.Thread(target=self._listen, name="upstream", daemon=True)
+        #: Final events by job and event id, each with the moment at which it was first seen.
+        self.finals: defaultdict[str, dict[str, tuple[float, dict[str, Any]]]] = defaultdict(dict)
+        #: Rejections by job.
+        self.rejected: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.listening = threading.Event()
+
+    def start(self) -> None:
+        """Begin to listen; waits until the workers have declared what there is to hear."""
+        self._listener.start()
+        assert self.listening.wait(60), "no worker has declared the events"
+
+    def stop(self) -> None:
+        """End."""
+        self._stopping.set()
+        self._listener.join()
+
+    def publish(self, tasks: Iterable[Task], spread: float = 0.0) -> None:
+        """Send commands, `spread` seconds in all, each again and again until RabbitMQ confirms it."""
+        waiting = list(tasks)
+        pause = spread / len(waiting) if waiting else 0.0
+        connection: pika.BlockingConnection | None = None
+        channel: BlockingChannel | None = None
+        while waiting:
+            try:
+                if connection is None or channel is None:
+                    connection = pika.BlockingConnection(pika.URLParameters(self._url))
+                    channel = connection.channel()
+                    channel.confirm_delivery()
+                channel.basic_publish(
+                    "kyb.commands",
+                    waiting[0].type,
+                    waiting[0].body,
+                    pika.BasicProperties(content_type="application/cloudevents+json", delivery_mode=2),
+                    mandatory=True,
+                )
+            except TROUBLE:
+                connection = channel = None
+                time.sleep(RETRY)  # RabbitMQ is away: nothing tells when it is back
+            else:
+                waiting.pop(0)
+                time.sleep(pause)
+        if connection is not None and connection.is_open:
+            connection.close()
+
+    def await_finals(self, tasks: list[Task], seconds: float, again: float | None = None) -> list[Task]:
+        """Wait until each has ended; gives those that have not after `seconds`.
+
+        `again`: send those again that have not ended, every so many seconds.
+        """
+        deadline = time.monotonic() + seconds
+        resend_at = time.monotonic() + again if again is not None else float("inf")
+        while True:
+            with self._news:
+                missing = [task for task in tasks if not self.finals[task.id]]
+                now = time.monotonic()
+                if not missing or now > deadline:
+                    return missing
+                if now < resend_at:
+                    self._news.wait(min(deadline, resend_at) - now)
+                    continue
+            self.publish(missing)
+            resend_at = time.monotonic() + (again or 0.0)
+
+    def _listen(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._consume()
+            except TROUBLE:
+                self.listening.clear()
+                self._stopping.wait(RETRY)
+
+    def _consume(self) -> None:
+        connection = pika.BlockingConnection(pika.URLParameters(self._url))
+        channel = connection.channel()
+        channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+        channel.queue_bind(QUEUE, "kyb.events", "#")  # fails until a worker has declared the exchange
+        channel.basic_consume(QUEUE, self._hear)
+        self.listening.set()
+        while not self._stopping.is_set():
+            connection.process_data_events(time_limit=0.2)
+        connection.close()
+
+    def _hear(self, channel: BlockingChannel, method: Any, _: object, body: bytes) -> None:
+        event = json.loads(body)
+        with self._news:
+            if event["type"].endswith(FINAL):
+                self.finals[event["subject"]].setdefault(event["id"], (time.monotonic(), event))
+                self._news.notify_all()
+            elif event["type"].endswith(".rejected"):
+                self.rejected[event["subject"]].append(event)
+        channel.basic_ack(method.delivery_tag)

@@ -1,0 +1,94 @@
+"""The jobs of a trial: four commands in turn, each job with data of its own, so that a mix-up would show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clients.creditsafe import Creditsafe, NewRecord
+from sandbox import Sandbox
+from tests.crash.cases import files_of
+
+#: Rows of most inputs, and of every eighth job's: so many take Data8 several blocks.
+ROWS, MANY_ROWS = 12, 2_400
+COUNTRIES = ("CHE", "GBR", "DEU")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A command to be sent."""
+
+    id: str
+    type: str
+    data: dict[str, Any]
+
+    @property
+    def body(self) -> bytes:
+        """It as a CloudEvent."""
+        event = {"specversion": "1.0", "id": self.id, "source": "/chaos", "type": self.type}
+        return json.dumps(event | {"data": self.data}).encode()
+
+
+def tasks(prefix: str, count: int, folder: Path, sandbox: Sandbox) -> list[Task]:
+    """`count` commands; what they work on is made in `folder` and in the sandbox, whose counters start at 0."""
+    makers: list[tuple[str, Callable[[str, int], dict[str, Any]]]] = [
+        ("creditsafe.import_file", lambda id_, n: _import(_companies(folder, n), id_)),
+        ("creditsafe.run_matching", lambda _, n: {"portfolio_id": _portfolio(sandbox, n)}),
+        ("data8.start_job", lambda _, n: _data8(_companies(folder, n))),
+        ("sayari.resolve_entities", lambda _, n: {"file": str(_companies(folder, n))}),
+    ]
+    made = []
+    for n in range(count):
+        type_, data = makers[n % len(makers)]
+        id_ = f"{prefix}-{n}"
+        made.append(Task(id_, type_, data(id_, n)))
+    sandbox.world.effects.clear()
+    return made
+
+
+def essence(result: Any) -> Any:
+    """A result without what differs from run to run: vendors' ids and names; files by their content."""
+    if isinstance(result, dict):
+        if "sha256" in result:
+            return files_of(result)
+        return {
+            key: essence(value)
+            for key, value in result.items()
+            if not key.endswith("_id") and key != "job_name"
+        }
+    return result
+
+
+def _companies(folder: Path, n: int) -> Path:
+    path = folder / f"companies-{n}.csv"
+    if not path.exists():
+        rows = MANY_ROWS if n % 8 == 2 else ROWS
+        lines = [f'"Company {n}-{row}, ""plc""",{COUNTRIES[row % 3]}\r\n' for row in range(rows)]
+        path.write_text("name,country\r\n" + "".join(lines) + "Nestlé S.A.,CHE\r\n", newline="")
+    return path
+
+
+def _import(path: Path, id_: str) -> dict[str, Any]:
+    return {"file": str(path), "portfolio": {"name": f"Portfolio of {id_}"}}
+
+
+def _data8(path: Path) -> dict[str, Any]:
+    return {"workflow": "Echo", "inputs": {"Companies": {"file": str(path)}}}
+
+
+def _portfolio(sandbox: Sandbox, n: int) -> str:
+    settings = sandbox.environment()
+    with Creditsafe.connect(
+        settings["KYB_CREDITSAFE__BASE_URL"],
+        settings["KYB_CREDITSAFE__USERNAME"],
+        settings["KYB_CREDITSAFE__PASSWORD"],
+    ) as creditsafe:
+        portfolio = creditsafe.portfolios.create(f"Made before {n}")
+        creditsafe.records.create(
+            portfolio.portfolio_id,
+            [NewRecord(name="Nestlé S.A."), *(NewRecord(name=f"Company {n}-{i}") for i in range(n % 5))],
+        )
+    return portfolio.portfolio_id
