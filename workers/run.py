@@ -28,10 +28,12 @@ from messages.events import Progress
 from workers.errors import JobFailed, Undecided
 from workers.ledger.claim import Claim
 from workers.ledger.records import Step
-from workers.polling import Evidence, next_look
+from workers.polling import Evidence, History, next_look
 
 J = TypeVar("J")
 
+#: What a vendor says is kept for later jobs until so much is done: the rest is mostly finishing.
+KEPT_SHARE = 0.9
 #: A transfer records a checkpoint at most this often; what came since is repeated after a crash.
 CHECKPOINT_INTERVAL = 1.0
 
@@ -48,6 +50,7 @@ class Sighting:
         done: rows or objects finished.
         total: of so many.
         detail: the vendor's own words about a failure.
+        retry_after: seconds in which the vendor does not want to be asked again.
     """
 
     state: Literal["running", "done", "failed"]
@@ -57,6 +60,17 @@ class Sighting:
     done: int | None = None
     total: int | None = None
     detail: str | None = None
+    retry_after: float | None = None
+
+    def share(self, elapsed: float, now: float) -> float | None:
+        """How much is done, 0 to 1, by the best of what the vendor says; None if it says nothing usable."""
+        if self.done is not None and self.total:
+            return self.done / self.total
+        if self.percent is not None:
+            return self.percent / 100
+        if self.eta is not None and self.eta.timestamp() > now:
+            return elapsed / (elapsed + self.eta.timestamp() - now)
+        return None
 
 
 @dataclass(frozen=True)
@@ -113,11 +127,13 @@ class Run:
         limits: Limits,
         stopping: Callable[[], bool],
         monotonic: Callable[[], float] = time.monotonic,
+        past: Callable[[Claim, str], History] = lambda _claim, _name: History(),
     ) -> None:
         self._claim = claim
         self._limits = limits
         self._stopping = stopping
         self._monotonic = monotonic
+        self._past = past
         #: The step at work, for errors and logs.
         self.step: str | None = None
 
@@ -194,7 +210,8 @@ class Run:
         self._heed_cancel()
         if step is None or step.state == "void":
             self._claim.waiting(name, size=size, value=None, looked=False)
-            raise Suspended(self._claim.now + self._limits.min_delay, Progress(step=name), name)
+            delay = self._delay(name, Evidence(0.0, size=size))
+            raise Suspended(self._claim.now + delay, Progress(step=name), name)
         sighting = ask()
         self._claim.job.polls += 1
         if sighting.state == "done":
@@ -279,10 +296,15 @@ class Run:
                 f"no progress at the vendor for {now - (step.moved_at or step.started_at):.0f} s",
             )
         self._claim.job.strikes = 0
-        self._claim.waiting(step.name, size=step.size, value=seen, looked=True)
-        remaining = sighting.eta.timestamp() - now if sighting.eta is not None else None
-        evidence = Evidence(now - step.started_at, sighting.percent, remaining)
-        delay = next_look(evidence, self._limits.min_delay, self._limits.max_delay)
+        elapsed = now - step.started_at
+        share = sighting.share(elapsed, now)
+        since = step.moved_at if tells and seen == step.value and step.moved_at is not None else now
+        told = (share, since) if share is not None and 0 < share <= KEPT_SHARE else None
+        self._claim.waiting(step.name, size=step.size, value=seen, looked=True, told=told)
+        floor = sighting.retry_after or 0.0
+        delay = self._delay(
+            step.name, Evidence(elapsed, step.polls, step.size, share, since - step.started_at, floor)
+        )
         progress = Progress(
             step=step.name,
             percent=sighting.percent,
@@ -291,6 +313,10 @@ class Run:
             eta=sighting.eta,
         )
         return Suspended(now + delay, progress, step.name)
+
+    def _delay(self, name: str, evidence: Evidence) -> float:
+        history = self._past(self._claim, name)
+        return next_look(evidence, self._limits.min_delay, self._limits.max_delay, history)
 
     def _heed_cancel(self) -> None:
         if self._claim.job.cancel_requested:

@@ -32,6 +32,7 @@ from workers.ledger.claim import Claim, Fenced
 from workers.ledger.database import LedgerUnavailable
 from workers.ledger.ledger import Acceptance, Ledger
 from workers.ledger.records import encode
+from workers.polling.experience import Experience
 from workers.run import Cancelled, Limits, Run, Suspended, VendorJobFailed
 
 log = structlog.get_logger("kyb.turn")
@@ -90,6 +91,7 @@ class Turns:
         self._limits = limits
         self._admission = Admission(ledger, tools.storage, deadline)
         self._stopping = stopping
+        self._experience = Experience()
 
     def arrive(self, body: bytes, queue: str | None = None) -> None:
         """A command came in: record it and take its first turn.
@@ -128,7 +130,7 @@ class Turns:
 
     def _run(self, claim: Claim) -> None:
         job = claim.job
-        run = Run(claim, self._limits, self._stopping)
+        run = Run(claim, self._limits, self._stopping, past=self._experience.of)
         try:
             result = self._play(claim, run)
             claim.finish(Outcome.COMPLETED, result=dump(result))

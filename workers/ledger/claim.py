@@ -17,6 +17,7 @@ from workers.ledger.database import Database, translated
 from workers.ledger.events import News, stats_of, write_event
 from workers.ledger.records import Job, Step, encode
 from workers.ledger.schema import job, step
+from workers.polling.history import Past
 
 #: At most one `progressed` event in so many seconds.
 PROGRESS_INTERVAL = 5.0
@@ -75,8 +76,53 @@ class Claim:
             self._upsert(name, kind="transfer", state="open", value=value)
             self._write_job(takes=0, **self._progressed(progress))
 
-    def waiting(self, name: str, *, size: int | None, value: object, looked: bool) -> None:
-        """Note in the claim that the poll `name` waits and what was seen of it; `suspend` writes it."""
+    def past_waits(self, name: str, limit: int) -> list[Past]:
+        """The last waits of this step in jobs of the same command, the last first."""
+        with translated(), self.connection.begin():
+            rows = self.connection.execute(
+                select(
+                    step.c.started_at,
+                    step.c.ended_at,
+                    step.c.seen_at,
+                    step.c.size,
+                    step.c.told,
+                    step.c.told_at,
+                )
+                .join(job, job.c.id == step.c.job_id)
+                .where(step.c.kind == "poll", step.c.name == name, step.c.ended_at.is_not(None))
+                .where(job.c.command == self.job.command)
+                .order_by(step.c.ended_at.desc())
+                .limit(limit)
+            ).all()
+        return [
+            Past(
+                ended=row.ended_at - row.started_at,
+                seen=None if row.seen_at is None else row.seen_at - row.started_at,
+                size=row.size,
+                told=row.told,
+                told_after=None if row.told_at is None else row.told_at - row.started_at,
+            )
+            for row in rows
+        ]
+
+    def waiting(
+        self,
+        name: str,
+        *,
+        size: int | None,
+        value: object,
+        looked: bool,
+        told: tuple[float, float] | None = None,
+    ) -> None:
+        """Note in the claim that the poll `name` waits and what was seen of it; `suspend` writes it.
+
+        Args:
+            name: of the step.
+            size: rows at work, if known.
+            value: what the look showed, to be compared with the next.
+            looked: whether there was a look.
+            told: how much is done, 0 to 1, and when that was first seen: kept for later jobs.
+        """
         now = self.now
         known = self.steps.get(name)
         if known is None or known.state == "void":
@@ -86,6 +132,9 @@ class Claim:
             known.moved_at = now
         known.value = value
         known.polls += looked
+        known.seen_at = now
+        if told is not None:
+            known.told, known.told_at = told
         self.steps[name] = known
 
     # -- the end of a turn ------------------------------------------------------------------------------
@@ -162,11 +211,14 @@ class Claim:
             moved_at=known.moved_at if known else None,
             started_at=now if known is None or anew or state == "intended" else known.started_at,
             ended_at=now if state == "done" else None,
+            seen_at=known.seen_at if known else None,
+            told=known.told if known else None, told_at=known.told_at if known else None,
         )  # fmt: skip
         columns = {
             "kind": kind, "state": state, "edition": edition, "value": None if value is None else encode(value),
             "size": found.size, "polls": found.polls, "moved_at": found.moved_at,
             "started_at": found.started_at, "ended_at": found.ended_at,
+            "seen_at": found.seen_at, "told": found.told, "told_at": found.told_at,
         }  # fmt: skip
         self.connection.execute(
             self.database.insert(step)

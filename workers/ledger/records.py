@@ -83,6 +83,9 @@ class Step:
         state: `intended` (perhaps done), `open` (a checkpoint), `done`, or `void` (to be done anew).
         edition: 1, and one more each time it was voided.
         moved_at: when its progress last moved.
+        seen_at: when a poll was last seen running.
+        told: how much of it was done then or before, 0 to 1, if the vendor said so.
+        told_at: when that was first seen.
     """
 
     name: str
@@ -95,6 +98,9 @@ class Step:
     moved_at: float | None
     started_at: float
     ended_at: float | None
+    seen_at: float | None = None
+    told: float | None = None
+    told_at: float | None = None
 
     @classmethod
     def of(cls, row: Row[Any]) -> Step:

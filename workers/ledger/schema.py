@@ -92,6 +92,9 @@ step = Table(
     Column("size", Integer),  # rows, where known: durations are compared among equals
     Column("polls", Integer, nullable=False, default=0),
     Column("moved_at", Float(53)),  # when its progress last moved
+    Column("seen_at", Float(53)),  # of a poll: when it was last seen running, so that it ended after that
+    Column("told", Float(53)),  # of a poll: how much was done, 0 to 1, before it was almost all ...
+    Column("told_at", Float(53)),  # ... and when that was first seen
     Column("started_at", Float(53), nullable=False),
     Column("ended_at", Float(53)),
     Index("step_done", "kind", "name", "ended_at"),

@@ -1,0 +1,9 @@
+"""When to ask a vendor again, learned from how long earlier jobs took: one rule, no I/O.
+
+`rule` decides, `belief` is what it knows of durations, `history` makes that of the ledger's past waits.
+"""
+
+from workers.polling.history import History, Past
+from workers.polling.rule import Evidence, next_look
+
+__all__ = ["Evidence", "History", "Past", "next_look"]

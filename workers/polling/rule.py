@@ -1,0 +1,138 @@
+"""The rule: look again as soon as the job is expected to have sat finished unnoticed for `PRICE` seconds.
+
+With D the duration and t the last look, the next one is at the first t' > t with E[(t' - D)+ | D > t] >= PRICE.
+It is within one percent of the best that can be done when the durations are known (docs/performance.md).
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from workers.polling.belief import CELLS, EDGES, LOGS, UNKNOWN
+from workers.polling.history import Belief, History, slack
+
+#: What one request is worth, in seconds of a result lying there unnoticed.
+PRICE = 10.0
+#: Near the start it is worth less: half as much at so many seconds. Who waits for a short job waits for each second.
+SHORT = 10.0
+#: A vendor's progress is nonsense so often, whatever it was before ...
+NONSENSE = 0.1
+#: ... and then any extrapolation is as likely as any other, in a range of e to the power of this.
+RANGE = 4.0
+#: A belief of which less than this is left has been disproved.
+DISPROVED = 1e-12
+#: From here on a share that has not moved since the look before says nothing: many jobs stay at 99 %.
+ALMOST = 0.95
+
+_NOTHING = History()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a running vendor job. Seconds throughout.
+
+    Attributes:
+        elapsed: since it was started; the last look is now, or there was none yet.
+        looks: how many there were.
+        size: rows, if known.
+        share: how much is done, 0 to 1, as the vendor says, if it does.
+        share_after: seconds after the start at which that was first seen; None is now.
+        floor: seconds in which the vendor does not want to be asked.
+    """
+
+    elapsed: float
+    looks: int = 0
+    size: int | None = None
+    share: float | None = None
+    share_after: float | None = None
+    floor: float = 0.0
+
+
+def next_look(evidence: Evidence, min_delay: float, max_delay: float, history: History = _NOTHING) -> float:
+    """Seconds until the vendor is asked again, within the bounds; the vendor's own floor is above them."""
+    elapsed = (
+        evidence.elapsed if 0 < evidence.elapsed < EDGES[-1] else max(min(evidence.elapsed, EDGES[-1]), 0.0)
+    )
+    elapsed = 0.0 if math.isnan(elapsed) else elapsed
+    belief, scale = history.belief(evidence.size)
+    told = _told(evidence, elapsed)
+    delay = _strange(elapsed) if told is None and not len(history) else _expect(belief, scale, elapsed, told)
+    if not evidence.looks and belief.halve:
+        delay = min(delay, max(belief.halve * scale - elapsed, delay / 2))
+    delay = min(max(delay, min_delay), max_delay)
+    return max(delay, evidence.floor) if math.isfinite(evidence.floor) else delay
+
+
+def _told(evidence: Evidence, elapsed: float) -> tuple[float, float] | None:
+    """A share that can be believed, and when it was reached."""
+    share = evidence.share
+    if share is None or not 0 < share < 1:
+        return None
+    after = elapsed if evidence.share_after is None else evidence.share_after
+    if not 0 < after <= elapsed or (share >= ALMOST and after < elapsed):
+        return None
+    return share, after
+
+
+def _price(at: float) -> float:
+    return PRICE * at / (at + SHORT)
+
+
+def _strange(elapsed: float) -> float:
+    """The wait for a job of which nothing is known: it grows with the time already waited."""
+    more = UNKNOWN + elapsed
+    low, high = 0.0, 4 * math.sqrt(2 * PRICE * more) + 4 * PRICE
+    for _ in range(40):
+        middle = (low + high) / 2
+        if middle - more * math.log1p(middle / more) < _price(elapsed + middle):
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _expect(belief: Belief, scale: float, elapsed: float, told: tuple[float, float] | None) -> float:
+    start = elapsed / scale
+    first = bisect_right(EDGES, start) - 1
+    if first >= CELLS:
+        return _strange(elapsed)
+    masses = list(belief.masses[first:])
+    masses[0] *= (EDGES[first + 1] - start) / (EDGES[first + 1] - EDGES[first])
+    if told is not None:
+        masses = _weighed(masses, first, belief, scale, told)
+    total = sum(masses)
+    if total < DISPROVED:
+        return _strange(elapsed)
+    done = late = 0.0
+    at = elapsed
+    for cell, mass in enumerate(masses, first):
+        end = EDGES[cell + 1] * scale
+        width = end - at
+        later = late + (done + mass / 2) * width
+        target = _price(end) * total
+        if later >= target:
+            missing = max(target - late, 0.0)
+            slope = mass / width
+            root = math.sqrt(done * done + 2 * slope * missing)
+            return at + (2 * missing / (done + root) if done + root > 0 else width) - elapsed
+        done, late, at = done + mass, later, end
+    return _strange(elapsed)
+
+
+def _weighed(
+    masses: list[float], first: int, belief: Belief, scale: float, told: tuple[float, float]
+) -> list[float]:
+    """The masses, as likely as they make the share that was told."""
+    share, after = told
+    spread = belief.doubt * slack(share)
+    centre = math.log(after / share / scale) + belief.bias * slack(share)
+    peak = (1 - NONSENSE) / (spread * math.sqrt(2 * math.pi))
+    ground = NONSENSE / RANGE
+    steep = -0.5 / spread**2
+    exp = math.exp
+    return [
+        mass * (ground + peak * exp(steep * (log - centre) ** 2))
+        for mass, log in zip(masses, LOGS[first:], strict=True)
+    ]
