@@ -1,0 +1,1 @@
+"""How the polling rule compares: `python -m benchmarks.polling`."""
