@@ -7,11 +7,11 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 LOCKED := \# Made by `make lock` from pyproject.toml.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock clean
+.PHONY: help demo test lint bench-polling lock clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name what; \
-		do printf '  %-11s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name what; \
+		do printf '  %-18s %s\n' "$$name" "$$what"; done
 
 demo: .venv/run.stamp ## Run a job at all three vendors' stand-ins; FILE=my.csv takes your own records
 	@$(BIN)/kyb demo $(if $(FILE),"$(FILE)")
@@ -24,6 +24,9 @@ lint: .venv/dev.stamp ## Check format, rules and types
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
+
+bench-polling: .venv/dev.stamp ## Compare the polling rule with what is usual, and with the best there is
+	@$(BIN)/python -m benchmarks.polling --write docs
 
 lock: ## Write the locks anew after a change of dependencies (needs uv); UPGRADE=--upgrade takes the newest
 	@$(LOCK) $(UPGRADE) --group build pyproject.toml --output-file requirements.txt >/dev/null

@@ -62,10 +62,10 @@ def fibonacci(cap: float = 300.0) -> Policy:
 
 
 def extrapolation() -> Policy:
-    """When the percentage says it will be done, at least 5 s from now; every 60 s without one."""
+    """When the percentage says it will be done, 5 to 300 s from now; every 60 s without one."""
 
     def wait(at: float, _looks: int, share: float | None) -> float:
-        return 60.0 if not share else max(at / share - at, 5.0)
+        return 60.0 if not share else min(max(at / share - at, 5.0), 300.0)
 
     return wait
 
@@ -163,5 +163,3 @@ def scheduled(looks: list[float], then: float) -> Policy:
         return row[looks_made] - at if looks_made < len(row) else then
 
     return wait
-
-

@@ -48,10 +48,10 @@ class VendorJob:
             return self.lie(time)
         if time <= self.queue:
             return 0.0
-        done = ((time - self.queue) / (1 - self.queue)) ** self.bend
+        done = math.pow((time - self.queue) / (1 - self.queue), self.bend)
         if self.stalls:
             done = min(done / 0.6, 0.99)
-        return max(math.floor(done * 20) / 20, 0.99 if done == 0.99 else 0.0)
+        return 0.99 if self.stalls and done >= 0.99 else math.floor(done * 20) / 20
 
 
 def _lognormal(median: float, spread: float) -> Draw:

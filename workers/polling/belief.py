@@ -17,7 +17,7 @@ CELLS = len(EDGES) - 1
 #: The logarithm of each cell's middle.
 LOGS = tuple(math.log((low + high) / 2) for low, high in pairwise(EDGES))
 #: Of jobs of which nothing is known, half are done after so many seconds, three quarters after three times as many.
-UNKNOWN = 20.0
+UNKNOWN = 30.0
 
 
 def unknown() -> list[float]:

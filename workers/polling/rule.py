@@ -18,7 +18,7 @@ PRICE = 10.0
 #: Near the start it is worth less: half as much at so many seconds. Who waits for a short job waits for each second.
 SHORT = 10.0
 #: A vendor's progress is nonsense so often, whatever it was before ...
-NONSENSE = 0.1
+NONSENSE = 0.5
 #: ... and then any extrapolation is as likely as any other, in a range of e to the power of this.
 RANGE = 4.0
 #: A belief of which less than this is left has been disproved.

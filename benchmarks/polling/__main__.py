@@ -1,0 +1,119 @@
+"""`python -m benchmarks.polling`: prints the tables and gates; exit 1 if a gate fails.
+
+`--write FOLDER` puts the numbers into `performance.md` and `polling.svg` there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.polling.report import by_family, picture, table
+from benchmarks.polling.trials import (
+    DEFAULT,
+    HOWS,
+    Gate,
+    Row,
+    drift,
+    gates,
+    over,
+    row_of_best,
+    row_of_ours,
+    rows_of_others,
+    timing,
+)
+from benchmarks.polling.workloads import FAMILIES
+
+BEGIN, END = "<!-- polling: begin -->", "<!-- polling: end -->"
+
+
+def main() -> int:
+    """Run everything; 0 if all gates are kept."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.polling", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=300, help="jobs of each family to be measured")
+    parser.add_argument("--write", type=Path, help="folder of performance.md and polling.svg")
+    options = parser.parse_args()
+    began = time.monotonic()
+    jobs = options.jobs
+
+    best = _named("optimum: durations known in advance", row_of_best(jobs))
+    bounded = _named("optimum, wait at most 300 s", row_of_best(jobs, DEFAULT))
+    others = rows_of_others(jobs)
+    fixed_60 = next(row for row in others if row.name == "fixed 60 s")
+    cold = _named("ours, first job ever", row_of_ours(jobs, 0, "none"))
+    ten = _named("ours, 10 past jobs", row_of_ours(jobs, 10, "none"))
+    many = _named("ours, 200 past jobs", row_of_ours(jobs, 200, "none"))
+    shipped = _named("ours, 200 past jobs, wait at most 300 s", row_of_ours(jobs, 200, "none", DEFAULT))
+    shipped_ten = row_of_ours(jobs, 10, "none", DEFAULT)
+    told = {how: _named(f"ours, 200, {how} progress", row_of_ours(jobs, 200, how)) for how in HOWS}
+    told_ten = {how: row_of_ours(jobs, 10, how) for how in HOWS}
+    told_cold = {how: row_of_ours(jobs, 0, how) for how in HOWS}
+    deciding, making = timing()
+
+    useless = ("stalling", "lying")
+    promised = [
+        *gates(best, ten, many, fixed_60, {h: told[h] for h in useless}, {h: told_ten[h] for h in useless}),
+        *(
+            Gate(f"{how} progress: cost ÷ none told, first job ever", over(told_cold[how], cold), 1.10)
+            for how in useless
+        ),
+        Gate("wait at most 300 s: cost ÷ optimum within that, 200 past jobs", over(shipped, bounded), 1.10),
+        Gate(
+            "wait at most 300 s: cost ÷ optimum within that, 10 past jobs", over(shipped_ten, bounded), 1.25
+        ),
+        Gate("deciding, 99th percentile, ms", deciding, 1.0),
+    ]
+
+    rows = [*others, cold, ten, many, *told.values(), best, shipped, bounded]
+    drifts = [
+        "| family | durations | ours | exponential, cap 60 s | optimum of the new durations |",
+        "| --- | --- | --: | --: | --: |",
+    ]
+    for family in FAMILIES:
+        if family.name in {"long", "regular"}:
+            for factor in (2.0, 4.0, 0.25):
+                mine, backoff, ideal = drift(family, factor, 100)
+                drifts.append(f"| {family.name} | × {factor:g} | {mine:.0f} | {backoff:.0f} | {ideal:.0f} |")
+    kept = ["| gate | value | limit | |", "| --- | --: | --: | --- |"]
+    kept += [
+        f"| {gate.name} | {gate.value:.3f} | {gate.limit:.2f} | {'kept' if gate.kept else 'FAILED'} |"
+        for gate in promised
+    ]
+    names = [family.name for family in FAMILIES]
+    text = "\n".join(
+        [
+            (f"{datetime.now(UTC):%d %B %Y}, kyb-workers {version('kyb-workers')}, Python {platform.python_version()}, "
+            f"{jobs} jobs a family, {time.monotonic() - began:.0f} s on one core of a busy machine. "
+            f"A decision takes {deciding:.2f} ms (99th percentile), making a history of 300 waits {making:.0f} ms, once a minute."),
+            "", *table(rows, best),
+            "", "![Cost of waiting by policy](polling.svg)",
+            "", "Cost ÷ optimum in each family:",
+            "", *by_family([fixed_60, others[4], others[5], cold, ten, many, *told.values()], best, names),
+            "", "Mean cost of the first 100 jobs after the vendor has suddenly become slower or faster:",
+            "", *drifts,
+            "", "Gates:",
+            "", *kept,
+        ]
+    )  # fmt: skip
+    sys.stdout.write(text + "\n")
+    if options.write is not None:
+        page = options.write / "performance.md"
+        before, _, rest = page.read_text().partition(BEGIN)
+        _, _, after = rest.partition(END)
+        page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+        (options.write / "polling.svg").write_text(picture(rows, best))
+    return 0 if all(gate.kept for gate in promised) else 1
+
+
+def _named(name: str, row: Row) -> Row:
+    row.name = name
+    return row
+
+
+if __name__ == "__main__":
+    sys.exit(main())
