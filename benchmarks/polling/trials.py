@@ -28,8 +28,10 @@ from workers.polling.rule import PRICE
 
 #: The longest wait: of the settings' default, and one for vendors whose jobs take long.
 DEFAULT, WIDE = 300.0, 3_600.0
-#: So many different pasts of ten jobs are tried, each on its share of the jobs.
+#: So many different short pasts are tried, each on its share of the jobs.
 PASTS = 10
+#: Of a past so long there is one only, and the rule goes on learning.
+LONG = 100
 
 
 @dataclass
@@ -79,28 +81,30 @@ def _usual(job: VendorJob) -> float:
     return 20 + 0.01 * (job.size or 0)
 
 
-def ours(family: Family, jobs: int, past: int, how: str, max_delay: float) -> list[Watched]:
-    """Our rule after `past` jobs that it watched itself, from a cold start on; it goes on learning at 200."""
+def ours(
+    family: Family, jobs: int, past: int, how: str, max_delay: float, pasts: int = PASTS
+) -> list[Watched]:
+    """Our rule after `past` jobs that it watched itself, from a cold start on."""
     real = telling(durations(family, jobs, "measured"), how, "measured")
     told = how != "none"
     watched = []
-    if past >= 100:
+    if past >= LONG:
         learner = trained(Learner(max_delay, told), telling(durations(family, past, "before"), how, "before"))
         for number, job in enumerate(real, 1):
             watched.append(learner.watch(job))
             if number % 25 == 0:
                 learner.learn()
         return watched
-    for trial in range(PASTS):
+    for trial in range(pasts):
         before = telling(durations(family, past, f"before {trial}"), how, f"before {trial}")
         learner = trained(Learner(max_delay, told), before)
-        watched += [learner.watch(job) for job in real[trial::PASTS]]
+        watched += [learner.watch(job) for job in real[trial::pasts]]
     return watched
 
 
-def row_of_ours(jobs: int, past: int, how: str, max_delay: float = WIDE) -> Row:
+def row_of_ours(jobs: int, past: int, how: str, max_delay: float = WIDE, pasts: int = PASTS) -> Row:
     """Our rule on all families."""
-    return Row(f"{past} {how}", [ours(family, jobs, past, how, max_delay) for family in FAMILIES])
+    return Row(f"{past} {how}", [ours(family, jobs, past, how, max_delay, pasts) for family in FAMILIES])
 
 
 def row_of_best(jobs: int, max_gap: float = WIDE) -> Row:

@@ -43,9 +43,14 @@ class Past:
     told_after: float | None = None
 
     @property
+    def after(self) -> float:
+        """The time after which it ended."""
+        return self.ended if self.seen is None else min(max(self.seen, 0.0), self.ended)
+
+    @property
     def middle(self) -> float:
         """About when it ended."""
-        seen = self.ended if self.seen is None else self.seen
+        seen = self.after
         return max(math.sqrt(seen * self.ended) if seen > 0 else self.ended / 2, 1e-3)
 
 
@@ -78,7 +83,7 @@ class History:
     """
 
     def __init__(self, pasts: Sequence[Past] = ()) -> None:
-        self._pasts = [past for past in pasts[:WINDOW] if past.ended > 0]
+        self._pasts = [past for past in pasts[:WINDOW] if 0 < past.ended < math.inf]
         self._sized: tuple[float, float] | None = None
         self._plain = self._believe([1.0] * len(self._pasts))
         self._relative = self._plain
@@ -92,7 +97,8 @@ class History:
         if size is None or self._sized is None:
             return self._plain, 1.0
         fixed, each = self._sized
-        return self._relative, (fixed + each * size)
+        scale = fixed + each * size
+        return (self._relative, scale) if scale > 0 else (self._plain, 1.0)
 
     def _fit_sizes(self) -> None:
         """Duration = fixed + each · rows by least squares of relative errors, if that explains anything."""
@@ -139,7 +145,7 @@ class History:
         scaled = scaled[: _since_change([math.log(past.middle) for past in scaled])]
         if not scaled:
             return Belief(tuple(unknown()))
-        spans = [cells(past.ended if past.seen is None else past.seen, past.ended) for past in scaled]
+        spans = [cells(past.after, past.ended) for past in scaled]
         masses = _smooth(spans, *_rough(scaled))
         masses = _smooth(spans, *moments(fit(spans, masses, 0.0, 3)))
         bias, doubt = _progress(scaled)
@@ -155,9 +161,7 @@ def _smooth(spans: Sequence[tuple[int, int]], centre: float, spread: float) -> l
 
 def _rough(pasts: Sequence[Past]) -> tuple[float, float]:
     """Mean and deviation of the logarithms; the more exactly an end is known, the more it counts."""
-    weights = [
-        1.05 - (past.ended - (past.ended if past.seen is None else past.seen)) / past.ended for past in pasts
-    ]
+    weights = [0.05 + past.after / past.ended for past in pasts]
     logs = [math.log(past.middle) for past in pasts]
     total = sum(weights)
     mean = sum(w * x for w, x in zip(weights, logs, strict=True)) / total
@@ -166,7 +170,7 @@ def _rough(pasts: Sequence[Past]) -> tuple[float, float]:
 
 def _progress(pasts: Sequence[Past]) -> tuple[float, float]:
     errors = [
-        math.log(past.middle * past.told / past.told_after) / slack(past.told)
+        (math.log(past.middle) + math.log(past.told) - math.log(past.told_after)) / slack(past.told)
         for past in pasts
         if past.told is not None and past.told_after is not None and past.told > 0 and past.told_after > 0
     ]

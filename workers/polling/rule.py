@@ -127,7 +127,7 @@ def _weighed(
     """The masses, as likely as they make the share that was told."""
     share, after = told
     spread = belief.doubt * slack(share)
-    centre = math.log(after / share / scale) + belief.bias * slack(share)
+    centre = math.log(after) - math.log(share) - math.log(scale) + belief.bias * slack(share)
     peak = (1 - NONSENSE) / (spread * math.sqrt(2 * math.pi))
     ground = NONSENSE / RANGE
     steep = -0.5 / spread**2
