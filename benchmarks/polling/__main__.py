@@ -26,6 +26,7 @@ from benchmarks.polling.trials import (
     row_of_ours,
     rows_of_others,
     timing,
+    worst,
 )
 from benchmarks.polling.workloads import FAMILIES
 
@@ -61,6 +62,16 @@ def main() -> int:
         *(
             Gate(f"{how} progress: cost ÷ none told, first job ever", over(told_cold[how], cold), 1.10)
             for how in useless
+        ),
+        *(
+            Gate(
+                f"{how} progress in the worst family: cost ÷ none told, {past} past jobs",
+                worst(row, none),
+                1.10,
+            )
+            for past, rows_told, none in ((200, told, many), (10, told_ten, ten))
+            for how, row in rows_told.items()
+            if how in useless
         ),
         Gate("wait at most 300 s: cost ÷ optimum within that, 200 past jobs", over(shipped, bounded), 1.10),
         Gate(

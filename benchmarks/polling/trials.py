@@ -102,6 +102,11 @@ def ours(
     return watched
 
 
+def worst(row: Row, base: Row) -> float:
+    """The cost of `row` as a multiple of that of `base` in the family where it is highest."""
+    return max(a / b for a, b in zip(row.costs, base.costs, strict=True))
+
+
 def row_of_ours(jobs: int, past: int, how: str, max_delay: float = WIDE, pasts: int = PASTS) -> Row:
     """Our rule on all families."""
     return Row(f"{past} {how}", [ours(family, jobs, past, how, max_delay, pasts) for family in FAMILIES])

@@ -1,7 +1,8 @@
 """The rule: look again as soon as the job is expected to have sat finished unnoticed for `PRICE` seconds.
 
 With D the duration and t the last look, the next one is at the first t' > t with E[(t' - D)+ | D > t] >= PRICE.
-It is within one percent of the best that can be done when the durations are known (docs/performance.md).
+After some jobs it costs a few percent more than the best that can be done knowing the durations' distribution:
+docs/performance.md has the numbers.
 """
 
 from __future__ import annotations
