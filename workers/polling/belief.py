@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 
 STEP = 1.025
-#: Ends of the cells in seconds: the first is from 0 to a quarter second, the last ends after more than two days.
+#: Ends of the cells in seconds: the first is from 0 to a quarter second, the last ends after almost two days.
 EDGES = (0.0, *(0.25 * STEP**n for n in range(545)))
 CELLS = len(EDGES) - 1
 #: The logarithm of each cell's middle.

@@ -53,10 +53,7 @@ class Evidence:
 
 def next_look(evidence: Evidence, min_delay: float, max_delay: float, history: History = _NOTHING) -> float:
     """Seconds until the vendor is asked again, within the bounds; the vendor's own floor is above them."""
-    elapsed = (
-        evidence.elapsed if 0 < evidence.elapsed < EDGES[-1] else max(min(evidence.elapsed, EDGES[-1]), 0.0)
-    )
-    elapsed = 0.0 if math.isnan(elapsed) else elapsed
+    elapsed = min(max(0.0, evidence.elapsed), EDGES[-1])  # 0.0 comes first: it is what is left of NaN
     belief, scale = history.belief(evidence.size)
     told = _told(evidence, elapsed)
     delay = _strange(elapsed) if told is None and not len(history) else _expect(belief, scale, elapsed, told)
