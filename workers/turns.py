@@ -12,6 +12,7 @@ and `LedgerUnavailable` means that nothing can be done until the ledger is back.
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,7 +29,7 @@ from messages.events import Outcome
 from workers.admission import Admission
 from workers.errors import JobFailed
 from workers.jobs.registry import JobFunction, Tools
-from workers.ledger.claim import Claim, Fenced
+from workers.ledger.claim import Claim, Fenced, PutOff
 from workers.ledger.database import LedgerUnavailable
 from workers.ledger.ledger import Acceptance, Ledger
 from workers.ledger.records import encode
@@ -39,6 +40,9 @@ log = structlog.get_logger("kyb.turn")
 
 #: A turn that was begun so often without getting anywhere kills its workers: the job ends.
 TAKE_LIMIT = 5
+#: A turn that was begun more often than this without getting anywhere may be what kills its workers. Of such
+#: turns one process runs one at a time, so that the innocent among them are not counted with the guilty.
+SUSPECT_AFTER = 2
 #: A turn that another worker holds is looked at again after so many seconds.
 BUSY_DELAY = 5.0
 #: The first retry comes after about this many seconds, each further one after twice as many.
@@ -92,6 +96,7 @@ class Turns:
         self._admission = Admission(ledger, tools.storage, deadline)
         self._stopping = stopping
         self._experience = Experience()
+        self._suspects = threading.Lock()
 
     def arrive(self, body: bytes, queue: str | None = None) -> None:
         """A command came in: record it and take its first turn.
@@ -123,10 +128,30 @@ class Turns:
             if hold is None:
                 self._ledger.look_again(job_id, turn, BUSY_DELAY)
                 return
-            claim = hold.take(turn)
-            if claim is not None:
-                with _bound(claim):
-                    self._run(claim)
+            try:
+                with self._isolation() as admit:
+                    claim = hold.take(turn, admit)
+                    if claim is not None:
+                        with _bound(claim):
+                            self._run(claim)
+            except PutOff:
+                self._ledger.look_again(job_id, turn, BUSY_DELAY)
+
+    @contextmanager
+    def _isolation(self) -> Iterator[Callable[[int], bool]]:
+        """Gives what says whether a turn begun so often may run now: of suspects, one at a time."""
+        alone = False
+
+        def admit(takes: int) -> bool:
+            nonlocal alone
+            alone = takes > SUSPECT_AFTER and self._suspects.acquire(blocking=False)
+            return alone or takes <= SUSPECT_AFTER
+
+        try:
+            yield admit
+        finally:
+            if alone:
+                self._suspects.release()
 
     def _run(self, claim: Claim) -> None:
         job = claim.job

@@ -6,6 +6,7 @@ lost its hold without noticing cannot write any more: it gets `Fenced` and stops
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,10 @@ from workers.polling.history import Past
 PROGRESS_INTERVAL = 5.0
 
 
+class PutOff(Exception):
+    """The turn is not to be begun now; nothing was written."""
+
+
 class Fenced(Exception):
     """Another worker has taken this turn since: stop without a further write."""
 
@@ -37,8 +42,19 @@ class Claim:
     steps: dict[str, Step]
 
     @classmethod
-    def take(cls, database: Database, connection: Connection, job_id: str, turn: int) -> Claim | None:
-        """Begin the turn; None if the job is not at this turn, or has ended."""
+    def take(
+        cls,
+        database: Database,
+        connection: Connection,
+        job_id: str,
+        turn: int,
+        admit: Callable[[int], bool] = lambda _: True,
+    ) -> Claim | None:
+        """Begin the turn; None if the job is not at this turn, or has ended.
+
+        Raises:
+            PutOff: `admit`, asked with how often it was begun, this time included, says no.
+        """
         with translated(), connection.begin():
             row = connection.execute(
                 update(job)
@@ -48,6 +64,8 @@ class Claim:
             ).one_or_none()
             if row is None:
                 return None
+            if not admit(row.takes):
+                raise PutOff(job_id)
             rows = connection.execute(select(step).where(step.c.job_id == job_id))
             return cls(database, connection, Job.of(row), {found.name: found for found in map(Step.of, rows)})
 

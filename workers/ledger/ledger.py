@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -57,9 +57,9 @@ class Hold:
     connection: Connection
     job_id: str
 
-    def take(self, turn: int) -> Claim | None:
-        """Begin turn `turn`; None if it was taken before or the job has ended."""
-        return Claim.take(self.database, self.connection, self.job_id, turn)
+    def take(self, turn: int, admit: Callable[[int], bool] = lambda _: True) -> Claim | None:
+        """Begin turn `turn`; None if it was taken before or the job has ended. `admit` as in `Claim.take`."""
+        return Claim.take(self.database, self.connection, self.job_id, turn, admit)
 
 
 class Ledger:
