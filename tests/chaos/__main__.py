@@ -9,6 +9,8 @@ import tempfile
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+import psycopg
+
 from sandbox import Sandbox
 from sandbox.core import World
 from tests.chaos import report
@@ -42,8 +44,19 @@ def main() -> int:
             sys.stdout.writelines(f"    WRONG {wrong}\n" for wrong in finding.wrong)
             sys.stdout.flush()
     if given.report:
-        given.report.write_text(report.document(findings))
+        given.report.write_text(report.document(findings, *versions()))
     return 1 if any(finding.wrong for finding in findings) else 0
+
+
+def versions() -> tuple[str, str]:
+    """Of RabbitMQ and PostgreSQL."""
+    with closing(RabbitMQ()) as rabbitmq, closing(Postgres()) as postgres:
+        rabbitmq.start()
+        postgres.start()
+        with psycopg.connect(postgres.url) as connection:
+            number = connection.info.server_version
+        version = rabbitmq.ctl("version").strip()
+        return version, f"{number // 10_000}.{number % 10_000}"
 
 
 def trial(
@@ -60,7 +73,7 @@ def trial(
         plant = stack.enter_context(
             closing(Plant(folder, sandbox, rabbitmq, None if scenario.embedded else postgres))
         )
-        return Trial(plant, scenario, jobs, expected).play(spread=6.0)
+        return Trial(plant, scenario, jobs, expected).play(spread=6.0, length=8.0)
 
 
 if __name__ == "__main__":

@@ -24,12 +24,13 @@ from tests.testbed.rabbitmq import RabbitMQ
 MAIN = "from workers.cli.main import main; main()"
 #: A job whose turn kills its process: what a defect in a C library, or too much memory, would do.
 POISON = """
-import os
+import os, time
 import workers.worker
 from workers.jobs.registry import JOBS
 start_job = JOBS["data8.start_job"]
 def start_or_die(command, run, tools):
     if run.job_id.startswith("poison"):
+        time.sleep(0.1)
         os._exit(9)
     return start_job(command, run, tools)
 JOBS["data8.start_job"] = start_or_die

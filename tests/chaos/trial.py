@@ -35,7 +35,8 @@ class Situation:
 
     plant: Plant
     tasks: list[Task]
-    upstream: Upstream | None
+    #: Seconds that a lasting disturbance lasts.
+    length: float
     #: What it wants to be said in the report.
     notes: list[str] = field(default_factory=list)
 
@@ -57,7 +58,7 @@ class Scenario:
         answers_lost: whether vendors' answers, or the processes that wait for them, are lost in it: then a
             start of a matching run may end as `outcome_unknown`, and only then.
         quick: part of the short run.
-        poison: jobs among them that kill their process.
+        poison: jobs among them that kill their process; then all are published at once.
     """
 
     name: str
@@ -129,13 +130,13 @@ class Trial:
         self._upstream = None if plant.embedded else Upstream(plant.amqp_url)
         self._finding = Finding(scenario.name, count)
 
-    def play(self, spread: float) -> Finding:
-        """Publish the jobs within `spread` seconds, disturb, wait for the end of all, and look."""
+    def play(self, spread: float, length: float) -> Finding:
+        """Publish the jobs within `spread` seconds, disturb them for `length`, wait for the end of all, and look."""
         self._scenario.prepare(self._plant)
         self._plant.workers.start()
         try:
             began = self._publish(spread)
-            situation = Situation(self._plant, self._tasks, self._upstream)
+            situation = Situation(self._plant, self._tasks, length)
             self._scenario.disturb(situation)
             over, over_epoch = time.monotonic(), time.time()
             ends = self._await_ends()
@@ -157,7 +158,9 @@ class Trial:
         if self._upstream is not None:
             self._upstream.start()
             self._plant.rabbitmq.sync()
-            arguments = (self._poison + self._tasks, spread)
+            middle = len(self._tasks) // 2
+            mixed = self._tasks[:middle] + self._poison + self._tasks[middle:]
+            arguments = (mixed, 0.0 if self._poison else spread)
             threading.Thread(target=self._upstream.publish, args=arguments, daemon=True).start()
             return time.monotonic()
         folder = self._plant.folder
@@ -258,10 +261,21 @@ def _effects(finding: Finding, plant: Plant, mine: list[Task]) -> None:
 
 
 def _queues(finding: Finding, plant: Plant, rejected: int) -> None:
-    """Nothing is left over: dead letters are those that were rejected."""
+    """Nothing is left over: no message waits, and dead letters are those that were rejected."""
     connection = pika.BlockingConnection(pika.URLParameters(plant.amqp_url))
     channel = connection.channel()
-    dead = sum(channel.queue_declare(f"{name}.dead", passive=True).method.message_count for name in [*QUEUES])
-    connection.close()
-    if dead != rejected:
+
+    def count(queues: list[str]) -> int:
+        return sum(channel.queue_declare(name, passive=True).method.message_count for name in queues)
+
+    deadline = time.monotonic() + PATIENCE
+    while count([*QUEUES]) and time.monotonic() < deadline:
+        connection.sleep(0.1)  # duplicates; nobody tells when the last one is gone
+    if left := count([*QUEUES]):
+        finding.wrong.append(f"{left} messages are left")
+    letters = [f"{name}.dead" for name in QUEUES]
+    if (dead := count(letters)) != rejected:
         finding.wrong.append(f"{dead} dead letters, {rejected} commands rejected")
+    for name in letters:
+        channel.queue_purge(name)
+    connection.close()

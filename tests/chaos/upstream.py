@@ -5,6 +5,7 @@ As any careful upstream it sends a command again when it has heard nothing of it
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -73,13 +74,13 @@ class Upstream:
                     mandatory=True,
                 )
             except TROUBLE:
+                _close(connection)
                 connection = channel = None
                 time.sleep(RETRY)  # RabbitMQ is away: nothing tells when it is back
             else:
                 waiting.pop(0)
                 time.sleep(pause)
-        if connection is not None and connection.is_open:
-            connection.close()
+        _close(connection)
 
     def await_finals(self, tasks: list[Task], seconds: float, again: float | None = None) -> list[Task]:
         """Wait until each has ended; gives those that have not after `seconds`.
@@ -110,14 +111,16 @@ class Upstream:
 
     def _consume(self) -> None:
         connection = pika.BlockingConnection(pika.URLParameters(self._url))
-        channel = connection.channel()
-        channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
-        channel.queue_bind(QUEUE, "kyb.events", "#")  # fails until a worker has declared the exchange
-        channel.basic_consume(QUEUE, self._hear)
-        self.listening.set()
-        while not self._stopping.is_set():
-            connection.process_data_events(time_limit=0.2)
-        connection.close()
+        try:
+            channel = connection.channel()
+            channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+            channel.queue_bind(QUEUE, "kyb.events", "#")  # fails until a worker has declared the exchange
+            channel.basic_consume(QUEUE, self._hear)
+            self.listening.set()
+            while not self._stopping.is_set():
+                connection.process_data_events(time_limit=0.2)
+        finally:
+            _close(connection)
 
     def _hear(self, channel: BlockingChannel, method: Any, _: object, body: bytes) -> None:
         event = json.loads(body)
@@ -128,3 +131,9 @@ class Upstream:
             elif event["type"].endswith(".rejected"):
                 self.rejected[event["subject"]].append(event)
         channel.basic_ack(method.delivery_tag)
+
+
+def _close(connection: pika.BlockingConnection | None) -> None:
+    with contextlib.suppress(*TROUBLE):  # it may be closed already
+        if connection is not None:
+            connection.close()

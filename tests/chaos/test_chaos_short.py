@@ -1,0 +1,41 @@
+"""The quick ones of the disturbances with a few jobs; `make chaos` has them all with many."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sandbox import Sandbox
+from sandbox.core import World
+from tests.chaos.plant import Plant
+from tests.chaos.scenarios import SCENARIOS
+from tests.chaos.trial import Expected, Finding, Scenario, Trial, undisturbed
+from tests.testbed.postgres import Postgres
+from tests.testbed.rabbitmq import RabbitMQ
+
+JOBS = 12
+
+
+def trial(
+    folder: Path, scenario: Scenario, expected: Expected | None, postgres: Postgres, rabbitmq: RabbitMQ | None
+) -> Finding:
+    folder.mkdir()
+    with (
+        Sandbox(world=World(job_seconds=0.5, queue_seconds=0.1)) as sandbox,
+        closing(Plant(folder, sandbox, rabbitmq, None if scenario.embedded else postgres)) as plant,
+    ):
+        return Trial(plant, scenario, JOBS, expected).play(spread=2.0, length=3.0)
+
+
+@pytest.mark.timeout(300)
+def test_nothing_is_lost_or_done_twice(tmp_path: Path, postgres: Postgres, frail_rabbitmq: RabbitMQ) -> None:
+    """All on one node, one after the other: what one leaves behind must not hurt the next."""
+    first = trial(tmp_path / "0", Scenario("undisturbed", undisturbed), None, postgres, frail_rabbitmq)
+    assert (first.completed, first.wrong) == (JOBS, [])
+    for number, scenario in enumerate((each for each in SCENARIOS if each.quick), start=1):
+        rabbitmq = None if scenario.embedded else frail_rabbitmq
+        found = trial(tmp_path / str(number), scenario, first.results, postgres, rabbitmq)
+        assert found.wrong == [], f"{found.name}: {found.wrong}"
+        assert found.completed + found.unknown == JOBS
