@@ -6,7 +6,7 @@ lost its hold without noticing cannot write any more: it gets `Fenced` and stops
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,8 @@ from messages.errors import Error
 from messages.events import Outcome, Progress, Status
 from workers.ledger.database import Database, translated
 from workers.ledger.events import News, stats_of, write_event
-from workers.ledger.records import Job, Step, encode
+from workers.ledger.records import Job, Past, Step, encode
 from workers.ledger.schema import job, step
-from workers.polling.history import Past
 
 #: At most one `progressed` event in so many seconds.
 PROGRESS_INTERVAL = 5.0
@@ -92,7 +91,7 @@ class Claim:
         """Record how far the transfer `name` has come, and tell so if it is time."""
         with translated(), self.connection.begin():
             self._upsert(name, kind="transfer", state="open", value=value)
-            self._write_job(takes=0, **self._progressed(progress))
+            self._write_job({"takes": 0}, progress)
 
     def past_waits(self, name: str, limit: int) -> list[Past]:
         """The last waits of this step in jobs of the same command, the last first."""
@@ -163,15 +162,10 @@ class Claim:
             if polled is not None:
                 found = self.steps[polled]
                 self._upsert(polled, kind="poll", state="open", value=found.value)
-            told = self._progressed(progress) if progress is not None else {}
-            self._write_job(
-                status=Status.RUNNING.value,
-                turn=self.job.turn + 1,
-                takes=0,
-                due_at=due_at,
-                **self._counters(),
-                **told,
-            )
+            columns = {
+                "status": Status.RUNNING.value, "turn": self.job.turn + 1, "takes": 0, "due_at": due_at,
+            }  # fmt: skip
+            self._write_job(columns | self._counters(), progress)
 
     def finish(
         self,
@@ -190,10 +184,11 @@ class Claim:
                     self._upsert(name, kind=self.steps[name].kind, state="void", value=None)
             sequence = self.job.sequence + 1
             stored = encode(error.model_dump(mode="json", exclude_none=True)) if error is not None else None
-            self._write_job(
-                status=status.value, due_at=None, ended_at=now, sequence=sequence, error=stored,
-                result=encode(result) if result is not None else None, **self._counters(),
-            )  # fmt: skip
+            columns = {
+                "status": status.value, "due_at": None, "ended_at": now, "sequence": sequence, "error": stored,
+                "result": encode(result) if result is not None else None,
+            }  # fmt: skip
+            self._write_job(columns | self._counters())
             news = News(outcome, status, result=result, error=error, stats=stats_of(self.job, now))
             write_event(self.connection, self.job, news, sequence, now)
         self.job.status = status
@@ -203,18 +198,34 @@ class Claim:
     def _write_step(self, name: str, *, kind: str, state: str, value: object) -> None:
         with translated(), self.connection.begin():
             self._upsert(name, kind=kind, state=state, value=value)
-            self._write_job(**({"takes": 0} if state == "done" else {}))
+            self._write_job({"takes": 0} if state == "done" else {})
 
-    def _write_job(self, **columns: Any) -> None:
+    def _write_job(self, columns: Mapping[str, Any], progress: Progress | None = None) -> None:
+        """Change the job, then tell its progress if it is time for that: only the last taker may tell."""
+        now = self.now
+        columns = dict(columns)
+        tell = progress is not None and (
+            self.job.progressed_at is None or now - self.job.progressed_at >= PROGRESS_INTERVAL
+        )
+        if progress is not None:
+            self.job.progress = progress.model_dump(mode="json", exclude_none=True)
+            columns["progress"] = encode(self.job.progress)
+        if tell:
+            self.job.progressed_at = now
+            self.job.sequence += 1
+            columns |= {"progressed_at": now, "sequence": self.job.sequence}
         row = self.connection.execute(
             update(job)
             .where(job.c.id == self.job.id, job.c.fence == self.job.fence, job.c.ended_at.is_(None))
-            .values(updated_at=self.now, **columns)
+            .values(updated_at=now, **columns)
             .returning(job.c.cancel_requested)
         ).one_or_none()
         if row is None:
             raise Fenced(self.job.id)
         self.job.cancel_requested = bool(row.cancel_requested)
+        if tell:
+            news = News(Outcome.PROGRESSED, Status.RUNNING, progress=progress)
+            write_event(self.connection, self.job, news, self.job.sequence, now)
 
     def _upsert(self, name: str, *, kind: str, state: str, value: object) -> None:
         now = self.now
@@ -251,21 +262,3 @@ class Claim:
             "turns": self.job.turns, "polls": self.job.polls, "vendor_calls": self.job.vendor_calls,
             "retries": self.job.retries, "strikes": self.job.strikes,
         }  # fmt: skip
-
-    def _progressed(self, progress: Progress) -> dict[str, Any]:
-        """The columns that tell progress, and its event if it is time for one."""
-        now = self.now
-        self.job.progress = progress.model_dump(mode="json", exclude_none=True)
-        columns: dict[str, Any] = {"progress": encode(self.job.progress)}
-        if self.job.progressed_at is None or now - self.job.progressed_at >= PROGRESS_INTERVAL:
-            self.job.progressed_at = now
-            self.job.sequence += 1
-            write_event(
-                self.connection,
-                self.job,
-                News(Outcome.PROGRESSED, Status.RUNNING, progress=progress),
-                self.job.sequence,
-                now,
-            )
-            columns |= {"progressed_at": now, "sequence": self.job.sequence}
-        return columns

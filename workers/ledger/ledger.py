@@ -258,7 +258,11 @@ class Ledger:
                 if not repeat_effect:
                     msg = "its effect may have happened: look at the vendor, then retry with repeat_effect"
                     raise NotRetryable(msg)
-                connection.execute(delete(step).where(step.c.job_id == job_id, step.c.state == "intended"))
+                connection.execute(
+                    update(step)
+                    .where(step.c.job_id == job_id, step.c.state == "intended")
+                    .values(state="void", edition=step.c.edition + 1)
+                )
             now = self.now()
             connection.execute(
                 update(job)

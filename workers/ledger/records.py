@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -109,6 +110,36 @@ class Step:
         del values["job_id"]
         values["value"] = decode(values["value"])
         return cls(**values)
+
+
+@dataclass(frozen=True)
+class Past:
+    """An earlier wait, in seconds since it began.
+
+    Attributes:
+        ended: when it was found done.
+        seen: when it was last seen running; None if that was not noted. It ended in between.
+        size: rows, if known.
+        told: how much was done, 0 to 1, as the vendor said at about the last look.
+        told_after: when it said so.
+    """
+
+    ended: float
+    seen: float | None = None
+    size: int | None = None
+    told: float | None = None
+    told_after: float | None = None
+
+    @property
+    def after(self) -> float:
+        """The time after which it ended."""
+        return self.ended if self.seen is None else min(max(self.seen, 0.0), self.ended)
+
+    @property
+    def middle(self) -> float:
+        """About when it ended."""
+        seen = self.after
+        return max(math.sqrt(seen * self.ended) if seen > 0 else self.ended / 2, 1e-3)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 `rule` decides, `belief` is what it knows of durations, `history` makes that of the ledger's past waits.
 """
 
-from workers.polling.history import History, Past
+from workers.ledger.records import Past
+from workers.polling.history import History
 from workers.polling.rule import Evidence, next_look
 
 __all__ = ["Evidence", "History", "Past", "next_look"]

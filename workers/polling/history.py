@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from workers.ledger.records import Past
 from workers.polling.belief import bell, cells, fit, moments, unknown
 
 #: So many past waits are looked at.
@@ -22,36 +23,6 @@ EXPLAINED = 0.15
 DOUBT, DOUBTED = 0.7, 3.0
 #: The next first look goes at half its time if fewer than so many of the last so many jobs were seen running by then.
 SEEN, OF = 2, 16
-
-
-@dataclass(frozen=True)
-class Past:
-    """An earlier wait, in seconds since it began.
-
-    Attributes:
-        ended: when it was found done.
-        seen: when it was last seen running; None if that was not noted. It ended in between.
-        size: rows, if known.
-        told: how much was done, 0 to 1, as the vendor said at about the last look.
-        told_after: when it said so.
-    """
-
-    ended: float
-    seen: float | None = None
-    size: int | None = None
-    told: float | None = None
-    told_after: float | None = None
-
-    @property
-    def after(self) -> float:
-        """The time after which it ended."""
-        return self.ended if self.seen is None else min(max(self.seen, 0.0), self.ended)
-
-    @property
-    def middle(self) -> float:
-        """About when it ended."""
-        seen = self.after
-        return max(math.sqrt(seen * self.ended) if seen > 0 else self.ended / 2, 1e-3)
 
 
 @dataclass(frozen=True)
