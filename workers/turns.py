@@ -133,7 +133,11 @@ class Turns:
                     claim = hold.take(turn, admit)
                     if claim is not None:
                         with _bound(claim):
-                            self._run(claim)
+                            run = Run(claim, self._limits, self._stopping, past=self._experience.of)
+                            try:
+                                self._run(claim, run)
+                            except Fenced:
+                                log.warning("another worker has taken this turn", step=run.step)
             except PutOff:
                 self._ledger.look_again(job_id, turn, BUSY_DELAY)
 
@@ -153,9 +157,8 @@ class Turns:
             if alone:
                 self._suspects.release()
 
-    def _run(self, claim: Claim) -> None:
+    def _run(self, claim: Claim, run: Run) -> None:
         job = claim.job
-        run = Run(claim, self._limits, self._stopping, past=self._experience.of)
         try:
             result = self._play(claim, run)
             claim.finish(Outcome.COMPLETED, result=dump(result))
@@ -165,9 +168,7 @@ class Turns:
         except Cancelled:
             claim.finish(Outcome.CANCELLED)
             log.info("cancelled", step=run.step)
-        except Fenced:
-            log.warning("another worker has taken this turn", step=run.step)
-        except LedgerUnavailable:
+        except (Fenced, LedgerUnavailable):
             raise
         except VendorError as error:
             self._vendor_trouble(claim, run, error)

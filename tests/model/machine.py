@@ -1,0 +1,391 @@
+"""The turn protocol as a state machine: whatever happens, in whatever order, nothing is lost or done twice."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from sqlalchemy import text
+
+from messages.data8 import StartJob, StartJobResult
+from messages.events import Outcome, Status
+from tests.model.simulated import (
+    CALL_TROUBLE,
+    COMMIT_TROUBLE,
+    IN_FLIGHT,
+    KINDS,
+    PAGES,
+    Broker,
+    Clock,
+    Crash,
+    Message,
+    Plan,
+    SimulatedDatabase,
+    Vendor,
+    play,
+)
+from tests.workers.bench import COMMAND, command
+from workers.dispatcher import LOST_AFTER, Dispatcher
+from workers.jobs.registry import JOBS, Tools
+from workers.ledger.database import LedgerUnavailable
+from workers.ledger.ledger import Ledger
+from workers.ledger.records import Job
+from workers.ledger.schema import event, job, step
+from workers.run import Limits, Run
+from workers.storage import Storage
+from workers.turns import Reject, Turns
+
+QUEUES = ("kyb.control", "kyb.data8")
+DEADLINE = 3_600.0
+LIMITS = Limits(min_delay=1.0, max_delay=60.0, stall=1_800.0, slice=15.0, in_flight=IN_FLIGHT)
+#: Rounds of all workers within which a healed world must come to rest.
+ROUNDS = 60
+SUBJECTS = ("a", "b", "c")
+
+plans = st.one_of(
+    st.just(Plan()),
+    st.builds(Plan, stopping=st.just(True)),
+    st.builds(Plan, call=st.integers(0, 4), trouble=st.sampled_from(CALL_TROUBLE), stopping=st.booleans()),
+    st.builds(Plan, commit=st.integers(0, 9), breaks=st.sampled_from(COMMIT_TROUBLE), stopping=st.booleans()),
+)
+
+
+class TurnProtocol(RuleBasedStateMachine):
+    """Commands, turns, workers that die, a broker that loses and repeats, a vendor that fails.
+
+    The subclass that a test makes has a migrated ledger as `database`, and its `clock`.
+    """
+
+    database: SimulatedDatabase
+    clock: Clock
+    folder: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        with self.database.write() as connection:
+            for table in (event, step, job):
+                connection.execute(table.delete())
+        self.ledger = Ledger(self.database)
+        self.broker = Broker()
+        self.vendor = Vendor(self.clock, self.meanwhile)
+        self.clock.passing = self.vendor.land
+        self.dispatcher = Dispatcher(self.ledger, self.broker, QUEUES)  # type: ignore[arg-type]
+        self.dispatcher._kept = float("inf")  # the keeper has a rule of its own
+        self.stopping = False
+        storage = Storage([self.folder], f"{self.folder}/results")
+        self.turns = Turns(
+            self.ledger,
+            {**JOBS, COMMAND: self.job_function},
+            Tools(storage, self.ledger, DEADLINE),
+            LIMITS,
+            DEADLINE,
+            lambda: self.stopping,
+        )
+        self.now_working: list[Message] = []
+        self.old: list[Message] = []
+        self.repeats: dict[str, int] = {}
+        self.controls = 0
+        self.ended: dict[str, tuple[int, dict[str, Any]]] = {}
+        self.told: dict[str, str] = {}
+        self.read = 0
+        self.sequences: dict[str, int] = {}
+        self.finals: dict[str, list[int]] = {}
+
+    def job_function(self, asked: StartJob, run: Run, _tools: Tools) -> StartJobResult:
+        done = play(asked.workflow, run, self.vendor)
+        return StartJobResult(job_name=run.job_id, statistics=done, outputs={}, output_filenames={})
+
+    # -- what may happen --------------------------------------------------------------------------------
+
+    @initialize(kinds=st.tuples(*[st.sampled_from(KINDS)] * len(SUBJECTS)))
+    def commands_are_published(self, kinds: tuple[str, ...]) -> None:
+        self.kinds = dict(zip(SUBJECTS, kinds, strict=True))
+        for subject, kind in self.kinds.items():
+            self.publish(subject, command(subject, workflow=kind))
+
+    @rule(subject=st.sampled_from(SUBJECTS), other=st.sampled_from([False, False, False, True]))
+    def command_is_published_again(self, subject: str, other: bool) -> None:
+        """`other`: of the same id, but with other data."""
+        more = {"input_filename": "another.csv"} if other else {}
+        self.publish(subject, command(subject, workflow=self.kinds[subject], **more))
+
+    @precondition(lambda self: self.broker.pending)
+    @rule(plan=plans)
+    def oldest_message_is_delivered(self, plan: Plan) -> None:
+        self.deliver(self.broker.pending[0], plan)
+
+    @precondition(lambda self: self.broker.pending)
+    @rule(which=st.integers(0, 5), plan=plans, stays=st.booleans())
+    def any_message_is_delivered(self, which: int, plan: Plan, stays: bool) -> None:
+        """`stays`: it comes a second time."""
+        self.deliver(self.broker.pending[which % len(self.broker.pending)], plan, stays=stays)
+
+    @rule(seconds=st.sampled_from([0.0, 1.0, 61.0]), plan=plans)
+    def turns_are_handed_out_and_taken(self, seconds: float, plan: Plan) -> None:
+        """The usual course of things, of which the last piece may go wrong."""
+        self.clock.advance(seconds)
+        self.dispatch()
+        pending = list(self.broker.pending)
+        for message in pending:
+            self.deliver(message, plan if message is pending[-1] else None)
+
+    @precondition(lambda self: self.old)
+    @rule(which=st.integers(0, 50), plan=plans)
+    def old_message_comes_again(self, which: int, plan: Plan) -> None:
+        self.work(self.old[which % len(self.old)], plan)
+
+    @rule(plan=plans, between=st.sampled_from(["", "", "crash", "quick worker", "quick crash"]))
+    def dispatcher_works(self, plan: Plan, between: str) -> None:
+        """`between` publishing and marking it."""
+        self.dispatch(plan, between)
+
+    @rule(seconds=st.sampled_from([0.5, 6.0, LOST_AFTER + 1, IN_FLIGHT - 10, 100.0, DEADLINE / 2]))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule(lost=st.sampled_from(["", "one", "all"]), which=st.integers(0, 5))
+    def messages_are_lost_and_the_keeper_works(self, lost: str, which: int) -> None:
+        if lost == "one" and self.broker.pending:
+            del self.broker.pending[which % len(self.broker.pending)]
+        if lost == "all":
+            self.broker.pending.clear()
+        self.dispatcher._keep()
+
+    @rule(subject=st.sampled_from(SUBJECTS))
+    def cancel_is_published(self, subject: str) -> None:
+        self.control("job.cancel", subject)
+
+    @rule(subject=st.sampled_from(SUBJECTS), repeat=st.booleans())
+    def retry_is_published(self, subject: str, repeat: bool) -> None:
+        if repeat:
+            self.repeats[subject] = self.repeats.get(subject, 0) + 1
+        self.control("job.retry", subject, repeat_effect=repeat)
+
+    # -- how it happens ---------------------------------------------------------------------------------
+
+    def publish(self, id_: str, body: bytes) -> None:
+        type_ = json.loads(body)["type"]
+        queue = "kyb.control" if type_.startswith("job.") else "kyb.data8"
+        self.broker.pending.append(Message(queue, body, id_, 1))
+
+    def control(self, type_: str, subject: str, **data: Any) -> None:
+        self.controls += 1
+        id_ = f"{type_}.{self.controls}"
+        self.publish(id_, command(id_, type_, job_id=subject, **data))
+
+    def deliver(self, message: Message, plan: Plan | None = None, *, stays: bool = False) -> None:
+        """A worker takes a message; it is gone when the worker has done with it."""
+        done = self.work(message, plan or Plan())
+        if done and not stays:
+            self.broker.pending = [each for each in self.broker.pending if each is not message]
+            self.old.append(message)
+
+    def work(self, message: Message, plan: Plan) -> bool:
+        """Whether the message is done with: acknowledged, or dead-lettered."""
+        before = self.database.plan, self.vendor.plan, self.stopping
+        self.database.plan = self.vendor.plan = replace(plan)
+        self.stopping = plan.stopping
+        self.now_working.append(message)
+        try:
+            if message.body is not None:
+                self.turns.arrive(message.body, message.queue)
+            else:
+                self.turns.take(message.job_id, message.turn)
+        except Reject:
+            return True
+        except (LedgerUnavailable, Crash):
+            return False
+        else:
+            return True
+        finally:
+            self.now_working.pop()
+            self.database.plan, self.vendor.plan, self.stopping = before
+
+    def dispatch(self, plan: Plan | None = None, between: str = "") -> None:
+        def interrupt() -> None:
+            if between == "crash":
+                raise Crash
+            if between in {"quick worker", "quick crash"}:
+                trouble = Plan(call=0, trouble="crash after") if between == "quick crash" else Plan()
+                for message in list(self.broker.pending):
+                    self.deliver(message, trouble)
+
+        self.broker.between = interrupt
+        self.database.plan = replace(plan or Plan())
+        try:
+            with self.database.connect() as connection:
+                self.dispatcher._tick(connection.execution_options(kyb_read=True))
+        except (Crash, LedgerUnavailable):
+            pass  # it stands by again, or another one does
+        finally:
+            self.database.plan = Plan()
+            self.broker.between = lambda: None
+
+    def meanwhile(self, what: str) -> None:
+        """Something else happens while a worker waits for the vendor."""
+        message = self.now_working[-1]
+        if len(self.now_working) > 1:
+            return
+        match what:
+            case "duplicate":
+                self.work(message, Plan())
+            case "usurped before" | "usurped after":
+                self.lose_holds()
+                found = self.ledger.job(message.job_id)
+                assert found is not None
+                self.work(Message(message.queue, None, found.id, found.turn), Plan())
+            case "cancelled":
+                self.ledger.cancel(message.job_id)
+            case "dispatched":
+                self.dispatch()
+
+    def lose_holds(self) -> None:
+        """A worker lives on, but not its connection to the ledger, nor the hold that it had."""
+        if self.database.sqlite:
+            self.ledger._locks._held.clear()  # type: ignore[attr-defined]
+            return
+        with self.database.engine.connect() as connection:
+            connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks JOIN pg_database ON oid = database"
+                    " WHERE locktype = 'advisory' AND datname = current_database()"
+                )
+            )
+
+    # -- what must always be true -----------------------------------------------------------------------
+
+    @invariant()
+    def no_effect_is_done_twice(self) -> None:
+        doubled = {key: n for key, n in self.vendor.done.items() if n > 1}
+        assert not doubled, f"done more than once: {doubled}"
+
+    @invariant()
+    def nothing_is_repeated_without_a_word(self) -> None:
+        """An effect has as many editions as a person or the vendor's own failure gave it reason for."""
+        for subject in SUBJECTS:
+            repeats = self.repeats.get(subject, 0)
+            for kind in ("keyless", "named", "counted", "labelled"):
+                failures = sum(key.startswith(f"{kind} {subject}/") for key in self.vendor.failed)
+                happened = self.vendor.count(kind, subject)
+                assert happened <= 1 + repeats + failures, f"{kind} of {subject} happened {happened} times"
+
+    @invariant()
+    def what_has_ended_stays(self) -> None:
+        for found in self.all_jobs():
+            state = dict(vars(found))
+            if not found.status.ended:
+                continue
+            attempt, before = self.ended.get(found.id, (0, state))
+            if attempt == found.attempt:
+                assert before == state, f"{found.id} has changed after its end"
+            self.ended[found.id] = (found.attempt, state)
+
+    @invariant()
+    def each_ending_is_told_once_and_last(self) -> None:
+        for stored in self.ledger.events(after=self.read, limit=100_000):
+            self.read = stored.number
+            self.told[stored.id] = stored.body
+            body = json.loads(stored.body)
+            if "sequence" not in body:
+                continue
+            sequence = int(body["sequence"])
+            assert sequence == self.sequences.get(body["subject"], 0) + 1
+            self.sequences[body["subject"]] = sequence
+            if Outcome(stored.type.rpartition(".")[2]).final:
+                self.finals.setdefault(body["subject"], []).append(sequence)
+        for found in self.all_jobs():
+            finals = self.finals.get(found.id, [])
+            assert self.sequences[found.id] == found.sequence
+            assert len(finals) == found.attempt - (not found.status.ended)
+            assert not found.status.ended or finals[-1] == found.sequence
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        """A job that has not ended is due, or in a message, or the keeper hands it out again."""
+        coming = {(message.job_id, message.turn) for message in self.broker.pending}
+        astray = [
+            found.id
+            for found in self.all_jobs()
+            if not found.status.ended and found.due_at is None and (found.id, found.turn) not in coming
+        ]
+        if not astray:
+            return
+        clock = self.clock.seconds
+        self.clock.seconds += 2 * LOST_AFTER
+        with self.database.engine.connect() as connection:
+            for queue in QUEUES:
+                self.ledger.recover_lost(connection, queue, LOST_AFTER, empty=True)
+            due = {due.job_id for due in self.ledger.due(connection, 1_000)[0]}
+            connection.rollback()
+        self.clock.seconds = clock
+        assert due.issuperset(astray), f"nobody will ever go on with {set(astray) - due}"
+
+    # -- the end ----------------------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        """Everything is mended: every job ends, then every one of ours completes, and all is told."""
+        self.come_to_rest()
+        for attempt in range(4):
+            for found in self.all_jobs():
+                if found.id in SUBJECTS and found.status in {Status.FAILED, Status.CANCELLED}:
+                    self.repeats[found.id] = self.repeats.get(found.id, 0) + 1
+                    self.ledger.retry(found.id, f"mended {attempt}", DEADLINE, repeat_effect=True)
+            self.come_to_rest()
+        for found in self.all_jobs():
+            if found.id in SUBJECTS:
+                assert found.status is Status.COMPLETED, f"{found.id} does not complete: {found.error}"
+                assert found.result is not None
+                self.check_result(found.id, found.result["statistics"])
+        self.no_effect_is_done_twice()
+        self.nothing_is_repeated_without_a_word()
+        self.each_ending_is_told_once_and_last()
+        self.check_told()
+
+    def come_to_rest(self) -> None:
+        for _ in range(ROUNDS):
+            self.dispatch()
+            for message in list(self.broker.pending):
+                self.deliver(message)
+            if all(found.status.ended for found in self.all_jobs()):
+                self.dispatch()
+                return
+            self.clock.advance(2 * LOST_AFTER)
+            self.dispatcher._keep()
+        left = [found.id for found in self.all_jobs() if not found.status.ended]
+        raise AssertionError(f"not ended after {ROUNDS} rounds: {left}")
+
+    def check_result(self, subject: str, done: dict[str, Any]) -> None:
+        """What a completed job says was done has been done."""
+        for kind, answer in done.items():
+            if kind == "paged":
+                assert answer == PAGES
+                assert self.vendor.pages[subject] == {page: page for page in range(PAGES)}
+            else:
+                key = str(answer).removeprefix(f"{kind} ")
+                assert self.vendor.done[kind, key] == 1
+
+    def check_told(self) -> None:
+        """Every event was published, first in the order of the job's sequence, always with the same body."""
+        first: dict[str, str] = {}
+        for stored in self.broker.told:
+            assert first.setdefault(stored.id, stored.body) == stored.body
+        assert set(first) == set(self.told)
+        last: dict[str, int] = {}
+        for body in map(json.loads, first.values()):
+            if "sequence" in body:
+                assert int(body["sequence"]) == last.get(body["subject"], 0) + 1
+                last[body["subject"]] = int(body["sequence"])
+
+    def all_jobs(self) -> list[Job]:
+        return self.ledger.jobs(limit=1_000)
+
+
+def machine_on(url: str, folder: str) -> type[TurnProtocol]:
+    """A maker of machines that share a ledger, emptied for each."""
+    clock = Clock()
+    database = SimulatedDatabase(url, clock)
+    database.upgrade()
+    return type("Machine", (TurnProtocol,), {"database": database, "clock": clock, "folder": folder})
