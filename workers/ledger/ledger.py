@@ -93,7 +93,7 @@ class Ledger:
                 "correlation_id": request.correlation_id, "traceparent": request.traceparent,
                 "tracestate": request.tracestate, "data": data, "fingerprint": fingerprint,
                 "status": Status.ACCEPTED.value, "turn": 1, "sequence": 1,
-                "due_at": None if handed else now, "handed_at": now if handed else None,
+                "due_at": None if handed else now,
                 "deadline_at": now + deadline, "accepted_at": now, "updated_at": now,
             }  # fmt: skip
             added = connection.execute(
@@ -200,6 +200,9 @@ class Ledger:
         A queue is first in, first out: a turn handed out more than `older_than` seconds before another
         one that was taken since, or before a moment at which the queue was found `empty`, is not coming.
         A mere backlog is left alone. Turns that still run are told apart by their hold when they are taken.
+
+        A turn that nobody is known to have handed out came with its command, whose place in the queue is not
+        known, or was taken before the dispatcher could say so: it can be overtaken, but overtakes nobody.
         """
         now = self.now()
         overtaker = select(func.max(job.c.handed_at)).where(
@@ -216,7 +219,7 @@ class Ledger:
                 job.c.queue == queue,
                 job.c.due_at.is_(None),
                 job.c.ended_at.is_(None),
-                job.c.handed_at < min(newest, now) - older_than,
+                func.coalesce(job.c.handed_at, job.c.updated_at) < min(newest, now) - older_than,
                 job.c.updated_at < now - older_than,
             )
             .values(due_at=now)
