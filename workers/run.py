@@ -172,6 +172,7 @@ class Run:
         step = self._claim.steps.get(name)
         if step is not None and step.state == "done":
             return cast("J", step.value)
+        in_doubt = unique and step is not None and step.state == "intended"
         if step is not None and step.state == "intended":
             found = self._recover(step, recover, unique=unique or recover is repeatable)
             if found is not None:
@@ -181,10 +182,13 @@ class Run:
         self._claim.intend(name)
         try:
             value = effect()
-        except OutcomeUnknown:
+        except OutcomeUnknown as lost:
+            if recover is None:
+                raise self._unknown(f"{lost.message}, and the vendor offers no way to find out") from lost
             raise
         except VendorError:
-            self._claim.forget(name)
+            if not in_doubt:  # an earlier attempt may still take effect, whatever became of this one
+                self._claim.forget(name)
             raise
         self._record(name, "effect", value)
         return value
@@ -270,13 +274,14 @@ class Run:
     def _recover(self, step: Step, recover: Callable[[], J | None] | None, *, unique: bool) -> J | None:
         if recover is None:
             raise self._unknown("the vendor offers no way to find out")
+        asked_at = self._claim.now
         try:
             found = recover()
         except Undecided as undecided:
             raise self._unknown(str(undecided)) from undecided
         if found is None and not unique:
             certain_at = step.started_at + self._limits.in_flight
-            if self._claim.now < certain_at:
+            if asked_at < certain_at:
                 raise Suspended(certain_at)
         return found
 

@@ -19,7 +19,7 @@ from contextvars import ContextVar
 
 import structlog
 
-from clients.errors import AuthRefused, OutcomeUnknown, RateLimited, Rejected, VendorError
+from clients.errors import AuthRefused, RateLimited, Rejected, VendorError
 from clients.transport import Observation, correlation
 from messages.base import Result, dump
 from messages.catalogue import COMMANDS
@@ -218,8 +218,7 @@ class Turns:
         elif isinstance(error, Rejected):
             failure = (Code.VENDOR_REJECTED, error.message)
         elif claim.now >= job.deadline_at:
-            code = Code.OUTCOME_UNKNOWN if isinstance(error, OutcomeUnknown) else Code.VENDOR_UNAVAILABLE
-            failure = (code, error.message)
+            failure = (Code.VENDOR_UNAVAILABLE, error.message)
         if failure is not None:
             code, message = failure
             text = f"{error.vendor} {error.operation}: {message}"

@@ -138,15 +138,16 @@ class Ledger:
     def look_again(self, job_id: str, turn: int, delay: float) -> None:
         """Have turn `turn` handed out again in `delay` seconds, unless it has ended by then."""
         with self.database.write() as connection:
+            now = self.now()
             connection.execute(
                 update(job)
                 .where(
                     job.c.id == job_id,
                     job.c.turn == turn,
                     job.c.status.not_in(_ENDED),
-                    job.c.due_at.is_(None),
+                    or_(job.c.due_at.is_(None), job.c.due_at <= now),
                 )
-                .values(due_at=self.now() + delay)
+                .values(due_at=now + delay)
             )
 
     # -- dispatch ---------------------------------------------------------------------------------------
@@ -169,13 +170,12 @@ class Ledger:
         return [DueTurn(row.id, row.command, row.queue, row.turn) for row in rows if row.due_at <= now], later
 
     def handed(self, connection: Connection, turns: Sequence[DueTurn]) -> None:
-        """The broker has confirmed these turns: their timers end."""
+        """The broker has confirmed these turns: their timers end, unless they were set anew meanwhile."""
+        now = self.now()
         statement = (
             update(job)
-            .where(
-                job.c.id == bindparam("job"), job.c.turn == bindparam("its_turn"), job.c.due_at.is_not(None)
-            )
-            .values(due_at=None, handed_at=self.now())
+            .where(job.c.id == bindparam("job"), job.c.turn == bindparam("its_turn"), job.c.due_at <= now)
+            .values(due_at=None, handed_at=now)
         )
         connection.execute(statement, [{"job": turn.job_id, "its_turn": turn.turn} for turn in turns])
 
@@ -249,13 +249,18 @@ class Ledger:
             return self._status(connection, job_id)
 
     def retry(self, job_id: str, by: str, deadline: float, *, repeat_effect: bool) -> Status | None:
-        """Let a failed or cancelled job go on, once for each `by`. Raises `NotRetryable`."""
+        """Let a failed or cancelled job go on, once for each `by`. Raises `NotRetryable`.
+
+        A `by` that is the id of a `job.retry` is about an ending before it: repeated later, it changes nothing.
+        """
         with self.database.write() as connection:
             row = connection.execute(select(job).where(job.c.id == job_id).with_for_update()).one_or_none()
             if row is None:
                 return None
             found = Job.of(row)
-            if found.retried_by == by or found.status not in {Status.FAILED, Status.CANCELLED}:
+            asked_at = connection.scalar(select(job.c.accepted_at).where(job.c.id == by))
+            too_late = asked_at is not None and (found.ended_at or 0.0) > asked_at
+            if too_late or found.retried_by == by or found.status not in {Status.FAILED, Status.CANCELLED}:
                 return found.status
             if found.error is not None and found.error["code"] == Code.OUTCOME_UNKNOWN:
                 if not repeat_effect:
