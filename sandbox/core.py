@@ -158,6 +158,7 @@ class StandIn:
             fault = self.world.strike(operation)
             if fault is not None:
                 if fault.kind == "slow":
+                    await request.body()  # all is there: it takes effect even if the caller hangs up
                     await asyncio.sleep(fault.seconds)
                 elif fault.kind == "lost_before":
                     return Cut()

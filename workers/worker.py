@@ -32,6 +32,9 @@ JOB_MODULES = (control, creditsafe, data8, sayari)
 IDLE_WAKE = 500
 #: Seconds between two attempts of a turn to reach the ledger.
 LEDGER_RETRY = 1.0
+#: A request may still take effect for so many timeouts after it was sent: vendors go on when their caller has
+#: hung up. Assumed: no longer than another timeout, as proxies usually cut a call after a minute.
+IN_FLIGHT = 2.0
 #: Connections to the ledger beyond one per thread: the dispatcher's.
 SPARE_CONNECTIONS = 4
 
@@ -159,7 +162,7 @@ def limits_of(settings: Settings) -> Limits:
         max_delay=settings.polling.max_delay,
         stall=settings.polling.stall,
         slice=settings.worker.turn,
-        in_flight=max(timeouts, default=30.0),
+        in_flight=IN_FLIGHT * max(timeouts, default=30.0),
     )
 
 

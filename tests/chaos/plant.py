@@ -21,7 +21,8 @@ from sandbox import Sandbox
 from tests.testbed.postgres import Postgres
 from tests.testbed.rabbitmq import RabbitMQ
 
-MAIN = "from workers.cli.main import main; main()"
+#: A worker is killed when the trial is, however that ends: nothing else would end it.
+MAIN = "import ctypes, signal; ctypes.CDLL(None).prctl(1, signal.SIGKILL); from workers.cli.main import main; main()"
 #: A job whose turn kills its process: what a defect in a C library, or too much memory, would do.
 POISON = """
 import os, time

@@ -17,6 +17,15 @@ from tests.chaos.plant import POISON, Plant
 from tests.chaos.trial import Scenario, Situation
 from tests.chaos.work import Task
 
+#: Effects that a vendor would do twice if it were asked twice.
+EFFECTS_WITHOUT_UNIQUE_NAME = (
+    "creditsafe.portfolios.create",
+    "creditsafe.records.import_file",
+    "creditsafe.matching.start",
+    "sayari.projects.create",
+    "sayari.projects.resolutions.upload",
+)
+
 
 def every(seconds: float, length: float, action: Callable[[int], object]) -> None:
     """Do something again and again."""
@@ -156,6 +165,15 @@ def faulty(**fault: Any) -> Callable[[Situation], None]:
     return disturb
 
 
+def effects_hang(now: Situation) -> None:
+    """Half of the calls that create something take effect when their caller has given up."""
+    faults = now.plant.sandbox.world.faults
+    for operation in EFFECTS_WITHOUT_UNIQUE_NAME:
+        faults[operation].append(Fault("slow", times=1_000_000, seconds=3.0, chance=0.5))
+    time.sleep(now.length)
+    faults.clear()
+
+
 def tokens_forgotten(now: Situation) -> None:
     url = f"{now.plant.sandbox.url}/_sandbox/expire-tokens"
     every(1.7, now.length, lambda _: httpx.post(url, trust_env=False).raise_for_status())
@@ -231,6 +249,7 @@ SCENARIOS = [
         faulty(kind="slow", seconds=3, chance=0.05),
         answers_lost=True,
     ),
+    Scenario("vendors: effects come after the timeout", effects_hang, answers_lost=True),
     Scenario("vendors: 10 % of answers lost", faulty(kind="lost_after", chance=0.1), answers_lost=True),
     Scenario("vendors: 10 % of requests lost", faulty(kind="lost_before", chance=0.1), answers_lost=True),
     Scenario("vendors: tokens forgotten every 1.7 s", tokens_forgotten),
