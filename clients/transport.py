@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import IO, Any, Protocol, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -32,7 +32,7 @@ from clients.errors import (
     Unavailable,
     VendorError,
 )
-from clients.wire import Params, header_value, query, retry_after, rewind, vendor_words
+from clients.wire import Params, header_value, query, redacted, retry_after, rewind, vendor_words
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -211,6 +211,7 @@ class Transport:
         self._observe = observe
         self._breaker = breaker or Breaker()
         self._describe = describe or vendor_words
+        self._secrets: set[str] = set()
         self._http = http or httpx.Client(verify=_certificates(), timeout=timeout, follow_redirects=False)
 
     def close(self) -> None:
@@ -238,8 +239,12 @@ class Transport:
             finally:
                 response.close()
 
-    def authenticate(self, operation: Operation, url: str, sendable: dict[str, Any]) -> Any:
-        """Ask for a token at `url`, unauthenticated; the JSON answer. Raises `AuthRefused` on any 4xx."""
+    def authenticate(self, operation: Operation, url: str, sendable: dict[str, Any], secret: str = "") -> Any:
+        """Ask for a token at `url`, unauthenticated; the JSON answer. Raises `AuthRefused` on any 4xx.
+
+        `secret` is what `sendable` holds of that kind: no error will ever repeat it.
+        """
+        self._secrets.add(secret)
         response = self._exchange(operation, url, sendable, token=None)
         try:
             with self.reading(operation):
@@ -259,7 +264,10 @@ class Transport:
         Raises `NotFound` or `Rejected` when the link has expired, `Unavailable` otherwise.
         """
         operation = Operation("download", "GET", url)
-        own = urlsplit(url)[:2] == urlsplit(self.base_url)[:2]
+        try:
+            own = _origin(url) == _origin(self.base_url)
+        except httpx.InvalidURL:
+            raise Unavailable(self.vendor, operation.name, "the vendor's link is no URL") from None
         token = self._auth.token(self) if own else None
         with self._slots:
             response = self._exchange(operation, url, {}, token, own=own)
@@ -360,6 +368,9 @@ class Transport:
         self, kind: type[VendorError], operation: Operation, message: str, response: httpx.Response
     ) -> VendorError:
         detail = self._describe(response)
+        if detail is not None:
+            _, _, credentials = response.request.headers.get("authorization", "").partition(" ")
+            detail = redacted(detail, {*self._secrets, credentials})
         return kind(
             self.vendor,
             operation.name,
@@ -368,6 +379,12 @@ class Transport:
             detail=detail[:DETAIL_LIMIT] if detail else None,
             retry_after=retry_after(response),
         )
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    """Where a request to `url` really goes, by the reading of what sends it."""
+    parsed = httpx.URL(url)
+    return parsed.scheme, parsed.host, parsed.port
 
 
 @cache

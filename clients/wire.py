@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import httpx
 
@@ -72,6 +72,14 @@ def vendor_words(response: httpx.Response) -> str | None:
             words += [f"{field}: {' '.join(map(str, said)) if isinstance(said, list) else said}"
                       for field, said in value.items()]  # fmt: skip
     return "; ".join(dict.fromkeys(filter(None, words))) or None
+
+
+def redacted(words: str, secrets: Collection[str]) -> str:
+    """The words with every secret in them, plain or as a URL or form spells it, as `[redacted]`."""
+    spelled = {spell(secret) for secret in secrets if secret for spell in (str, quote, quote_plus)}
+    for secret in sorted(spelled, key=len, reverse=True):
+        words = words.replace(secret, "[redacted]")
+    return words
 
 
 def rewind(sendable: dict[str, Any]) -> bool:

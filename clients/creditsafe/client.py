@@ -65,7 +65,7 @@ class Creditsafe(Resource):
         def fetch(transport: Transport) -> Token:
             credentials = {"username": username, "password": password}
             url = transport.base_url + _AUTHENTICATE.path
-            answer = transport.authenticate(_AUTHENTICATE, url, {"json": credentials})
+            answer = transport.authenticate(_AUTHENTICATE, url, {"json": credentials}, password)
             try:
                 token = AccessToken.model_validate(answer).token
             except ValidationError:

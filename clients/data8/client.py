@@ -114,7 +114,9 @@ def token_fetcher(
     operation = Operation("token", "POST", token_url)
 
     def fetch(transport: Transport) -> Token:
-        answer = transport.authenticate(operation, token_url, {"data": form, "headers": headers})
+        answer = transport.authenticate(
+            operation, token_url, {"data": form, "headers": headers}, client_secret
+        )
         token = answer.get("access_token") if isinstance(answer, dict) else None
         if not isinstance(token, str) or not token:
             raise Unavailable(transport.vendor, operation.name, "the answer holds no access_token")

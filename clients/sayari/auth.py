@@ -48,14 +48,15 @@ class Auth(Resource):
     @operation("POST /oauth/token", effect=False)
     def token(self, call: Call) -> AccessToken:
         """Ask for a bearer token. Raises `AuthRefused` if the credentials are refused."""
+        secret = self._client_secret.get_secret_value()
         body = {
             "client_id": self._client_id,
-            "client_secret": self._client_secret.get_secret_value(),
+            "client_secret": secret,
             "audience": AUDIENCE,
             "grant_type": "client_credentials",
         }
         url = self._transport.base_url + call.operation.path
-        answer = self._transport.authenticate(call.operation, url, {"json": body})
+        answer = self._transport.authenticate(call.operation, url, {"json": body}, secret)
         try:
             return AccessToken.model_validate(answer)
         except ValidationError:

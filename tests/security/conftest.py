@@ -1,0 +1,142 @@
+"""A real `kyb worker` process with marked secrets, and everything that it lets out."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from sandbox import Sandbox
+from sandbox.core import USERNAME
+from workers.admission import Admission
+from workers.ledger.database import Database
+from workers.ledger.ledger import Ledger
+from workers.ledger.records import Job
+from workers.storage import Storage
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).parents[2]
+#: With characters that URLs and forms spell otherwise.
+SECRETS = {
+    "KYB_CREDITSAFE__PASSWORD": "creditsafe+marked/secret",
+    "KYB_DATA8__CLIENT_SECRET": "data8+marked/secret",
+    "KYB_SAYARI__CLIENT_SECRET": "sayari+marked/secret",
+}
+TOKEN = "token-marked-secret"
+#: What all of them have in common, however they are spelled.
+MARK = "marked"
+
+
+@pytest.fixture
+def marked_sandbox(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """Stand-ins that know the marked secrets and give marked tokens."""
+    monkeypatch.setattr("sandbox.creditsafe.access.PASSWORD", SECRETS["KYB_CREDITSAFE__PASSWORD"])
+    monkeypatch.setattr("sandbox.data8.access.PASSWORD", SECRETS["KYB_DATA8__CLIENT_SECRET"])
+    monkeypatch.setattr("sandbox.sayari.stand_in.PASSWORD", SECRETS["KYB_SAYARI__CLIENT_SECRET"])
+    monkeypatch.setattr(secrets, "token_urlsafe", lambda _=None: TOKEN)
+    return sandbox
+
+
+@dataclass
+class Plant:
+    """A worker process at work on its own ledger; `jobs` are done, then `let_out` is all it has shown."""
+
+    folder: Path
+    environment: dict[str, str]
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(Database(self.environment["KYB_LEDGER_URL"]))
+        self.ledger.database.upgrade()
+        self.admission = Admission(
+            self.ledger, Storage([str(self.folder)], str(self.folder / "results")), 600.0
+        )
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """A worker that logs all it can to the file `log`."""
+        with (self.folder / "log").open("ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "workers.cli.main", "worker"],
+                env={**os.environ, "PYTHONPATH": str(ROOT), **self.environment},
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+            )
+        self.processes.append(child)
+        return child
+
+    def submit(self, id: str, type: str, data: dict[str, Any]) -> None:
+        """Record a command for the worker."""
+        event = {"specversion": "1.0", "id": id, "source": "/tests", "type": type, "data": data}
+        self.admission.accept(json.dumps(event).encode(), None, handed=False)
+
+    def ended(self, id: str, seconds: float = 40.0) -> Job:
+        """The job when it has ended."""
+        return eventually(lambda: self._ended(id), seconds)
+
+    def _ended(self, id: str) -> Job | None:
+        found = self.ledger.job(id)
+        return found if found is not None and found.status.ended else None
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    def rows(self, *tables: str) -> str:
+        """What the ledger holds, as SQL; of the tables named, or of all."""
+        path = self.environment["KYB_LEDGER_URL"].removeprefix("sqlite:///")
+        with closing(sqlite3.connect(path)) as connection:
+            lines = connection.iterdump()
+            wanted = tuple(f'INSERT INTO "{table}"' for table in tables) or ("INSERT",)
+            return "\n".join(line for line in lines if line.startswith(wanted))
+
+    def stop(self) -> None:
+        for child in self.processes:
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)
+                child.wait(20)
+        self.ledger.database.close()
+
+
+@pytest.fixture
+def plant(tmp_path: Path, marked_sandbox: Sandbox) -> Iterator[Plant]:
+    made = Plant(
+        tmp_path,
+        marked_sandbox.environment()
+        | SECRETS
+        | {f"KYB_{vendor}__TIMEOUT": "2" for vendor in ("CREDITSAFE", "DATA8", "SAYARI")}
+        | {
+            "KYB_LEDGER_URL": f"sqlite:///{tmp_path}/kyb.db",
+            "KYB_STORAGE__INPUTS": str(tmp_path),
+            "KYB_STORAGE__RESULTS": str(tmp_path / "results"),
+            "KYB_POLLING__MIN_DELAY": "50ms",
+            "KYB_POLLING__MAX_DELAY": "0.2",
+            "KYB_HTTP__PORT": "0",
+            "KYB_LOG__LEVEL": "debug",
+            "KYB_LOG__FORMAT": "json",
+        },
+    )
+    assert made.environment["KYB_DATA8__CLIENT_ID"] == USERNAME
+    yield made
+    made.stop()
+
+
+def eventually(found: Callable[[], T | None], seconds: float = 20.0) -> T:
+    """Look again and again until there is something: another process does not tell."""
+    ends = time.monotonic() + seconds
+    while (what := found()) is None:
+        assert time.monotonic() < ends, "it never came about"
+        time.sleep(0.05)
+    return what

@@ -1,0 +1,121 @@
+"""The contents of records are in files and at the vendor: in no log line, event, error or row of the ledger.
+
+Only what a command says itself is in the ledger, in the job's own data.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from messages.envelope import InvalidCommand
+from sandbox import Sandbox
+from sandbox.core import Fault
+from tests.security.conftest import Plant
+
+#: A name, and no company's.
+PERSON = "Zyxwv Personmark"
+GOOD = f"name,country\n{PERSON},GB\n{PERSON} the second,DE\n"
+
+Command = tuple[str, dict[str, Any]]
+
+
+def commands(path: str) -> list[Command]:
+    """Every command that reads a file."""
+    return [
+        ("creditsafe.import_file", {"file": path, "portfolio": {"name": "Clients"}}),
+        ("data8.start_job", {"workflow": "Echo", "inputs": {"Companies": {"file": path}}}),
+        ("sayari.resolve_entities", {"file": path}),
+    ]
+
+
+def run(plant: Plant, work: list[Command]) -> dict[str, str]:
+    """The jobs' statuses or error codes by command."""
+    plant.start()
+    for number, (type_, data) in enumerate(work):
+        plant.submit(f"job-{number}", type_, data)
+    ended = [plant.ended(f"job-{number}") for number in range(len(work))]
+    return {job.command: str(job.error["code"]) if job.error else str(job.status) for job in ended}
+
+
+def lets_nothing_out(plant: Plant, *tables: str) -> None:
+    for place in (plant.log(), plant.rows(*tables)):
+        assert "personmark" not in place.lower()
+    assert "vendor call" in plant.log() or "failed" in plant.log()  # there was something to look at
+
+
+def test_files_that_are_worked_on(plant: Plant, marked_sandbox: Sandbox) -> None:
+    """They go through, over server faults and lost answers."""
+    for operation in (
+        "data8.datasets.data.upload",
+        "creditsafe.records.import_file",
+        "sayari.projects.resolutions.upload",
+    ):
+        marked_sandbox.world.faults[operation] += [Fault("status", status=503), Fault("lost_before")]
+    (plant.folder / "clients.csv").write_text(GOOD)
+    done = run(plant, commands(str(plant.folder / "clients.csv")))
+    assert done == dict.fromkeys(done, "completed")
+    lets_nothing_out(plant)
+    results = [path for path in (plant.folder / "results").rglob("*") if path.is_file()]
+    assert any(PERSON in path.read_text() for path in results)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"name,countryCode\n{PERSON},GB,one cell too many\n",
+        f"name,countryCode\n{PERSON},GB\n{PERSON}\n",
+        f'name,countryCode\n"{PERSON},GB\n',
+        f"name,countryCode\n{PERSON},Nowhere-{PERSON}\n",
+        f"name,name\n{PERSON},GB\n",
+    ],
+    ids=["too many cells", "too few", "open quote", "no such country", "header twice"],
+)
+def test_files_that_are_wrong(plant: Plant, content: str) -> None:
+    (plant.folder / "clients.csv").write_text(content)
+    run(plant, commands(str(plant.folder / "clients.csv")))
+    lets_nothing_out(plant)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_files_that_are_unreadable(plant: Plant, encoding: str) -> None:
+    (plant.folder / "clients.csv").write_bytes(GOOD.replace("second", "größte").encode(encoding))
+    run(plant, commands(str(plant.folder / "clients.csv")))
+    lets_nothing_out(plant)
+
+
+def test_vendor_that_answers_with_the_records_of_another_shape(plant: Plant, marked_sandbox: Sandbox) -> None:
+    """What we cannot read is not repeated."""
+    (plant.folder / "clients.csv").write_text(GOOD)
+    for operation in ("data8.jobs.create", "sayari.projects.create", "creditsafe.portfolios.create"):
+        body = json.dumps([{"record": PERSON}])
+        marked_sandbox.world.faults[operation] += [
+            Fault("status", status=200, body=body),
+            Fault("status", status=500, body=f"<html>{PERSON}</html>"),
+            Fault("status", status=400, body=body),
+        ]
+    run(plant, commands(str(plant.folder / "clients.csv")))
+    lets_nothing_out(plant)
+
+
+def test_entities_of_a_command_are_in_its_data_alone(plant: Plant) -> None:
+    done = run(plant, [("sayari.resolve_entities", {"entities": [{"name": [PERSON]}]})])
+    assert done["sayari.resolve_entities"] == "completed"
+    lets_nothing_out(plant, "step", "event")
+    assert PERSON in plant.rows("job")
+
+
+def test_command_that_is_rejected_repeats_no_values(plant: Plant) -> None:
+    wrong_data: list[dict[str, Any]] = [
+        {"entities": [{"name": PERSON}]},
+        {"entities": [{PERSON: "x"}]},
+        {"file": "x", "entities": [PERSON]},
+    ]
+    for number, data in enumerate(wrong_data):
+        with pytest.raises(InvalidCommand) as wrong:
+            plant.submit(f"wrong-{number}", "sayari.resolve_entities", data)
+        assert wrong.value.details
+    assert len(plant.ledger.events()) == 3
+    assert f"{PERSON}," not in plant.rows()

@@ -1,0 +1,172 @@
+"""No secret in a log line, an event, a row of the ledger, an exception, a repr or the list of processes."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clients.errors import VendorError
+from sandbox import Sandbox
+from sandbox.core import Fault
+from tests.security.conftest import MARK, SECRETS, TOKEN, Plant, eventually
+from workers.jobs.registry import Tools
+from workers.ledger.database import Database
+from workers.settings import SettingsError, load
+from workers.vendors import tools_of
+
+ENTITIES = {"entities": [{"name": ["Nobody"]}]}
+COMMANDS: dict[str, dict[str, Any]] = {
+    "data8.start_job": {"workflow": "Echo"},
+    "sayari.resolve_entities": ENTITIES,
+    "creditsafe.run_matching": {"portfolio_id": "123"},
+}
+#: What each vendor is given, and may repeat: the secret, as a form spells it, and the token.
+GIVEN = {
+    "creditsafe": (SECRETS["KYB_CREDITSAFE__PASSWORD"], "creditsafe%2Bmarked%2Fsecret", TOKEN),
+    "data8": (SECRETS["KYB_DATA8__CLIENT_SECRET"], "data8%2Bmarked%2Fsecret", TOKEN),
+    "sayari": (SECRETS["KYB_SAYARI__CLIENT_SECRET"], "sayari%2Bmarked%2Fsecret", f"sk_test_{TOKEN}"),
+}
+
+
+def echo(vendor: str, *, token: bool = True, **fault: Any) -> Fault:
+    """An error that repeats, in every place that has the vendor's words, all that the vendor was given."""
+    secret, spelled, bearer = GIVEN[vendor]
+    words = [f"You sent {secret}", f"client_secret={spelled}&x"] + [f"Bearer {bearer}"] * token
+    body = {"message": words[0], "title": words[1], "messages": words, "errors": {"field": words}}
+    return Fault("status", body=json.dumps(body), **fault)
+
+
+def lets_nothing_out(plant: Plant) -> None:
+    for place in (plant.log(), plant.rows()):
+        assert MARK not in place
+
+
+def test_jobs_that_go_well_or_not(plant: Plant, marked_sandbox: Sandbox) -> None:
+    """Completed, failed at the vendor, refused with the secrets in the error, and cut off."""
+    (plant.folder / "companies.csv").write_text("name\nAcme\n")
+    marked_sandbox.world.faults["data8.jobs.get"].append(echo("data8", status=500))
+    marked_sandbox.world.faults["sayari.projects.create"].append(echo("sayari", status=400))
+    worker = plant.start()
+    data = COMMANDS | {
+        "data8.start_job": {
+            "workflow": "Echo",
+            "inputs": {"Companies": {"file": str(plant.folder / "companies.csv")}},
+        }
+    }
+    jobs = {type_: f"job-{number}" for number, type_ in enumerate(data)}
+    for type_, id_ in jobs.items():
+        plant.submit(id_, type_, data[type_])
+    ended = {type_: plant.ended(id_) for type_, id_ in jobs.items()}
+    assert ended["data8.start_job"].status == "completed"
+    assert ended["data8.start_job"].retries == 1
+    refused = ended["sayari.resolve_entities"].error
+    assert refused is not None
+    assert refused["code"] == "vendor_rejected"
+    assert "[redacted]" in refused["detail"]
+    shown = Path(f"/proc/{worker.pid}/cmdline").read_bytes()
+    assert b"workers.cli.main" in shown
+    assert MARK.encode() not in shown
+    lets_nothing_out(plant)
+    assert "vendor call" in plant.log()  # so debug lines were there to look at
+
+
+def test_credentials_that_are_refused(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    for vendor in ("creditsafe.access", "data8.access", "sayari.stand_in"):
+        monkeypatch.setattr(f"sandbox.{vendor}.PASSWORD", "another")
+    plant.start()
+    for number, (type_, data) in enumerate(COMMANDS.items()):
+        plant.submit(f"job-{number}", type_, data)
+    for number in range(len(COMMANDS)):
+        error = plant.ended(f"job-{number}").error
+        assert error is not None
+        assert error["code"] == "vendor_auth"
+    lets_nothing_out(plant)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"KYB_BROKER_URL": "amqp://kyb:marked@127.0.0.1:1"},
+        {"KYB_BROKER_URL": "amqps://kyb:marked@127.0.0.1:1/%2f;amqp://kyb:marked@127.0.0.1:2"},
+        {"KYB_LEDGER_URL": "postgresql://kyb:marked@127.0.0.1:1/kyb"},
+        {"KYB_LEDGER_URL": "postgresql://kyb:marked@127.0.0.1:notaport/kyb"},
+        {"KYB_BROKER_URL": "marked://nowhere"},
+        {"KYB_DATA8__CLIENT_SECRET": "marked", "KYB_DATA8__TIMEOUT": "soon"},
+        {"KYB_DATA8": '{"client_secret": "marked", '},
+    ],
+)
+def test_servers_that_are_away_and_settings_that_are_wrong(plant: Plant, environment: dict[str, str]) -> None:
+    if "KYB_DATA8" in environment:
+        for name in [name for name in plant.environment if name.startswith("KYB_DATA8__")]:
+            del plant.environment[name]
+    plant.environment |= environment
+    worker = plant.start()
+
+    def said() -> bool | None:
+        return True if worker.poll() is not None or "not consuming" in plant.log() else None
+
+    eventually(said)
+    assert plant.log()
+    assert MARK not in plant.log()
+
+
+CALLS: dict[str, Callable[[Any], object]] = {
+    "creditsafe.portfolios.get": lambda tools: tools.creditsafe.portfolios.get("1"),
+    "data8.jobs.get": lambda tools: tools.data8.jobs.get("job"),
+    "sayari.projects.get": lambda tools: tools.sayari.projects.get("p"),
+}
+TOKENS = {"creditsafe": "creditsafe.authenticate", "data8": "data8.token", "sayari": "sayari.auth.token"}
+
+
+@pytest.fixture
+def tools(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tools]:
+    """The clients as a worker has them."""
+    for name, value in plant.environment.items():
+        monkeypatch.setenv(name, value)
+    made = tools_of(load(), plant.ledger)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 409, 429, 500])
+@pytest.mark.parametrize("operation", CALLS)
+@pytest.mark.parametrize("at_token", [False, True])
+def test_vendor_that_repeats_them(
+    tools: Tools, marked_sandbox: Sandbox, operation: str, status: int, at_token: bool
+) -> None:
+    """Whatever it answers, to a call or when it is asked for a token; what else it says is kept."""
+    vendor = operation.partition(".")[0]
+    struck = TOKENS[vendor] if at_token else operation
+    fault = echo(vendor, token=not at_token, times=2, status=status)
+    marked_sandbox.world.faults[struck].append(fault)
+    for _ in range(2):  # a refusal of the credentials is remembered, and told again
+        with pytest.raises(VendorError) as raised:
+            CALLS[operation](tools)
+        error = raised.value
+        assert MARK not in "".join(traceback.format_exception(error)) + repr(error) + str(vars(error))
+        assert error.detail is not None
+        assert "You sent [redacted]" in error.detail
+        if fault.times <= 0:
+            break
+
+
+def test_reprs(tools: Tools) -> None:
+    settings = load()
+    for shown in (settings, tools, tools.creditsafe, tools.data8, tools.sayari, tools.data8._transport):
+        assert MARK not in f"{shown!r} {shown!s}"
+    assert MARK not in settings.model_dump_json()
+    assert MARK not in repr(Database("postgresql://kyb:marked@127.0.0.1:1/kyb").engine)
+
+
+def test_settings_errors_name_no_values(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KYB_DATA8__CLIENT_SECRET", "marked")
+    with pytest.raises(SettingsError) as wrong:
+        load()
+    assert "KYB_DATA8__CLIENT_ID" in str(wrong.value)
+    assert MARK not in "".join(traceback.format_exception(wrong.value))
