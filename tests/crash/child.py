@@ -30,6 +30,8 @@ from workers.settings import LogSettings, load
 from workers.storage import Storage
 from workers.worker import Worker
 
+#: The report's last line when the job has ended and the worker has stopped.
+ENDED = "ended"
 WRITES = ("INSERT", "UPDATE", "DELETE")
 
 
@@ -108,6 +110,8 @@ def run(
             os._exit(7)
         time.sleep(0.01)  # a ledger has no event to await
     worker.stop()
+    with Path(report).open("a") as told:
+        told.write(ENDED + "\n")
     os._exit(0)
 
 

