@@ -63,7 +63,8 @@ in all. After each:
 *Unknown* are matching runs that ended as `outcome_unknown`: the answer to their start was lost, or the process that waited for it died,
 and Creditsafe has no way to tell. No other job may end so, and nothing else may end as failed. Seconds are counted from the end of the
 disturbance: to the end of the first turn after it, and to the end of the job, for the job in the middle and for all but one in a hundred.
-A job that nothing disturbs takes some 4 s of them. *Deaths* are workers killed, or killed from inside.
+0.0 is a job that ended before. In the undisturbed run they are counted from the first publish on: jobs are published within 6 s, and one
+takes some 4 s. *Deaths* are workers killed, or killed from inside.
 
 | disturbance | completed | unknown | lost | effects doubled | first turn, s | median, s | p99, s | whole run, s | deaths |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
