@@ -20,7 +20,7 @@ test: .venv/dev.stamp ## Run all tests, RabbitMQ and PostgreSQL included; ARGS='
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/pytest -n 2 $(ARGS)
 
-chaos: .venv/dev.stamp ## Disturb whole installations in every way (about 25 minutes); writes docs/reliability.md
+chaos: .venv/dev.stamp ## Disturb whole installations in every way (about 12 minutes); writes docs/reliability.md
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/python -m tests.chaos --report docs/reliability.md $(ARGS)
 

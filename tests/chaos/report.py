@@ -56,12 +56,14 @@ each, and the vendors' stand-ins, whose jobs take 3 s. An upstream in bare pika 
 in all. After each:
 
 * every job has ended, with exactly one final event id, in the ledger and as heard by the upstream;
-* every effect happened at its vendor exactly once, by the vendors' own count;
+* every effect happened at its vendor exactly once, by the vendors' own count; the start of an *unknown* run at most once;
 * every result, its files byte by byte but for the vendors' ids and times, is that of the undisturbed run;
 * no message is left in a dead-letter queue, but for those that were rejected.
 
-*Unknown* are matching runs that ended as `outcome_unknown`: the answer to their start was lost, or the process that waited for it died,
-and Creditsafe has no way to tell. No other job may end so, and nothing else may end as failed. Seconds are counted from the end of the
+*Unknown* are matching runs that ended as `outcome_unknown`, and Creditsafe has no way to tell. That is allowed to no other job, and only
+where calls, answers, processes or ledger connections are cut; whether the one start in question was hit is not checked job by job. Nothing else
+may end as failed, but for the jobs that kill their process, which come on top and must end as `internal_error`. The embedded line is one
+process with the embedded broker and SQLite. Seconds are counted from the end of the
 disturbance: to the end of the first turn after it, and to the end of the job, for the job in the middle and for all but one in a hundred.
 0.0 is a job that ended before. In the undisturbed run they are counted from the first publish on: jobs are published within 6 s, and one
 takes some 4 s. *Deaths* are workers killed, or killed from inside.
