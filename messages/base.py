@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -16,6 +16,8 @@ _LINE = r"^[^\x00-\x1f\x7f-\x9f]+$"
 Line = Annotated[str, StringConstraints(min_length=1, max_length=1_024, pattern=_LINE)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_LINE)]
 VendorId = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_LINE)]
+#: How a table is stored as a result.
+TableFormat = Literal["csv", "jsonl", "parquet"]
 Uri = Annotated[str, StringConstraints(min_length=1, max_length=2_048, pattern=_LINE)]
 
 

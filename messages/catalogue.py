@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+from messages import control, creditsafe, data8, sayari
 from messages.base import Command
-from messages.control import CancelJob, RetryJob
-from messages.creditsafe import ImportFile, RunMatching
-from messages.data8 import StartJob
-from messages.sayari import ResolveEntities
 
 COMMANDS: dict[str, type[Command]] = {
-    command.type_: command
-    for command in (ImportFile, RunMatching, StartJob, ResolveEntities, CancelJob, RetryJob)
+    command.type_: command for vendor in (creditsafe, data8, sayari, control) for command in vendor.COMMANDS
 }
 
 #: The binding key of every queue on the exchange `kyb.commands`.

@@ -32,3 +32,6 @@ class RetryJob(Command):
 
     job_id: JobId
     repeat_effect: bool = False
+
+
+COMMANDS: tuple[type[Command], ...] = (CancelJob, RetryJob)

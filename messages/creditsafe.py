@@ -79,3 +79,6 @@ class RunMatching(Command):
 
     portfolio_id: VendorId
     match_against: str = Field(default="SAFE_NUMBER", min_length=1, max_length=64)
+
+
+COMMANDS: tuple[type[Command], ...] = (ImportFile, RunMatching)

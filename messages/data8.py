@@ -64,3 +64,6 @@ class StartJob(Command):
         for slot, given in self.inputs_.items():
             if given.file is not None:
                 yield f"inputs.{slot}.file", given.file
+
+
+COMMANDS: tuple[type[Command], ...] = (StartJob,)

@@ -91,3 +91,6 @@ class ResolveEntities(Command):
         """The file, if it is one."""
         if self.file is not None:
             yield "file", self.file
+
+
+COMMANDS: tuple[type[Command], ...] = (ResolveEntities,)

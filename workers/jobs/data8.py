@@ -11,11 +11,12 @@ from typing import Any
 from clients.data8 import Data8, Dataset, Job
 from clients.data8.assumptions import BLOCK_LIMIT
 from clients.errors import NotFound
-from messages.base import File, dump
+from messages.base import File
 from messages.data8 import StartJob, StartJobResult
 from workers.jobs.data8_datasets import NAME_LIMIT, digest, inspect, load, refused_twice
 from workers.jobs.registry import Tools, job
-from workers.run import Run, Sighting, repeatable
+from workers.results import publish
+from workers.run import Run, Sighting
 from workers.storage import Storage
 from workers.tables import csv_line
 
@@ -134,10 +135,7 @@ def fetch(run: Run, storage: Storage, data8: Data8, output: dict[str, Any]) -> F
             yield at
 
     run.transfer(f"download {slot}", download, total=records)
-    published = run.once(
-        f"publish {slot}", lambda: dump(draft.publish("text/csv", records)), recover=repeatable
-    )
-    return File.model_validate(published)
+    return publish(run, draft, slot, "text/csv", records)
 
 
 def cell_of(value: Any) -> str:

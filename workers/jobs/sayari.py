@@ -14,14 +14,15 @@ from typing import Any
 from clients.errors import NotFound, Rejected
 from clients.sayari import Sayari, UploadEntity, token_pages
 from clients.sayari.workspace_shapes import Progress
-from messages.base import File, dump
+from messages.base import dump
 from messages.errors import Code
 from messages.sayari import Project, ResolveEntities, ResolveEntitiesResult
 from workers.errors import JobFailed, Undecided
 from workers.jobs.registry import Tools, job
 from workers.jobs.sayari_files import collect, moment, read_through, sendable
+from workers.results import publish
 from workers.run import Run, Sighting, VendorJobFailed, repeatable
-from workers.storage import Storage, file_name
+from workers.storage import file_name
 
 NDJSON = "application/x-ndjson"
 #: What Sayari answers to an upload that it cannot read; assumed: only that errors come is documented.
@@ -58,7 +59,10 @@ def resolve_entities(command: ResolveEntities, run: Run, tools: Tools) -> Resolv
             detail=None,
             void=("fetch resolved", "fetch unresolved"),
         )
-    files = {name: publish(run, tools.storage, name, count) for name, count in records.items()}
+    files = {
+        name: publish(run, tools.storage.draft(run.job_id, f"{name}.jsonl"), name, NDJSON, count)
+        for name, count in records.items()
+    }
     if command.delete_project:
         run.once("delete project", lambda: delete(sayari, project_id), recover=repeatable)
     return ResolveEntitiesResult(project_id=project_id, uploaded=uploaded, **files)
@@ -177,13 +181,6 @@ def standing(sayari: Sayari, project_id: str) -> dict[str, Any]:
     times = {when: each.created for page in pages for each in page.data if (when := moment(each.created))}
     newest = times[max(times)] if times else None
     return {"total": progress_of(sayari, project_id).total, "newest": newest}
-
-
-def publish(run: Run, storage: Storage, name: str, records: int) -> File:
-    """Make a list the job's file `<name>.jsonl`."""
-    draft = storage.draft(run.job_id, f"{name}.jsonl")
-    published = run.once(f"publish {name}", lambda: dump(draft.publish(NDJSON, records)), recover=repeatable)
-    return File.model_validate(published)
 
 
 def delete(sayari: Sayari, project_id: str) -> dict[str, Any]:
