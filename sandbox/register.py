@@ -122,7 +122,9 @@ _LETTERS = str.maketrans(
 
 def normalised(name: str) -> str:
     """A company's name for comparison: no case, accents, punctuation or legal form."""
-    plain = unicodedata.normalize("NFKD", name.casefold().translate(_LETTERS))
+    # Decomposed on both sides of the folding: some letters have a case only once they are taken apart.
+    folded = unicodedata.normalize("NFKD", name).casefold()
+    plain = unicodedata.normalize("NFKD", folded.translate(_LETTERS))
     words = re.findall(r"[^\W_]+", "".join(c for c in plain if not unicodedata.combining(c)))
     return " ".join(word for word in words if word not in _FORMS) or " ".join(words)
 

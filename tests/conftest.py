@@ -7,6 +7,7 @@ With pytest-xdist each worker has servers of its own, so a test may kill them.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -87,6 +88,12 @@ def sandbox() -> Iterator[Sandbox]:
     """The vendors' stand-ins, with jobs that end soon."""
     with Sandbox(world=World(job_seconds=0.3, queue_seconds=0.05)) as sandbox:
         yield sandbox
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the programs that tests start, also when a shell runs the tests in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
