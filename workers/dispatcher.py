@@ -74,7 +74,6 @@ class Dispatcher:
                 log.warning("not dispatching", error=str(error))
             except Exception:
                 log.exception("defect")
-            self._handoff.keep_alive()
             self._stopping.wait(STANDBY)
 
     def _lead(self, connection: Connection) -> None:
@@ -110,7 +109,6 @@ class Dispatcher:
         return TICK if later is None else later
 
     def _keep(self) -> None:
-        self._handoff.keep_alive()
         for queue in self._queues:
             empty = self._handoff.waiting(queue) == 0
             with self._ledger.database.write() as writing:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pika
 import pytest
 
 from tests.testbed.rabbitmq import RabbitMQ
 from workers.broker.connection import BrokerUnavailable, open_connection
-from workers.broker.publisher import CLOUD_EVENT, Outgoing, Publisher
+from workers.broker.line import Outgoing
+from workers.broker.publisher import CLOUD_EVENT, Publisher
 from workers.broker.topology import EVENT_LOG, EVENTS, UNROUTABLE
 
 
@@ -54,12 +56,35 @@ def test_what_no_queue_takes_is_kept(publisher: Publisher) -> None:
     assert publisher.ready(UNROUTABLE) == 1
 
 
-def test_connects_again_after_the_connection_was_closed(publisher: Publisher, rabbitmq: RabbitMQ) -> None:
+def test_what_publish_returns_from_is_there_however_often_the_connection_is_cut(
+    publisher: Publisher, rabbitmq: RabbitMQ
+) -> None:
+    letters = [Outgoing("", "kyb.data8.dead", b"x" * 1000, CLOUD_EVENT)] * 300
+    sent = failed = 0
+    publisher.publish(letters)
+    with ThreadPoolExecutor() as threads:
+        while not failed or sent < 3:
+            cut = threads.submit(rabbitmq.close_all_connections)
+            while not cut.done():
+                try:
+                    publisher.publish(letters)
+                except BrokerUnavailable:
+                    failed += 1
+                else:
+                    sent += 1
+    assert publisher.ready("kyb.data8.dead") >= 300 * (sent + 1)
+
+
+def test_message_that_no_queue_takes_fails_its_batch(publisher: Publisher) -> None:
+    with pytest.raises(BrokerUnavailable, match="no queue"):
+        publisher.publish([event(), Outgoing("", "nobody", b"{}", CLOUD_EVENT), event()])
     publisher.publish([event()])
-    rabbitmq.close_all_connections()
+
+
+def test_queue_that_is_not_there_is_no_end(publisher: Publisher) -> None:
     with pytest.raises(BrokerUnavailable):
-        publisher.publish([event()])
-    publisher.publish([event()])
+        publisher.ready("nobody")
+    assert publisher.ready("kyb.data8") == 0
 
 
 def test_broker_that_is_away_is_said_to_be(frail_rabbitmq: RabbitMQ) -> None:
@@ -68,7 +93,6 @@ def test_broker_that_is_away_is_said_to_be(frail_rabbitmq: RabbitMQ) -> None:
     frail_rabbitmq.stop()
     with pytest.raises(BrokerUnavailable):
         publisher.publish([event()])
-    publisher.keep_alive()
     frail_rabbitmq.start()
     deadline = time.monotonic() + 20
     while True:

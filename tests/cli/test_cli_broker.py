@@ -18,7 +18,8 @@ from pika.adapters.blocking_connection import BlockingChannel
 from sandbox import Sandbox
 from tests.cli.conftest import Kyb, eventually, process, until
 from workers.broker import topology
-from workers.broker.publisher import CLOUD_EVENT, Outgoing, Publisher
+from workers.broker.line import Outgoing
+from workers.broker.publisher import CLOUD_EVENT, Publisher
 
 CLEANSE = [
     "submit",

@@ -354,6 +354,3 @@ class Broker:
 
     def waiting(self, queue: str) -> int:
         return sum(message.queue == queue for message in self.pending)
-
-    def keep_alive(self) -> None:
-        """Nothing to do."""

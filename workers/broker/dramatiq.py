@@ -14,7 +14,8 @@ from dramatiq.middleware import Middleware
 from messages.encoder import CloudEventEncoder
 from workers.broker.connection import BrokerUnavailable
 from workers.broker.consumer import ConsumerLink, Delivery
-from workers.broker.publisher import CLOUD_EVENT, Outgoing, Publisher
+from workers.broker.line import Outgoing
+from workers.broker.publisher import CLOUD_EVENT, Publisher
 from workers.broker.topology import dead
 from workers.turns import Reject
 

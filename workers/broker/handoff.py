@@ -8,7 +8,8 @@ from typing import Protocol
 from messages.encoder import turn_message
 from workers.broker import topology
 from workers.broker.dramatiq import EmbeddedBroker
-from workers.broker.publisher import CLOUD_EVENT, TURN, Outgoing, Publisher
+from workers.broker.line import Outgoing
+from workers.broker.publisher import CLOUD_EVENT, TURN, Publisher
 from workers.ledger.records import DueTurn, StoredEvent
 
 
@@ -26,9 +27,6 @@ class Handoff(Protocol):
 
     def waiting(self, queue: str) -> int:
         """How many messages wait in `queue`."""
-
-    def keep_alive(self) -> None:
-        """To be called every few seconds."""
 
 
 class RabbitHandoff:
@@ -58,10 +56,6 @@ class RabbitHandoff:
         """As RabbitMQ counts them."""
         return self._publisher.ready(queue)
 
-    def keep_alive(self) -> None:
-        """Answer heartbeats."""
-        self._publisher.keep_alive()
-
 
 class EmbeddedHandoff:
     """Queues in this process; events stay in the ledger, where `kyb events tail` reads them."""
@@ -82,6 +76,3 @@ class EmbeddedHandoff:
     def waiting(self, queue: str) -> int:
         """Messages not yet taken."""
         return int(self._broker.queues[queue].qsize())
-
-    def keep_alive(self) -> None:
-        """Nothing to do."""

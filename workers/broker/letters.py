@@ -16,7 +16,8 @@ from messages.catalogue import QUEUES
 from messages.envelope import id_of, read_json, type_of
 from workers.broker import topology
 from workers.broker.connection import BrokerUnavailable, open_connection
-from workers.broker.publisher import Outgoing, Publisher
+from workers.broker.line import Outgoing
+from workers.broker.publisher import Publisher
 
 #: Where letters lie.
 LETTER_QUEUES = (*map(topology.dead, QUEUES), topology.UNROUTABLE)

@@ -97,7 +97,8 @@ def body_of(request: Request) -> bytes:
 @contextmanager
 def _to_broker(urls: str, *, watch: bool) -> Iterator[Send]:
     from workers.broker import topology  # noqa: PLC0415 - the embedded broker does without pika
-    from workers.broker.publisher import CLOUD_EVENT, Outgoing, Publisher  # noqa: PLC0415 - likewise
+    from workers.broker.line import Outgoing  # noqa: PLC0415 - likewise
+    from workers.broker.publisher import CLOUD_EVENT, Publisher  # noqa: PLC0415 - likewise
     from workers.broker.stream import EventStream  # noqa: PLC0415 - likewise
 
     with closing(Publisher(urls)) as publisher, ExitStack() as stack:
