@@ -69,12 +69,17 @@ class Auth(Protocol):
 
 @dataclass(frozen=True)
 class Observation:
-    """One finished HTTP exchange with a vendor: `status` is None when no answer came."""
+    """One finished HTTP exchange with a vendor: `status` is None when no answer came.
+
+    `budget` is the operation's budget class, `retry_after` the seconds that the vendor wants to be left alone.
+    """
 
     vendor: str
     operation: str
     status: int | None
     seconds: float
+    budget: str = "standard"
+    retry_after: float | None = None
 
 
 class Answer:
@@ -323,10 +328,11 @@ class Transport:
     def _send(self, operation: Operation, url: str, sendable: dict[str, Any]) -> httpx.Response:
         started = time.monotonic()
         status: int | None = None
+        pause: float | None = None
         try:
             request = self._http.build_request(operation.method, url, **sendable)
             response = self._http.send(request, stream=True)
-            status = response.status_code
+            status, pause = response.status_code, retry_after(response)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise Unavailable(
                 self.vendor, operation.name, f"cannot be reached ({type(error).__name__})"
@@ -336,7 +342,8 @@ class Transport:
         else:
             return response
         finally:
-            self._observe(Observation(self.vendor, operation.name, status, time.monotonic() - started))
+            seconds = time.monotonic() - started
+            self._observe(Observation(self.vendor, operation.name, status, seconds, operation.budget, pause))
 
     def _lost(self, operation: Operation, error: httpx.HTTPError) -> VendorError:
         kind = OutcomeUnknown if operation.effect else Unavailable

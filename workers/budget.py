@@ -22,7 +22,7 @@ from pyrate_limiter.abstracts import RateItem
 from sqlalchemy import Connection, delete, insert, select, text, update
 
 from workers.ledger.database import Database, LedgerUnavailable
-from workers.ledger.schema import vendor_call
+from workers.ledger.schema import vendor_call, vendor_pause
 from workers.settings import Rate
 
 log = structlog.get_logger("kyb.budget")
@@ -34,6 +34,17 @@ SPREAD = 0.1
 LEDGER_RETRY = 1.0
 #: A process that hangs while it counts is cut off after so many milliseconds; the others wait for it.
 LONGEST_COUNT = 5_000
+
+
+#: A look at the ledger for vendors that want to be left alone is good for so many seconds.
+PAUSE_LOOK = 0.5
+#: The part of a budget that looks at running jobs leave to starts, uploads and downloads.
+RESERVE = 0.1
+
+
+def budget_name(vendor: str, kind: str) -> str:
+    """What the ledger calls the budget of a class of operations."""
+    return f"{vendor} {kind}"
 
 
 class Budget:
@@ -72,7 +83,7 @@ class SharedBudget:
     Args:
         database: the ledger's.
         vendor: whose budget it is.
-        rates: the limit of each class; a class without one is free, and costs nothing.
+        rates: the limit of each class; a class without one is free.
     """
 
     def __init__(self, database: Database, vendor: str, rates: Mapping[str, Rate | None]) -> None:
@@ -80,6 +91,8 @@ class SharedBudget:
         self._vendor = vendor
         self._rates = {kind: rate for kind, rate in rates.items() if rate is not None}
         self._full_until: dict[str, float] = {}
+        self._pauses: dict[str, float] = {}
+        self._looked = -PAUSE_LOOK
 
     def __call__(self, kind: str) -> float:
         """Take one call of the class `kind`: 0 if it may be made now, else seconds until it may.
@@ -87,20 +100,47 @@ class SharedBudget:
         With the ledger away no call is allowed, as none could be counted. That is told as a wait, which is as
         much as to say that nothing was sent.
         """
-        rate = self._rates.get(kind)
-        if rate is None:
-            return 0.0
         left = self._full_until.get(kind, 0.0) - time.monotonic()
         if left > 0:
             return left  # a full window stays full for so long, whatever the others do
         try:
-            wait = self._take(kind, rate)
+            wait = self._paused(kind)
+            rate = self._rates.get(kind)
+            if not wait and rate is not None:
+                wait = self._take(kind, rate)
         except LedgerUnavailable as error:
             log.warning("calls cannot be counted: the ledger is away", error=str(error))
             return LEDGER_RETRY
         if wait > 0:
             self._full_until[kind] = time.monotonic() + wait
         return wait
+
+    def pause(self, kind: str, seconds: float) -> None:
+        """The vendor wants no call of the class `kind` for so many seconds: tell all workers of the ledger."""
+        try:
+            with self._database.write() as connection:
+                until = self._database.now() + seconds
+                told = self._database.insert(vendor_pause).values(vendor=self._vendor, kind=kind, until=until)
+                later = vendor_pause.c.until < until
+                connection.execute(
+                    told.on_conflict_do_update(
+                        index_elements=["vendor", "kind"], set_={"until": until}, where=later
+                    )
+                )
+        except LedgerUnavailable as error:  # the others find out by themselves
+            log.warning("nobody can be told of a pause: the ledger is away", error=str(error))
+        self._looked = -PAUSE_LOOK
+
+    def _paused(self, kind: str) -> float:
+        """Seconds for which the vendor wants to be left alone, as the ledger last said."""
+        now = time.monotonic()
+        if now - self._looked >= PAUSE_LOOK:
+            with self._database.read() as connection:
+                mine = select(vendor_pause).where(vendor_pause.c.vendor == self._vendor)
+                self._pauses = {row.kind: row.until for row in connection.execute(mine)}
+            self._looked = now
+        until = self._pauses.get(kind)
+        return max(until - self._database.now(), 0.0) if until is not None else 0.0
 
     def _take(self, kind: str, rate: Rate) -> float:
         window = rate.seconds + SPREAD

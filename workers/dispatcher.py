@@ -17,6 +17,7 @@ from workers.broker.connection import BrokerUnavailable
 from workers.broker.handoff import Handoff
 from workers.ledger.database import LedgerUnavailable
 from workers.ledger.ledger import Ledger
+from workers.ration import Ration
 
 log = structlog.get_logger("kyb.dispatcher")
 
@@ -39,12 +40,14 @@ class Dispatcher:
         ledger: the record.
         handoff: where turns and events go.
         queues: those whose lost turns it looks after.
+        ration: chooses when vendors' budgets do not allow all that is due.
     """
 
-    def __init__(self, ledger: Ledger, handoff: Handoff, queues: Sequence[str]) -> None:
+    def __init__(self, ledger: Ledger, handoff: Handoff, queues: Sequence[str], ration: Ration) -> None:
         self._ledger = ledger
         self._handoff = handoff
         self._queues = queues
+        self._ration = ration
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._kept = 0.0
@@ -92,7 +95,8 @@ class Dispatcher:
         """One round; gives the seconds until the next one is needed."""
         with connection.begin():
             events = self._ledger.unpublished(connection, BATCH)
-            turns, later = self._ledger.due(connection, BATCH, TICK)
+            due, later = self._ledger.due(connection, BATCH, TICK)
+            turns = self._ration.choose(connection, due, BATCH)
         if turns:
             self._handoff.turns(turns)
             with self._ledger.database.write() as writing:
@@ -104,7 +108,7 @@ class Dispatcher:
         if time.monotonic() - self._kept >= KEEP:
             self._keep()
             self._kept = time.monotonic()
-        if len(events) == BATCH or len(turns) == BATCH:
+        if len(events) == BATCH or len(turns) >= BATCH:
             return 0.0
         return TICK if later is None else later
 

@@ -27,8 +27,8 @@ from messages.errors import Code
 from messages.events import Progress
 from workers.errors import JobFailed, Undecided
 from workers.ledger.claim import Claim
-from workers.ledger.records import Step
-from workers.polling import Evidence, History, next_look
+from workers.ledger.records import Step, Urgency
+from workers.polling import Evidence, History, next_look, outlook
 
 J = TypeVar("J")
 
@@ -36,6 +36,10 @@ J = TypeVar("J")
 KEPT_SHARE = 0.9
 #: A transfer records a checkpoint at most this often; what came since is repeated after a crash.
 CHECKPOINT_INTERVAL = 1.0
+#: How late a look is that has to wait for its vendor's budget is reckoned from its first seconds of waiting.
+OVERDUE = 60.0
+#: Seconds of lateness that every second of it adds at least: nobody waits for ever.
+LEAST_SLOPE = 0.001
 
 
 @dataclass(frozen=True)
@@ -95,11 +99,18 @@ class Limits:
 class Suspended(BaseException):
     """Ends the turn: the next one is due at `due_at`. Not an `Exception`, so that no job swallows it."""
 
-    def __init__(self, due_at: float, progress: Progress | None = None, polled: str | None = None) -> None:
+    def __init__(
+        self,
+        due_at: float,
+        progress: Progress | None = None,
+        polled: str | None = None,
+        urgency: Urgency | None = None,
+    ) -> None:
         super().__init__(due_at)
         self.due_at = due_at
         self.progress = progress
         self.polled = polled
+        self.urgency = urgency
 
 
 class Cancelled(BaseException):
@@ -136,6 +147,8 @@ class Run:
         self._past = past
         #: The step at work, for errors and logs.
         self.step: str | None = None
+        #: Whether it is a look at a vendor's job.
+        self.looking = False
 
     @property
     def job_id(self) -> str:
@@ -214,9 +227,10 @@ class Run:
         self._heed_cancel()
         if step is None or step.state == "void":
             self._claim.waiting(name, size=size, value=None, looked=False)
-            delay = self._delay(name, Evidence(0.0, size=size))
-            raise Suspended(self._claim.now + delay, Progress(step=name), name)
+            raise self._look_later(name, Evidence(0.0, size=size), Progress(step=name))
+        self.looking = True
         sighting = ask()
+        self.looking = False
         self._claim.job.polls += 1
         if sighting.state == "done":
             self._record(name, "poll", sighting.answer)
@@ -307,9 +321,7 @@ class Run:
         told = (share, since) if share is not None and 0 < share <= KEPT_SHARE else None
         self._claim.waiting(step.name, size=step.size, value=seen, looked=True, told=told)
         floor = sighting.retry_after or 0.0
-        delay = self._delay(
-            step.name, Evidence(elapsed, step.polls, step.size, share, since - step.started_at, floor)
-        )
+        evidence = Evidence(elapsed, step.polls, step.size, share, since - step.started_at, floor)
         progress = Progress(
             step=step.name,
             percent=sighting.percent,
@@ -317,11 +329,18 @@ class Run:
             total=sighting.total,
             eta=sighting.eta,
         )
-        return Suspended(now + delay, progress, step.name)
+        return self._look_later(step.name, evidence, progress)
 
-    def _delay(self, name: str, evidence: Evidence) -> float:
+    def _look_later(self, name: str, evidence: Evidence, progress: Progress) -> Suspended:
         history = self._past(self._claim, name)
-        return next_look(evidence, self._limits.min_delay, self._limits.max_delay, history)
+        delay = next_look(evidence, self._limits.min_delay, self._limits.max_delay, history)
+        due_at = self._claim.now + delay
+        urgency = None
+        if self._claim.called is not None:
+            at, after = (outlook(evidence, delay + more, history).late for more in (0.0, OVERDUE))
+            slope = max((after - at) / OVERDUE, LEAST_SLOPE)
+            urgency = Urgency(self._claim.called, due_at - at / slope, slope)
+        return Suspended(due_at, progress, name, urgency)
 
     def _heed_cancel(self) -> None:
         if self._claim.job.cancel_requested:

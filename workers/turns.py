@@ -27,12 +27,13 @@ from messages.envelope import InvalidCommand
 from messages.errors import Code, Error
 from messages.events import Outcome
 from workers.admission import Admission
+from workers.budget import budget_name
 from workers.errors import JobFailed
 from workers.jobs.registry import JobFunction, Tools
 from workers.ledger.claim import Claim, Fenced, PutOff
 from workers.ledger.database import LedgerUnavailable
 from workers.ledger.ledger import Acceptance, Ledger
-from workers.ledger.records import encode
+from workers.ledger.records import Urgency, encode
 from workers.polling.experience import Experience
 from workers.run import Cancelled, Limits, Run, Suspended, VendorJobFailed
 
@@ -60,6 +61,7 @@ def count_call(observation: Observation) -> None:
     claim = _turn.get()
     if claim is not None:
         claim.job.vendor_calls += 1
+        claim.called = budget_name(observation.vendor, observation.budget)
     log.debug(
         "vendor call",
         operation=f"{observation.vendor}.{observation.operation}",
@@ -201,7 +203,7 @@ class Turns:
             log.warning("failed", code=Code.DEADLINE_EXCEEDED)
             return
         due_at = min(suspended.due_at, claim.job.deadline_at)
-        claim.suspend(due_at, suspended.progress, polled=suspended.polled)
+        claim.suspend(due_at, suspended.progress, polled=suspended.polled, urgency=suspended.urgency)
         log.info("waiting", step=suspended.polled, seconds=round(max(due_at - now, 0.0), 2))
 
     def _vendor_trouble(self, claim: Claim, run: Run, error: VendorError) -> None:
@@ -209,7 +211,7 @@ class Turns:
         if isinstance(error, RateLimited) and error.status is None:
             # Our own budget: nothing was sent, so nothing has failed. Those who wait do not all come at once.
             wait = (error.retry_after or 0.0) * random.uniform(1.0, 1.1)  # noqa: S311 - no secret
-            self._suspend(claim, Suspended(claim.now + wait))
+            self._suspend(claim, Suspended(claim.now + wait, urgency=_same_look(claim, run)))
             return
         job = claim.job
         failure: tuple[Code, str] | None = None
@@ -228,7 +230,7 @@ class Turns:
         delay = max(delay, error.retry_after or 0.0)
         job.strikes += 1
         job.retries += 1
-        claim.suspend(min(claim.now + delay, job.deadline_at), None)
+        claim.suspend(min(claim.now + delay, job.deadline_at), None, urgency=_same_look(claim, run))
         log.warning(
             "retrying",
             step=run.step,
@@ -251,6 +253,14 @@ class Turns:
         claim.finish(Outcome.FAILED, error=error, void=void)
         # without the detail: a vendor's words may repeat a record
         log.warning("failed", code=failed.code, step=run.step, error=failed.message)
+
+
+def _same_look(claim: Claim, run: Run) -> Urgency | None:
+    """The urgency of a look that did not come about: it has not become less."""
+    job = claim.job
+    if not run.looking or job.budget is None or job.late_since is None or job.late_slope is None:
+        return None
+    return Urgency(job.budget, job.late_since, job.late_slope)
 
 
 def _error(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import TypedDict
+
+import httpx
 
 from clients.creditsafe import Creditsafe
 from clients.data8 import Assumptions, Data8
 from clients.sayari import Sayari
+from clients.transport import Observation
 from workers.budget import Budget, SharedBudget
 from workers.jobs.registry import Tools
 from workers.ledger.database import Database
@@ -19,6 +23,7 @@ from workers.settings import (
     SayariSettings,
     Settings,
     SettingsError,
+    VendorSettings,
 )
 from workers.storage import Storage
 from workers.turns import count_call
@@ -45,8 +50,7 @@ def creditsafe_of(settings: CreditsafeSettings, database: Database | None = None
         settings.password.get_secret_value(),
         timeout=settings.timeout,
         concurrency=settings.concurrency,
-        budget=_budget(database, "creditsafe", {"standard": settings.rate}),
-        observe=count_call,
+        **_calls(database, "creditsafe", settings),
     )
 
 
@@ -61,8 +65,7 @@ def data8_of(settings: Data8Settings, database: Database | None = None) -> Data8
         assumptions=assumptions_of(settings.assumptions),
         timeout=settings.timeout,
         concurrency=settings.concurrency,
-        budget=_budget(database, "data8", {"standard": settings.rate}),
-        observe=count_call,
+        **_calls(database, "data8", settings),
     )
 
 
@@ -82,12 +85,44 @@ def sayari_of(settings: SayariSettings, database: Database | None = None) -> Say
         settings.client_secret.get_secret_value(),
         timeout=settings.timeout,
         concurrency=settings.concurrency,
-        budget=_budget(database, "sayari", {"standard": settings.rate, "advanced": settings.rate_advanced}),
-        observe=count_call,
+        **_calls(database, "sayari", settings),
     )
 
 
-def _budget(
-    database: Database | None, vendor: str, rates: Mapping[str, Rate | None]
-) -> Callable[[str], float]:
-    return Budget(rates) if database is None else SharedBudget(database, vendor, rates)
+def limits_of(settings: Settings) -> dict[tuple[str, str], Rate]:
+    """How many calls of each vendor and class of operations are allowed, where that is limited."""
+    limits = {
+        (vendor, kind): rate
+        for vendor, given in (
+            ("creditsafe", settings.creditsafe), ("data8", settings.data8), ("sayari", settings.sayari)
+        )
+        if given is not None
+        for kind, rate in _rates(given).items()
+    }  # fmt: skip
+    return {key: rate for key, rate in limits.items() if rate is not None}
+
+
+def _rates(settings: VendorSettings) -> dict[str, Rate | None]:
+    rates = {"standard": settings.rate}
+    if isinstance(settings, SayariSettings):
+        rates["advanced"] = settings.rate_advanced
+    return rates
+
+
+class _Calls(TypedDict):
+    budget: Callable[[str], float]
+    observe: Callable[[Observation], None]
+
+
+def _calls(database: Database | None, vendor: str, settings: VendorSettings) -> _Calls:
+    """Who is asked before every call of a vendor, and who is told of it."""
+    if database is None:
+        return {"budget": Budget(_rates(settings)), "observe": count_call}
+    budget = SharedBudget(database, vendor, _rates(settings))
+
+    def observe(observation: Observation) -> None:
+        count_call(observation)
+        if observation.status == httpx.codes.TOO_MANY_REQUESTS and observation.retry_after:
+            budget.pause(observation.budget, observation.retry_after)
+
+    return {"budget": budget, "observe": observe}

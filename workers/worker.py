@@ -18,10 +18,11 @@ from workers.jobs import control, creditsafe, data8, sayari
 from workers.jobs.registry import JOBS, Tools
 from workers.ledger.database import Database, LedgerUnavailable
 from workers.ledger.ledger import Ledger
+from workers.ration import Ration
 from workers.run import Limits
 from workers.settings import Settings
 from workers.turns import Reject, Turns
-from workers.vendors import tools_of
+from workers.vendors import limits_of, tools_of
 
 log = structlog.get_logger("kyb.worker")
 
@@ -62,7 +63,7 @@ class Worker:
             self.ledger,
             JOBS,
             self._tools,
-            limits_of(settings),
+            bounds_of(settings),
             settings.polling.deadline,
             self._stopping.is_set,
         )
@@ -79,7 +80,9 @@ class Worker:
             handoff = RabbitHandoff(self._publisher)
         self.broker = broker
         self._declare_actors()
-        self._dispatcher = Dispatcher(self.ledger, handoff, self.queues)
+        self._dispatcher = Dispatcher(
+            self.ledger, handoff, self.queues, Ration(self.ledger, limits_of(settings))
+        )
         self._threads = dramatiq.Worker(
             broker, queues=set(self.queues), worker_timeout=IDLE_WAKE, worker_threads=threads
         )
@@ -154,7 +157,7 @@ class Worker:
                 self._dispatcher.wake()
 
 
-def limits_of(settings: Settings) -> Limits:
+def bounds_of(settings: Settings) -> Limits:
     """The bounds of every run."""
     timeouts = [v.timeout for v in (settings.creditsafe, settings.data8, settings.sayari) if v is not None]
     return Limits(

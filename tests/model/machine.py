@@ -34,6 +34,7 @@ from workers.ledger.database import LedgerUnavailable
 from workers.ledger.ledger import Ledger
 from workers.ledger.records import Job
 from workers.ledger.schema import event, job, step
+from workers.ration import Ration
 from workers.run import Limits, Run
 from workers.storage import Storage
 from workers.turns import Reject, Turns
@@ -75,7 +76,7 @@ class TurnProtocol(RuleBasedStateMachine):
         self.broker = Broker()
         self.vendor = Vendor(self.clock, self.meanwhile)
         self.clock.passing = self.vendor.land
-        self.dispatcher = Dispatcher(self.ledger, self.broker, QUEUES)  # type: ignore[arg-type]
+        self.dispatcher = Dispatcher(self.ledger, self.broker, QUEUES, Ration(self.ledger, {}))  # type: ignore[arg-type]
         self.dispatcher._kept = float("inf")  # the keeper has a rule of its own
         self.stopping = False
         storage = Storage([self.folder], f"{self.folder}/results")

@@ -16,7 +16,8 @@ from benchmarks.polling.workloads import FAMILIES, durations
 from messages.events import Status
 from tests.workers.bench import Bench
 from workers.ledger.schema import step
-from workers.polling import Evidence, History, Past, next_look
+from workers.polling import Evidence, History, Past, next_look, outlook
+from workers.polling.rule import PRICE, SHORT
 from workers.run import Limits, Run, Sighting
 
 ANY = st.floats(allow_nan=True, allow_infinity=True)
@@ -40,6 +41,30 @@ EVIDENCE = st.builds(
     floor=st.just(0.0),
 )
 LIMITS = Limits(min_delay=0.5, max_delay=3600.0, stall=60.0, slice=15.0, in_flight=0.0)
+
+
+@given(EVIDENCE, HISTORIES, st.floats(0, 1e5), st.floats(0, 1e5))
+@settings(deadline=None, max_examples=60)
+def test_what_is_expected_only_grows(
+    evidence: Evidence, history: History, sooner: float, more: float
+) -> None:
+    first, second = (outlook(evidence, delay, history) for delay in (sooner, sooner + more))
+    assert -1e-6 <= first.late <= sooner + 1e-6
+    assert 0 <= first.chance <= second.chance + 1e-9 <= 1 + 1e-6
+    slack = 1e-6 * (1 + sooner + more)
+    assert first.chance * more - slack <= second.late - first.late <= second.chance * more + slack
+
+
+@given(st.lists(PASTS, max_size=40).map(History), st.floats(0, 3_000))
+@settings(deadline=None, max_examples=60)
+def test_the_look_comes_when_it_is_expected_to_be_as_late_as_a_request_is_worth(
+    history: History, elapsed: float
+) -> None:
+    evidence = Evidence(elapsed, looks=1)
+    delay = next_look(evidence, 0.0, 1e6, history)
+    if delay < 1e6:
+        worth = PRICE * (elapsed + delay) / (elapsed + delay + SHORT)
+        assert outlook(evidence, delay, history).late == pytest.approx(worth, rel=0.2, abs=0.2)
 
 
 @given(EVIDENCE, HISTORIES, st.floats(0.001, 60), st.floats(60, 1e5))

@@ -16,7 +16,7 @@ from messages.errors import Error
 from messages.events import Outcome, Progress, Status
 from workers.ledger.database import Database, translated
 from workers.ledger.events import News, stats_of, write_event
-from workers.ledger.records import Job, Past, Step, encode
+from workers.ledger.records import Job, Past, Step, Urgency, encode
 from workers.ledger.schema import job, step
 
 #: At most one `progressed` event in so many seconds.
@@ -39,6 +39,8 @@ class Claim:
     connection: Connection
     job: Job
     steps: dict[str, Step]
+    #: What the last vendor call of the turn counted among: vendor and class of operations.
+    called: str | None = None
 
     @classmethod
     def take(
@@ -156,14 +158,31 @@ class Claim:
 
     # -- the end of a turn ------------------------------------------------------------------------------
 
-    def suspend(self, due_at: float, progress: Progress | None, *, polled: str | None = None) -> None:
-        """End the turn; the next one is due at `due_at`."""
+    def suspend(
+        self,
+        due_at: float,
+        progress: Progress | None,
+        *,
+        polled: str | None = None,
+        urgency: Urgency | None = None,
+    ) -> None:
+        """End the turn; the next one is due at `due_at`.
+
+        Args:
+            due_at: epoch seconds.
+            progress: what to tell.
+            polled: the poll whose `waiting` is to be written.
+            urgency: if the next turn looks at a vendor, how urgent that is.
+        """
         with translated(), self.connection.begin():
             if polled is not None:
                 found = self.steps[polled]
                 self._upsert(polled, kind="poll", state="open", value=found.value)
             columns = {
                 "status": Status.RUNNING.value, "turn": self.job.turn + 1, "takes": 0, "due_at": due_at,
+                "budget": urgency.budget if urgency else None,
+                "late_since": urgency.since if urgency else None,
+                "late_slope": urgency.slope if urgency else None,
             }  # fmt: skip
             self._write_job(columns | self._counters(), progress)
 

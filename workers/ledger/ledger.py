@@ -33,6 +33,7 @@ from workers.ledger.locks import locks_of
 from workers.ledger.records import DueTurn, Job, Step, StoredEvent, encode
 from workers.ledger.schema import event, job, step
 
+_DUE = (job.c.id, job.c.command, job.c.queue, job.c.turn, job.c.budget)
 _ENDED = [status.value for status in Status if status.ended]
 
 
@@ -161,13 +162,43 @@ class Ledger:
         """
         now = self.now()
         rows = connection.execute(
-            select(job.c.id, job.c.command, job.c.queue, job.c.turn, job.c.due_at)
+            select(*_DUE, job.c.due_at)
             .where(job.c.due_at <= now + horizon)
             .order_by(job.c.due_at)
             .limit(limit)
         ).all()
         later = next((row.due_at - now for row in rows if row.due_at > now), None)
-        return [DueTurn(row.id, row.command, row.queue, row.turn) for row in rows if row.due_at <= now], later
+        return [DueTurn(*row[:-1]) for row in rows if row.due_at <= now], later
+
+    def due_beside(self, connection: Connection, budgets: Sequence[str], limit: int) -> list[DueTurn]:
+        """Turns whose time has come, but for looks at vendors that count among `budgets`."""
+        others = or_(job.c.budget.is_(None), job.c.budget.not_in(budgets))
+        rows = connection.execute(
+            select(*_DUE).where(job.c.due_at <= self.now(), others).order_by(job.c.due_at).limit(limit)
+        )
+        return [DueTurn(*row) for row in rows]
+
+    def due_looks(self, connection: Connection, budget: str, limit: int) -> list[DueTurn]:
+        """Looks whose time has come and that count among `budget`, the latest by expectation first."""
+        now = self.now()
+        late = job.c.late_slope * (now - job.c.late_since)
+        rows = connection.execute(
+            select(*_DUE)
+            .where(job.c.due_at <= now, job.c.budget == budget)
+            .order_by(late.desc())
+            .limit(limit)
+        )
+        return [DueTurn(*row) for row in rows]
+
+    def looks_out(self, connection: Connection, budgets: Sequence[str]) -> dict[str, int]:
+        """How many looks of each budget are handed out and have not ended yet."""
+        rows = connection.execute(
+            select(job.c.budget, func.count().label("looks"))
+            .where(job.c.due_at.is_(None), job.c.ended_at.is_(None))
+            .where(job.c.budget.in_(budgets))
+            .group_by(job.c.budget)
+        )
+        return {row.budget: int(row.looks) for row in rows}
 
     def handed(self, connection: Connection, turns: Sequence[DueTurn]) -> None:
         """The broker has confirmed these turns: their timers end, unless they were set anew meanwhile."""

@@ -48,6 +48,9 @@ class Job:
     fence: int
     due_at: float | None
     handed_at: float | None
+    budget: str | None
+    late_since: float | None
+    late_slope: float | None
     deadline_at: float
     cancel_requested: bool
     attempt: int
@@ -150,6 +153,19 @@ class DueTurn:
     command: str
     queue: str
     turn: int
+    budget: str | None = None
+
+
+@dataclass(frozen=True)
+class Urgency:
+    """How late a look at a vendor is expected to be: `slope` seconds for every second after `since`.
+
+    `budget` names the calls that it counts among: vendor and class of operations.
+    """
+
+    budget: str
+    since: float
+    slope: float
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,9 @@ job = Table(
     Column("fence", Integer, nullable=False, default=0),  # rises with every take: only the last may write
     Column("due_at", Float(53)),  # the timer; null while the turn is handed off, or the job has ended
     Column("handed_at", Float(53)),  # when the turn was last given to the broker
+    Column("budget", Text),  # of a wait at a vendor: which calls the next look counts among, ...
+    Column("late_since", Float(53)),  # ... and how late it is expected to be: `late_slope` seconds for every
+    Column("late_slope", Float(53)),  # second after `late_since`
     Column("deadline_at", Float(53), nullable=False),
     Column("cancel_requested", Boolean, nullable=False, default=False),
     Column("attempt", Integer, nullable=False, default=1),  # 1, and one more with every job.retry
@@ -130,4 +133,13 @@ vendor_call = Table(
     Column("kind", Text, nullable=False),  # the class of operations with a limit of its own
     Column("at", Float(53), nullable=False),
     Index("vendor_call_at", "vendor", "kind", "at"),
+)
+
+#: Until when a vendor that was called too often wants to be left alone.
+vendor_pause = Table(
+    "vendor_pause",
+    metadata,
+    Column("vendor", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("until", Float(53), nullable=False),
 )

@@ -51,6 +51,19 @@ class Evidence:
     floor: float = 0.0
 
 
+@dataclass(frozen=True)
+class Outlook:
+    """What is expected of a vendor's job at some time.
+
+    Attributes:
+        late: seconds that it has sat finished unnoticed.
+        chance: 0 to 1, that it is finished: `late` grows by as much each second.
+    """
+
+    late: float
+    chance: float
+
+
 def next_look(evidence: Evidence, min_delay: float, max_delay: float, history: History = _NOTHING) -> float:
     """Seconds until the vendor is asked again, within the bounds; the vendor's own floor is above them."""
     elapsed = min(max(0.0, evidence.elapsed), EDGES[-1])  # 0.0 comes first: it is what is left of NaN
@@ -61,6 +74,31 @@ def next_look(evidence: Evidence, min_delay: float, max_delay: float, history: H
         delay = min(delay, max(belief.halve * scale - elapsed, delay / 2))
     delay = min(max(delay, min_delay), max_delay)
     return max(delay, evidence.floor) if math.isfinite(evidence.floor) else delay
+
+
+def outlook(evidence: Evidence, delay: float, history: History = _NOTHING) -> Outlook:
+    """What is expected of a vendor's job `delay` seconds after `evidence`, if it is not looked at before."""
+    elapsed = min(max(0.0, evidence.elapsed), EDGES[-1])
+    belief, scale = history.belief(evidence.size)
+    told = _told(evidence, elapsed)
+    remaining = None if told is None and not len(history) else _remaining(belief, scale, elapsed, told)
+    if remaining is None:
+        more = UNKNOWN + elapsed
+        return Outlook(delay - more * math.log1p(delay / more), delay / (more + delay))
+    first, masses = remaining
+    total = sum(masses)
+    until = elapsed + delay
+    done = late = 0.0
+    at = elapsed
+    for cell, mass in enumerate(masses, first):
+        end = EDGES[cell + 1] * scale
+        if end >= until:
+            part = mass * (until - at) / (end - at) if end > at else mass
+            late += (done + part / 2) * (until - at)
+            return Outlook(late / total, (done + part) / total)
+        late += (done + mass / 2) * (end - at)
+        done, at = done + mass, end
+    return Outlook(late / total + until - at, 1.0)
 
 
 def _told(evidence: Evidence, elapsed: float) -> tuple[float, float] | None:
@@ -91,18 +129,27 @@ def _strange(elapsed: float) -> float:
     return high
 
 
-def _expect(belief: Belief, scale: float, elapsed: float, told: tuple[float, float] | None) -> float:
+def _remaining(
+    belief: Belief, scale: float, elapsed: float, told: tuple[float, float] | None
+) -> tuple[int, list[float]] | None:
+    """The masses of the cells in which the job may yet end, from this one on; None if the belief is disproved."""
     start = elapsed / scale
     first = bisect_right(EDGES, start) - 1
     if first >= CELLS:
-        return _strange(elapsed)
+        return None
     masses = list(belief.masses[first:])
     masses[0] *= (EDGES[first + 1] - start) / (EDGES[first + 1] - EDGES[first])
     if told is not None:
         masses = _weighed(masses, first, belief, scale, told)
-    total = sum(masses)
-    if total < DISPROVED:
+    return None if sum(masses) < DISPROVED else (first, masses)
+
+
+def _expect(belief: Belief, scale: float, elapsed: float, told: tuple[float, float] | None) -> float:
+    remaining = _remaining(belief, scale, elapsed, told)
+    if remaining is None:
         return _strange(elapsed)
+    first, masses = remaining
+    total = sum(masses)
     done = late = 0.0
     at = elapsed
     for cell, mass in enumerate(masses, first):
