@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 import time
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.page import stamp, write
 from benchmarks.polling.report import by_family, picture, table
 from benchmarks.polling.trials import (
     DEFAULT,
@@ -29,8 +27,6 @@ from benchmarks.polling.trials import (
     worst,
 )
 from benchmarks.polling.workloads import FAMILIES
-
-BEGIN, END = "<!-- polling: begin -->", "<!-- polling: end -->"
 
 
 def main() -> int:
@@ -98,8 +94,7 @@ def main() -> int:
     names = [family.name for family in FAMILIES]
     text = "\n".join(
         [
-            (f"{datetime.now(UTC):%d %B %Y}, kyb-workers {version('kyb-workers')}, Python {platform.python_version()}, "
-            f"{jobs} jobs a family, {time.monotonic() - began:.0f} s on one core of a busy machine. "
+            (f"{stamp()}, {jobs} jobs a family, {time.monotonic() - began:.0f} s on one core of a busy machine. "
             f"A decision takes {deciding:.2f} ms (99th percentile), making a history of 300 waits {making:.0f} ms, once a minute."),
             "", *table(rows, best),
             "", "![Cost of waiting by policy](polling.svg)",
@@ -113,10 +108,7 @@ def main() -> int:
     )  # fmt: skip
     sys.stdout.write(text + "\n")
     if options.write is not None:
-        page = options.write / "performance.md"
-        before, _, rest = page.read_text().partition(BEGIN)
-        _, _, after = rest.partition(END)
-        page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+        write(options.write / "performance.md", "polling", text)
         (options.write / "polling.svg").write_text(picture(rows, best))
     return 0 if all(gate.kept for gate in promised) else 1
 
