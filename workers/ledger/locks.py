@@ -13,11 +13,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import LiteralString, Protocol, cast
 
-from sqlalchemy import Connection, text
+import psycopg
+from sqlalchemy import Connection
 
-from workers.ledger.database import Database, translated
+from workers.ledger.database import Database, LedgerUnavailable, translated
 
 
 class Locks(Protocol):
@@ -43,18 +44,27 @@ class AdvisoryLocks:
     @contextmanager
     def hold(self, connection: Connection, name: str) -> Iterator[bool]:
         """Hold `name` on this connection; if it breaks, the hold is gone."""
-        key = {"key": int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)}
-        with translated():
-            held = bool(connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), key))
-            connection.commit()
+        key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
+        held = self._ask(connection, "SELECT pg_try_advisory_lock(%s)", key)
         try:
             yield held
         finally:
             if held and not connection.closed and not connection.invalidated:
                 with translated():
                     connection.rollback()
-                    connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
-                    connection.commit()
+                self._ask(connection, "SELECT pg_advisory_unlock(%s)", key)
+
+    def _ask(self, connection: Connection, statement: LiteralString, key: int) -> bool:
+        """Outside of a transaction, past SQLAlchemy: one round trip instead of three, twice a turn."""
+        raw = cast("psycopg.Connection[tuple[bool]]", connection.connection.driver_connection)
+        try:
+            raw.autocommit = True
+            row = raw.execute(statement, [key]).fetchone()
+            raw.autocommit = False
+        except psycopg.Error as error:
+            connection.invalidate()
+            raise LedgerUnavailable(f"{type(error).__name__}: {error}".partition("\n")[0]) from None
+        return bool(row and row[0])
 
 
 class FileLocks:
