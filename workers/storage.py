@@ -144,6 +144,22 @@ class Draft:
             stream.flush()
             os.fsync(handle)
 
+    def open(self) -> BinaryIO:
+        """What is written so far, to be read and closed by the caller; seekable.
+
+        Raises:
+            DraftLost: nothing was written, or it was published.
+        """
+        try:
+            handle = os.open(self._part, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise DraftLost(errno.ESTALE, "There is no draft to read") from None
+        return os.fdopen(handle, "rb")
+
+    def remove(self) -> None:
+        """Discard what is written and not published, if there is any."""
+        self._part.unlink(missing_ok=True)
+
     def publish(self, media_type: str, records: int | None) -> File:
         """Give the draft its name, in one step; done again, it describes what was published.
 

@@ -61,6 +61,18 @@ def csv_line(cells: Sequence[str]) -> bytes:
     return _UNWRITABLE.sub("\ufffd", out.getvalue()).encode()
 
 
+def distinct(header: Sequence[str]) -> list[str]:
+    """The header with a number behind every name that was there before: `name`, `name_2`, `name_3`."""
+    taken = set(header)
+    names: list[str] = []
+    for title in header:
+        name, more = title, 2
+        while name in names or (name != title and name in taken):
+            name, more = f"{title}_{more}", more + 1
+        names.append(name)
+    return names
+
+
 class Table:
     """One CSV file, open for reading.
 
