@@ -7,7 +7,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 LOCKED := \# Made by `make lock` from pyproject.toml.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos lint bench-polling bench-waiting lock clean
+.PHONY: help demo test chaos lint bench-polling bench-budget bench-waiting lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name what; \
@@ -31,6 +31,9 @@ lint: .venv/dev.stamp ## Check format, rules and types
 
 bench-polling: .venv/dev.stamp ## Compare the polling rule with what is usual, and with the best there is
 	@$(BIN)/python -m benchmarks.polling --write docs
+
+bench-budget: .venv/dev.stamp ## Compare who finds finished jobs sooner when a vendor's calls are limited
+	@$(BIN)/python -m benchmarks.budget --write docs
 
 bench-waiting: .venv/dev.stamp ## Measure what 100,000 waiting jobs cost, and how late their turns come
 	@$(BIN)/python -m tests.testbed

@@ -28,7 +28,7 @@ from messages.events import Progress
 from workers.errors import JobFailed, Undecided
 from workers.ledger.claim import Claim
 from workers.ledger.records import Step, Urgency
-from workers.polling import Evidence, History, next_look, outlook
+from workers.polling import Evidence, History, lateness, next_look
 
 J = TypeVar("J")
 
@@ -36,10 +36,6 @@ J = TypeVar("J")
 KEPT_SHARE = 0.9
 #: A transfer records a checkpoint at most this often; what came since is repeated after a crash.
 CHECKPOINT_INTERVAL = 1.0
-#: How late a look is that has to wait for its vendor's budget is reckoned from its first seconds of waiting.
-OVERDUE = 60.0
-#: Seconds of lateness that every second of it adds at least: nobody waits for ever.
-LEAST_SLOPE = 0.001
 
 
 @dataclass(frozen=True)
@@ -334,13 +330,12 @@ class Run:
     def _look_later(self, name: str, evidence: Evidence, progress: Progress) -> Suspended:
         history = self._past(self._claim, name)
         delay = next_look(evidence, self._limits.min_delay, self._limits.max_delay, history)
-        due_at = self._claim.now + delay
+        now = self._claim.now
         urgency = None
         if self._claim.called is not None:
-            at, after = (outlook(evidence, delay + more, history).late for more in (0.0, OVERDUE))
-            slope = max((after - at) / OVERDUE, LEAST_SLOPE)
-            urgency = Urgency(self._claim.called, due_at - at / slope, slope)
-        return Suspended(due_at, progress, name, urgency)
+            late = lateness(evidence, history)
+            urgency = Urgency(self._claim.called, now + late.due, late.at, late.slope, late.bend)
+        return Suspended(now + delay, progress, name, urgency)
 
     def _heed_cancel(self) -> None:
         if self._claim.job.cancel_requested:

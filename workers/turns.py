@@ -257,10 +257,7 @@ class Turns:
 
 def _same_look(claim: Claim, run: Run) -> Urgency | None:
     """The urgency of a look that did not come about: it has not become less."""
-    job = claim.job
-    if not run.looking or job.budget is None or job.late_since is None or job.late_slope is None:
-        return None
-    return Urgency(job.budget, job.late_since, job.late_slope)
+    return claim.job.urgency if run.looking else None
 
 
 def _error(

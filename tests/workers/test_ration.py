@@ -66,10 +66,14 @@ def chosen(bench: Bench, ration: Ration) -> list[DueTurn]:
 def test_the_latest_go_first_and_a_part_is_left_to_the_others(bench_of: Callable[..., Bench]) -> None:
     bench = bench_of(lambda _: {})
     now = bench.ledger.now()
-    looks: dict[str, Urgency | None] = {f"look-{n}": Urgency(SAYARI, now - 10 * n, 0.5) for n in range(30)}
-    sure: dict[str, Urgency | None] = {"sure": Urgency(SAYARI, now - 160, 1.0)}  # 160 s by now, look-29 145
+    looks: dict[str, Urgency | None] = {
+        f"look-{n}": Urgency(SAYARI, now - 10 * n, 0.0, 0.5, 0.0) for n in range(30)
+    }
+    sure: dict[str, Urgency | None] = {
+        "sure": Urgency(SAYARI, now - 150, 10.0, 0.1, 1.0)
+    }  # 160 s by now, look-29 145
     other: dict[str, Urgency | None] = {
-        "start": None, "free": Urgency("data8 standard", now, 0.001), "advanced": Urgency("sayari advanced", now, 1)
+        "start": None, "free": Urgency("data8 standard", now, 0.0, 0.001, 0.0), "advanced": Urgency("sayari advanced", now, 1.0, 1.0, 0.0)
     }  # fmt: skip
     waiting(bench, looks | sure | other)
     ration = Ration(bench.ledger, {("sayari", "standard"): Rate(calls=10, seconds=60)})
@@ -90,14 +94,14 @@ def test_the_latest_go_first_and_a_part_is_left_to_the_others(bench_of: Callable
 
 def test_without_a_limit_the_first_due_go_first(bench_of: Callable[..., Bench]) -> None:
     bench = bench_of(lambda _: {})
-    waiting(bench, {f"look-{n}": Urgency(SAYARI, 0.0, float(n)) for n in range(5)})
+    waiting(bench, {f"look-{n}": Urgency(SAYARI, 0.0, 0.0, float(n), 0.0) for n in range(5)})
     assert [turn.job_id for turn in chosen(bench, Ration(bench.ledger, {}))] == [
         f"look-{n}" for n in range(5)
     ]
 
 
 def test_a_look_that_was_refused_is_as_urgent_as_before(bench_of: Callable[..., Bench]) -> None:
-    urgency = Urgency(SAYARI, 1_000.0, 0.25)
+    urgency = Urgency(SAYARI, 1_000.0, 10.0, 0.25, 0.125)
     refusals = [RateLimited("sayari", "progress", "our own call budget is used up", retry_after=5.0)]
     refusals += [RateLimited("sayari", "progress", "too many calls", status=429, retry_after=5.0)]
 
@@ -108,11 +112,16 @@ def test_a_look_that_was_refused_is_as_urgent_as_before(bench_of: Callable[..., 
     bench.arrive()
     with bench.database.write() as connection:
         connection.execute(
-            job.update().values(budget=SAYARI, late_since=urgency.since, late_slope=urgency.slope)
+            job.update().values(
+                budget=SAYARI,
+                late_from=urgency.since,
+                late_at=urgency.at,
+                late_slope=urgency.slope,
+                late_bend=urgency.bend,
+            )
         )
     for _ in range(2):
-        found = bench.turn()
-        assert (found.budget, found.late_since, found.late_slope) == (SAYARI, 1_000.0, 0.25)
+        assert bench.turn().urgency == urgency
 
 
 def test_a_vendor_that_wants_to_be_left_alone_is_left_alone_by_all(ledger_url: str, sandbox: Sandbox) -> None:

@@ -181,8 +181,10 @@ class Claim:
             columns = {
                 "status": Status.RUNNING.value, "turn": self.job.turn + 1, "takes": 0, "due_at": due_at,
                 "budget": urgency.budget if urgency else None,
-                "late_since": urgency.since if urgency else None,
+                "late_from": urgency.since if urgency else None,
+                "late_at": urgency.at if urgency else None,
                 "late_slope": urgency.slope if urgency else None,
+                "late_bend": urgency.bend if urgency else None,
             }  # fmt: skip
             self._write_job(columns | self._counters(), progress)
 

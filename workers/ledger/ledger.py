@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     and_,
     bindparam,
+    case,
     delete,
     func,
     or_,
@@ -181,7 +182,10 @@ class Ledger:
     def due_looks(self, connection: Connection, budget: str, limit: int) -> list[DueTurn]:
         """Looks whose time has come and that count among `budget`, the latest by expectation first."""
         now = self.now()
-        late = job.c.late_slope * (now - job.c.late_since)
+        waited = now - job.c.late_from
+        bend = case((waited > 0, job.c.late_bend * waited), else_=0.0)
+        grown = (job.c.late_slope + bend) * waited
+        late = job.c.late_at + case((grown > waited, waited), else_=grown)  # as polling.Lateness has it
         rows = connection.execute(
             select(*_DUE)
             .where(job.c.due_at <= now, job.c.budget == budget)

@@ -49,8 +49,10 @@ class Job:
     due_at: float | None
     handed_at: float | None
     budget: str | None
-    late_since: float | None
+    late_from: float | None
+    late_at: float | None
     late_slope: float | None
+    late_bend: float | None
     deadline_at: float
     cancel_requested: bool
     attempt: int
@@ -68,6 +70,12 @@ class Job:
     accepted_at: float
     updated_at: float
     ended_at: float | None
+
+    @property
+    def urgency(self) -> Urgency | None:
+        """How urgent its next turn is, if that looks at a vendor."""
+        late = self.late_from, self.late_at, self.late_slope, self.late_bend
+        return None if self.budget is None else Urgency(self.budget, *(each or 0.0 for each in late))
 
     @classmethod
     def of(cls, row: Row[Any]) -> Job:
@@ -158,14 +166,16 @@ class DueTurn:
 
 @dataclass(frozen=True)
 class Urgency:
-    """How late a look at a vendor is expected to be: `slope` seconds for every second after `since`.
+    """How late a look at a vendor is: w seconds after `since` (epoch) `at` + `slope` w + `bend` w², in seconds.
 
-    `budget` names the calls that it counts among: vendor and class of operations.
+    `budget` names the calls that it counts among: vendor and class of operations. See `polling.Lateness`.
     """
 
     budget: str
     since: float
+    at: float
     slope: float
+    bend: float
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,10 @@ job = Table(
     Column("due_at", Float(53)),  # the timer; null while the turn is handed off, or the job has ended
     Column("handed_at", Float(53)),  # when the turn was last given to the broker
     Column("budget", Text),  # of a wait at a vendor: which calls the next look counts among, ...
-    Column("late_since", Float(53)),  # ... and how late it is expected to be: `late_slope` seconds for every
-    Column("late_slope", Float(53)),  # second after `late_since`
+    Column("late_from", Float(53)),  # ... and how late it is w seconds after this:
+    Column("late_at", Float(53)),  # so many seconds ...
+    Column("late_slope", Float(53)),  # ... and so many for each of w ...
+    Column("late_bend", Float(53)),  # ... and for each of w²
     Column("deadline_at", Float(53), nullable=False),
     Column("cancel_requested", Boolean, nullable=False, default=False),
     Column("attempt", Integer, nullable=False, default=1),  # 1, and one more with every job.retry

@@ -27,6 +27,11 @@ DISPROVED = 1e-12
 #: From here on a share that has not moved since the look before says nothing: many jobs stay at 99 %.
 ALMOST = 0.95
 
+#: How late a look will be that has to wait is reckoned over so many seconds at least.
+SPAN = 60.0
+#: Seconds of lateness that every second of waiting adds at least: nobody waits for ever.
+LEAST_SLOPE = 0.001
+
 _NOTHING = History()
 
 
@@ -99,6 +104,40 @@ def outlook(evidence: Evidence, delay: float, history: History = _NOTHING) -> Ou
         late += (done + mass / 2) * (end - at)
         done, at = done + mass, end
     return Outlook(late / total + until - at, 1.0)
+
+
+@dataclass(frozen=True)
+class Lateness:
+    """How late a look is that has to wait: w seconds after `due`, `at` + `slope` w + `bend` w² seconds.
+
+    It never grows by more than a second in a second.
+
+    Attributes:
+        due: seconds from the last look to the best time of the next, whatever the bounds of waits.
+        at: seconds late that it is expected to be then.
+        slope: the chance that the vendor's job is done by then.
+        bend: how that chance grows.
+    """
+
+    due: float
+    at: float
+    slope: float
+    bend: float
+
+    def after(self, delay: float) -> float:
+        """Expected seconds, `delay` seconds after the last look."""
+        waited = delay - self.due
+        return self.at + min(waited, (self.slope + self.bend * max(waited, 0.0)) * waited)
+
+
+def lateness(evidence: Evidence, history: History = _NOTHING) -> Lateness:
+    """How late the next look becomes: right at its best time and some while after."""
+    delay = next_look(evidence, 0.0, EDGES[-1], history)
+    due = outlook(evidence, delay, history)
+    slope = max(due.chance, LEAST_SLOPE)
+    span = SPAN + delay / 4
+    later = outlook(evidence, delay + span, history).late
+    return Lateness(delay, due.late, slope, max(later - due.late - slope * span, 0.0) / span**2)
 
 
 def _told(evidence: Evidence, elapsed: float) -> tuple[float, float] | None:

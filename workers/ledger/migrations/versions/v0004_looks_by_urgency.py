@@ -12,7 +12,7 @@ down_revision = "0003"
 def upgrade() -> None:
     """Add the columns and the table."""
     op.add_column("job", sa.Column("budget", sa.Text, nullable=True))
-    for name in ("late_since", "late_slope"):
+    for name in ("late_from", "late_at", "late_slope", "late_bend"):
         op.add_column("job", sa.Column(name, sa.Float(precision=53), nullable=True))
     op.create_table(
         "vendor_pause",

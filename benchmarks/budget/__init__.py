@@ -1,0 +1,1 @@
+"""Many jobs at one vendor whose calls are limited: `python -m benchmarks.budget`."""
