@@ -262,11 +262,12 @@ class Transport:
             response.close()
 
     @contextmanager
-    def download(self, url: str) -> Iterator[httpx.Response]:
-        """Fetch a link that the vendor handed out.
+    def download(self, url: str, headers: Mapping[str, str] | None = None) -> Iterator[httpx.Response]:
+        """Fetch a link that the vendor handed out; the answer comes unread, e.g. for `response.iter_bytes()`.
 
         Token and correlation only go along to the vendor's own host, and only that one concerns its circuit.
-        Raises `NotFound` or `Rejected` when the link has expired, `Unavailable` otherwise.
+        Raises `NotFound` or `Rejected` when the link has expired, `Unavailable` otherwise, also when the
+        connection breaks while the answer is read.
         """
         operation = Operation("download", "GET", url)
         try:
@@ -275,10 +276,11 @@ class Transport:
             raise Unavailable(self.vendor, operation.name, "the vendor's link is no URL") from None
         token = self._auth.token(self) if own else None
         with self._slots:
-            response = self._exchange(operation, url, {}, token, own=own)
+            response = self._exchange(operation, url, {"headers": dict(headers or {})}, token, own=own)
             try:
                 self._check(operation, response)
-                yield response
+                with self.reading(operation):
+                    yield response
             finally:
                 response.close()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from starlette.datastructures import UploadFile
@@ -32,7 +34,7 @@ class Records(Part):
         before = store.count(portfolio.id)
         with store.whole():
             count = store.add(portfolio.id, records)
-        self.world.effect("creditsafe.records.create", portfolio.id)
+        self.world.effect("creditsafe.records.create", f"{portfolio.id}/{_digest(records)}")
         return JSONResponse({"records": store.page(portfolio.id, before, count), "count": count}, 201)
 
     @serves(f"POST {PORTFOLIO}/records/import")
@@ -68,17 +70,22 @@ class Records(Part):
 
     @serves(f"POST {PORTFOLIO}/records/delete")
     async def records__delete(self, request: Request) -> Response:
-        """Delete up to 300 records; unknown ids are ignored."""
+        """Delete up to 300 records; unknown ids are ignored. Where there was none, it is no effect."""
         portfolio = self.portfolio(request)
         ids = texts(await body(request, "recordIds"), "recordIds")
         if len(ids) > RECORDS_LIMIT:
             raise Refused(400, "invalid request", f"recordIds must be a list of 1 to {RECORDS_LIMIT}")
         deleted = self.state.store.delete(portfolio.id, ids)
-        self.world.effect("creditsafe.records.delete", portfolio.id)
+        if deleted:
+            self.world.effect("creditsafe.records.delete", f"{portfolio.id}/{_digest(ids)}")
         return JSONResponse({"deleted": deleted})
 
     def _imported(self, run: Execution) -> dict[str, Any]:
         return {"imported": self.state.store.move(run.id, run.portfolio.id)}
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def _check(record: object) -> None:

@@ -64,9 +64,9 @@ class Services(Part):
         """Remove what the latest finished run identified, at once unless the portfolio is named `[async]`."""
         portfolio = self.portfolio(request)
         await body(request)
-        if not any(self._shown(run)["status"] == "COMPLETED" for run in self._runs(portfolio, "duplicates")):
+        runs = self._runs(portfolio, "duplicates")
+        if not any(run.summary is not None and not run.timed.fails for run in runs):
             raise Refused(409, "duplicates have not been identified")
-        self.world.effect("creditsafe.duplicates.remove", portfolio.id)
         run = self.run(portfolio, "remove", self._remove)
         if "[async]" in portfolio.name:
             return self._started(run)
@@ -118,6 +118,8 @@ class Services(Part):
             status = "FAILED" if run.timed.fails else "COMPLETED"
         shown = {"executionId": run.id, "status": status}
         if status == "COMPLETED" and run.service in {"duplicates", "enrich"}:
+            partial = "[partial]" in run.portfolio.name
+            shown |= {"status": "PARTIALLY_COMPLETED"} if partial else {}
             shown["downloadUrl"] = self.link(run.id)
         return shown
 
@@ -151,7 +153,10 @@ class Services(Part):
         return {"identified": True}
 
     def _remove(self, run: Execution) -> dict[str, Any]:
-        return {"removed": self.state.store.remove_duplicates(run.portfolio.id)}
+        removed = self.state.store.remove_duplicates(run.portfolio.id)
+        if removed:
+            self.world.effect("creditsafe.duplicates.remove", run.portfolio.id)
+        return {"removed": removed}
 
     def _enrich(self, run: Execution, fields: list[str]) -> dict[str, Any]:
         def enriched(_: dict[str, Any], safe_number: str | None) -> str | None:

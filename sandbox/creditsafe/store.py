@@ -157,6 +157,13 @@ class Store:
         for (line,) in self._db.execute("SELECT text FROM line WHERE file = ? ORDER BY rowid", (file,)):
             yield line
 
+    def size(self, file: str) -> int:
+        """Bytes of a result file."""
+        found: int | None = self._db.execute(
+            "SELECT sum(length(CAST(text AS BLOB))) FROM line WHERE file = ?", (file,)
+        ).fetchone()[0]
+        return found or 0
+
     def _function(self, name: str, reader: Reader) -> None:
         self._db.create_function(
             name, 2, lambda fields, safe_number: reader(json.loads(fields), safe_number), deterministic=True
