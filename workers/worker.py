@@ -14,7 +14,17 @@ from workers.broker.dramatiq import EmbeddedBroker, RabbitBroker, Requeue
 from workers.broker.handoff import EmbeddedHandoff, Handoff, RabbitHandoff
 from workers.broker.publisher import Publisher
 from workers.dispatcher import Dispatcher
-from workers.jobs import control, creditsafe, data8, sayari
+from workers.jobs import (
+    control,
+    creditsafe,
+    creditsafe_duplicates,
+    creditsafe_enrichment,
+    creditsafe_export,
+    creditsafe_portfolios,
+    creditsafe_records,
+    data8,
+    sayari,
+)
 from workers.jobs.registry import JOBS, Tools
 from workers.ledger.database import Database, LedgerUnavailable
 from workers.ledger.ledger import Ledger
@@ -27,7 +37,17 @@ from workers.vendors import limits_of, tools_of
 log = structlog.get_logger("kyb.worker")
 
 #: The modules whose functions are the jobs.
-JOB_MODULES = (control, creditsafe, data8, sayari)
+JOB_MODULES = (
+    control,
+    creditsafe,
+    creditsafe_duplicates,
+    creditsafe_enrichment,
+    creditsafe_export,
+    creditsafe_portfolios,
+    creditsafe_records,
+    data8,
+    sayari,
+)
 
 #: Milliseconds after which an idle thread looks whether it should end.
 IDLE_WAKE = 500

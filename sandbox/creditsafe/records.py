@@ -16,6 +16,8 @@ from sandbox.creditsafe.files import IMPORT_LIMIT, RECORD_FIELDS, Upload
 
 #: Records in one create (documented) or delete (assumed) request.
 RECORDS_LIMIT = 300
+#: Whether the answer to a create shows the new records (assumed).
+CREATED_ARE_SHOWN = True
 
 
 class Records(Part):
@@ -35,7 +37,8 @@ class Records(Part):
         with store.whole():
             count = store.add(portfolio.id, records)
         self.world.effect("creditsafe.records.create", f"{portfolio.id}/{_digest(records)}")
-        return JSONResponse({"records": store.page(portfolio.id, before, count), "count": count}, 201)
+        shown = {"records": store.page(portfolio.id, before, count)} if CREATED_ARE_SHOWN else {}
+        return JSONResponse(shown | {"count": count}, 201)
 
     @serves(f"POST {PORTFOLIO}/records/import")
     async def records__import_file(self, request: Request) -> Response:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from hypothesis import strategies as st
 
+from messages.base import TableFormat
 from messages.control import CancelJob, RetryJob
-from messages.creditsafe import ImportFile, Portfolio, RunMatching
+from messages.creditsafe import (
+    RECORD_FIELDS,
+    AddRecords,
+    Deduplicate,
+    DeletePortfolio,
+    DeleteRecords,
+    Enrich,
+    ExportRecords,
+    ImportFile,
+    Portfolio,
+    Record,
+    RunMatching,
+)
 from messages.data8 import Input, StartJob
 from messages.envelope import Request
 from messages.sayari import Entity, Identifier, Project, ResolveEntities
@@ -15,6 +30,11 @@ texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, m
 job_ids = st.from_regex(r"[A-Za-z0-9._:-]{1,128}", fullmatch=True)
 portfolios = st.builds(Portfolio, id=lines) | st.builds(
     Portfolio, name=lines, description=st.none() | st.text(st.characters(exclude_categories=["Cs"]))
+)
+names = st.lists(lines, min_size=1, max_size=3)
+records = st.builds(
+    Record.model_validate,
+    st.dictionaries(st.sampled_from(RECORD_FIELDS), lines, min_size=1, max_size=4),
 )
 inputs = st.builds(Input, file=lines) | st.builds(
     Input, dataset=st.from_regex("[a-z][a-z0-9_]{0,30}", fullmatch=True)
@@ -26,6 +46,12 @@ projects = st.none() | st.builds(Project, id=lines) | st.builds(Project, label=l
 commands = st.one_of(
     st.builds(ImportFile, file=lines, portfolio=portfolios),
     st.builds(RunMatching, portfolio_id=lines),
+    st.builds(AddRecords, portfolio_id=lines, records=st.lists(records, min_size=1, max_size=3)),
+    st.builds(Deduplicate, portfolio_id=lines, fields=names, remove=st.booleans()),
+    st.builds(Enrich, portfolio_id=lines, fields=names),
+    st.builds(ExportRecords, portfolio_id=lines, format=st.sampled_from(get_args(TableFormat))),
+    st.builds(DeleteRecords, portfolio_id=lines, record_ids=names),
+    st.builds(DeletePortfolio, portfolio_id=lines),
     st.builds(
         StartJob,
         workflow=lines,

@@ -87,14 +87,14 @@ def test_the_python_scripts_publish_and_follow(amqp_url: str) -> None:
         channel.queue_bind("crm.kyb-events", "kyb.events", "creditsafe.#")
         for type_, event in examples.events().items():
             channel.basic_publish("kyb.events", type_, json.dumps(event))
+        expected = [
+            f"{event['id']} {type_}"
+            for type_, event in examples.events().items()
+            if type_.startswith("creditsafe.")
+        ]
         consumer = [sys.executable, str(scripts / "consume.py"), amqp_url, "creditsafe.#"]
         with subprocess.Popen(consumer, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
-            printed = [process.stdout.readline() for _ in range(12)]
+            printed = [process.stdout.readline() for _ in expected]
             process.kill()
-    expected = [
-        f"{event['id']} {type_}"
-        for type_, event in examples.events().items()
-        if type_.startswith("creditsafe.")
-    ]
     assert [" ".join(line.split(" ")[:2]).strip() for line in printed] == expected

@@ -12,6 +12,7 @@ from messages.creditsafe import Portfolio as Wanted
 from messages.errors import Code
 from workers.errors import JobFailed, Undecided
 from workers.jobs.creditsafe_parts import Part, packed, parts_of, read_through
+from workers.jobs.creditsafe_results import reason
 from workers.jobs.registry import Tools, job
 from workers.run import Run, Sighting, repeatable
 
@@ -188,8 +189,7 @@ def matching(execution: MatchingExecution) -> Sighting:
         case State.RUNNING:
             return Sighting("running")
         case State.FAILED:
-            words = (execution.model_extra or {}).get("message")
-            return Sighting("failed", detail=words if isinstance(words, str) else execution.status)
+            return Sighting("failed", detail=reason(execution))
         case _:
             return Sighting("done", answer=execution.summary or {})
 
