@@ -277,7 +277,8 @@ class Run:
     def _checkpoint(self, name: str, value: Any, total: int | None) -> None:
         self._claim.job.strikes = 0
         done = value.get("done") if isinstance(value, dict) else None
-        percent = round(100.0 * done / total, 1) if done is not None and total else None
+        # More may have come to light than was counted before.
+        percent = min(round(100.0 * done / total, 1), 100.0) if done is not None and total else None
         self._claim.checkpoint(name, value, Progress(step=name, percent=percent, done=done, total=total))
         self._heed_cancel()
 
