@@ -7,7 +7,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 LOCKED := \# Made by `make lock` from pyproject.toml.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos lint bench-polling bench-budget bench-waiting lock clean
+.PHONY: help demo test crash chaos lint bench-polling bench-budget bench-waiting lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name what; \
@@ -19,6 +19,9 @@ demo: .venv/run.stamp ## Run a job at all three vendors' stand-ins; FILE=my.csv 
 test: .venv/dev.stamp ## Run all tests, RabbitMQ and PostgreSQL included; ARGS='-k word' are pytest's
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/pytest -n 2 $(ARGS)
+
+crash: .venv/dev.stamp ## Kill a worker at every single boundary of every command (some minutes)
+	@KYB_TEST_EVERY_BOUNDARY=1 $(BIN)/pytest tests/crash --timeout 1800 -k embedded $(ARGS)
 
 chaos: .venv/dev.stamp ## Disturb whole installations in every way (about 12 minutes); writes docs/reliability.md
 	@$(BIN)/python -m tests.testbed
