@@ -94,19 +94,19 @@ SCENARIOS = {
     scenario.type: scenario
     for scenario in (
         Scenario("creditsafe.import_file", _import),
-        Scenario("creditsafe.add_records", _records, step=6, told=("record_ids",)),
+        Scenario("creditsafe.add_records", _records, step=20, told=("record_ids",)),
         Scenario("creditsafe.run_matching", _portfolio, unknowable=True),
         Scenario(
             "creditsafe.deduplicate",
             _duplicates,
-            step=12,
+            step=32,
             harmless=("creditsafe.duplicates.identify",),
             told=("removed",),
         ),
-        Scenario("creditsafe.enrich", _enrichment, step=11, unknowable=True),
-        Scenario("creditsafe.export_records", _portfolio, step=10),
-        Scenario("creditsafe.delete_records", _record_ids, step=6, told=("deleted",)),
-        Scenario("creditsafe.delete_portfolio", _portfolio, step=4),
+        Scenario("creditsafe.enrich", _enrichment, step=34, unknowable=True),
+        Scenario("creditsafe.export_records", _portfolio, step=32),
+        Scenario("creditsafe.delete_records", _record_ids, step=20, told=("deleted",)),
+        Scenario("creditsafe.delete_portfolio", _portfolio, step=28),
         Scenario("data8.start_job", _start_job),
         Scenario("sayari.resolve_entities", _resolve),
     )

@@ -307,6 +307,27 @@ def test_duplicates_are_identified_then_removed(http: httpx.Client, clock: Clock
     assert [record["reference"] for record in records(http, path)] == ["1", "3"]
 
 
+@pytest.mark.parametrize("name", ["Suppliers", "Suppliers [partial] [whole files]"])
+def test_result_files_can_be_fetched_in_part(http: httpx.Client, clock: Clock, name: str) -> None:
+    path = portfolio(http, name)
+    run = http.post(f"{path}/duplicates/identify", json={"fields": ["name"]}).json()["executionId"]
+    clock.now += 15
+    told = http.get(f"{path}/duplicates/{run}").json()
+    whole = httpx.get(told["downloadUrl"])
+    rest = httpx.get(told["downloadUrl"], headers={"Range": "bytes=10-"})
+    if "[whole files]" in name:
+        assert told["status"] == "PARTIALLY_COMPLETED"
+        assert (rest.status_code, rest.content) == (200, whole.content)
+        return
+    size = len(whole.content)
+    assert (whole.headers["accept-ranges"], whole.headers["content-length"]) == ("bytes", str(size))
+    assert (rest.status_code, rest.content) == (206, whole.content[10:])
+    assert rest.headers["content-range"] == f"bytes 10-{size - 1}/{size}"
+    of_before = {"Range": "bytes=10-", "If-Range": '"another file"'}
+    assert httpx.get(told["downloadUrl"], headers=of_before).content == whole.content
+    assert httpx.get(told["downloadUrl"], headers={"Range": f"bytes={size}-"}).status_code == 416
+
+
 @pytest.mark.parametrize(
     ("query", "body"),
     [

@@ -192,7 +192,13 @@ def test_a_result_is_fetched_without_the_token_until_its_link_expires(sandbox: S
         fresh = client.duplicates.status(portfolio, run).link
         assert fresh is not None
         with client.download(fresh) as response:
-            assert response.is_success
+            whole, etag = response.read(), response.headers["etag"]
+        for known, status, content in ((etag, 206, whole[9:]), ('"another file"', 200, whole)):
+            with client.download(fresh, offset=9, etag=known) as response:
+                assert (response.status_code, response.read()) == (status, content)
+        sandbox.world.faults["creditsafe.download"].append(Fault("lost_after"))
+        with pytest.raises(Unavailable, match="the answer was lost"), client.download(fresh) as response:
+            response.read()
 
 
 def test_links_are_searched_in_their_order() -> None:
