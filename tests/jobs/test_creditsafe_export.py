@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from dataclasses import replace
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from clients.creditsafe import NewRecord, Record
@@ -54,6 +56,18 @@ def test_a_portfolio_becomes_a_table_cell_by_cell(desk: Desk, portfolio_id: str)
             name: value for name, value in cells(listed).items() if value
         }
     assert not list((desk.folder / "results" / "job").glob("*.part"))
+
+
+@pytest.mark.parametrize("format", ["jsonl", "parquet"])
+def test_other_formats_hold_the_same_cells(desk: Desk, portfolio_id: str, format: str) -> None:
+    expected = rows(export(desk, portfolio_id, id="csv"))
+    file = export(desk, portfolio_id, format=format)
+    assert (file["records"], file["uri"].rpartition("/")[2]) == (10, f"records.{format}")
+    assert [path.name for path in (desk.folder / "results" / "job").iterdir()] == [f"records.{format}"]
+    if format == "jsonl":
+        assert [json.loads(line) for line in content(file).splitlines()] == expected
+    else:
+        assert pq.read_table(io.BytesIO(content(file))).to_pylist() == expected
 
 
 def test_what_creditsafe_added_is_in_columns_of_its_own(desk: Desk, portfolio_id: str) -> None:
