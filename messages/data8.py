@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
@@ -14,6 +14,9 @@ JobName = Annotated[
     str, StringConstraints(min_length=1, max_length=128, pattern=r'^[^/\\:*?"<>|\x00-\x1f]+$')
 ]
 Slot = Annotated[Line, StringConstraints(max_length=128)]
+DatasetName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$", max_length=255)]
+#: What a column holds. Data8 has more types, but publishes the numbers of none of them.
+ColumnType = Literal["text", "whole_number"]
 #: Pydantic exports the pattern of a dictionary's keys, but not that there are no others.
 _KEYS: dict[str, JsonValue] = {"additionalProperties": False}
 
@@ -24,7 +27,7 @@ class Input(Model):
     model_config = ConfigDict(json_schema_extra=one_of("file", "dataset"))
 
     file: Uri | None = None
-    dataset: Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$", max_length=255)] | None = None
+    dataset: DatasetName | None = None
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Input:
@@ -66,4 +69,63 @@ class StartJob(Command):
                 yield f"inputs.{slot}.file", given.file
 
 
-COMMANDS: tuple[type[Command], ...] = (StartJob,)
+class UploadDatasetResult(Result):
+    """The completed dataset; `columns` are its own names, in order, with their types."""
+
+    dataset: str
+    records: int
+    columns: dict[str, ColumnType]
+
+
+class UploadDataset(Command):
+    """Upload a file into a new dataset and complete it, so that jobs can use it."""
+
+    type_ = "data8.upload_dataset"
+    result = UploadDatasetResult
+
+    file: Uri
+    name: DatasetName | None = None
+    columns: dict[Line, ColumnType] = Field(
+        default_factory=dict,
+        max_length=1_000,
+        description="types by the names in the file's header; a column that is not named gets the type that fits",
+        json_schema_extra=_KEYS,
+    )
+
+    def inputs(self) -> Iterator[tuple[str, str]]:
+        """The file."""
+        yield "file", self.file
+
+
+class DownloadDatasetResult(Result):
+    """What the dataset holds."""
+
+    dataset: str
+    records: File
+
+
+class DownloadDataset(Command):
+    """Download an output dataset, once the job that fills it has completed it."""
+
+    type_ = "data8.download_dataset"
+    result = DownloadDatasetResult
+
+    dataset: DatasetName
+
+
+class DeleteDatasetResult(Result):
+    """The dataset that is not there any more."""
+
+    dataset: str
+
+
+class DeleteDataset(Command):
+    """Delete a dataset and its data for good; Data8 never takes its name again."""
+
+    type_ = "data8.delete_dataset"
+    result = DeleteDatasetResult
+
+    dataset: DatasetName
+
+
+COMMANDS: tuple[type[Command], ...] = (StartJob, UploadDataset, DownloadDataset, DeleteDataset)

@@ -23,6 +23,7 @@ from workers.jobs import (
     creditsafe_portfolios,
     creditsafe_records,
     data8,
+    data8_dataset_jobs,
     sayari,
 )
 from workers.jobs.registry import JOBS, Tools
@@ -46,6 +47,7 @@ JOB_MODULES = (
     creditsafe_portfolios,
     creditsafe_records,
     data8,
+    data8_dataset_jobs,
     sayari,
 )
 

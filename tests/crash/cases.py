@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from clients.creditsafe import Creditsafe, NewRecord
+from clients.data8 import Data8
 from sandbox import Sandbox
 from sandbox.core import World
 from workers.ledger.ledger import Ledger
@@ -85,6 +87,28 @@ def _start_job(folder: Path, _: Sandbox) -> dict[str, Any]:
     return {"workflow": "Echo", "inputs": {"Companies": {"file": str(folder / "companies.csv")}}}
 
 
+def _upload_dataset(folder: Path, _: Sandbox) -> dict[str, Any]:
+    (folder / "companies.csv").write_bytes(COMPANIES)
+    return {"file": str(folder / "companies.csv"), "columns": {"name": "text"}}
+
+
+def _dataset(_: Path, sandbox: Sandbox) -> dict[str, Any]:
+    """An output dataset, its job just ended."""
+    settings = sandbox.environment()
+    connected = Data8.connect(
+        settings["KYB_DATA8__BASE_URL"],
+        settings["KYB_DATA8__TOKEN_URL"],
+        settings["KYB_DATA8__CLIENT_ID"],
+        settings["KYB_DATA8__CLIENT_SECRET"],
+    )
+    with closing(connected) as data8:
+        data8.datasets.create("companies", {"name": 0})
+        data8.datasets.upload("companies", 1, [{"name": "Nestlé S.A."}, {"name": 'a "quoted", one'}])
+        data8.datasets.update("companies", record_count=2)
+        data8.jobs.create("crash", "Echo", input_datasets={"Companies": "companies"})
+        return {"dataset": data8.jobs.get("crash").output_datasets["Companies"]}
+
+
 def _resolve(folder: Path, _: Sandbox) -> dict[str, Any]:
     (folder / "entities.csv").write_bytes(SAYARI)
     return {"file": str(folder / "entities.csv"), "delete_project": False}
@@ -108,6 +132,9 @@ SCENARIOS = {
         Scenario("creditsafe.delete_records", _record_ids, step=20, told=("deleted",)),
         Scenario("creditsafe.delete_portfolio", _portfolio, step=28),
         Scenario("data8.start_job", _start_job),
+        Scenario("data8.upload_dataset", _upload_dataset, step=28),
+        Scenario("data8.download_dataset", _dataset, step=20),
+        Scenario("data8.delete_dataset", _dataset, step=15),
         Scenario("sayari.resolve_entities", _resolve),
     )
 }

@@ -21,7 +21,7 @@ from messages.creditsafe import (
     Record,
     RunMatching,
 )
-from messages.data8 import Input, StartJob
+from messages.data8 import DeleteDataset, DownloadDataset, Input, StartJob, UploadDataset
 from messages.envelope import Request
 from messages.sayari import Entity, Identifier, Project, ResolveEntities
 
@@ -36,9 +36,8 @@ records = st.builds(
     Record.model_validate,
     st.dictionaries(st.sampled_from(RECORD_FIELDS), lines, min_size=1, max_size=4),
 )
-inputs = st.builds(Input, file=lines) | st.builds(
-    Input, dataset=st.from_regex("[a-z][a-z0-9_]{0,30}", fullmatch=True)
-)
+datasets = st.from_regex("[a-z][a-z0-9_]{0,30}", fullmatch=True)
+inputs = st.builds(Input, file=lines) | st.builds(Input, dataset=datasets)
 entities = st.builds(
     Entity, name=texts, identifier=st.none() | st.just([Identifier(value="1", type="uk_vat")])
 )
@@ -60,6 +59,14 @@ commands = st.one_of(
         input_filename=st.none() | lines,
         parameters=st.dictionaries(lines, st.text(st.characters(exclude_categories=["Cs"])), max_size=5),
     ),
+    st.builds(
+        UploadDataset,
+        file=lines,
+        name=st.none() | datasets,
+        columns=st.dictionaries(lines, st.sampled_from(["text", "whole_number"]), max_size=5),
+    ),
+    st.builds(DownloadDataset, dataset=datasets),
+    st.builds(DeleteDataset, dataset=datasets),
     st.builds(ResolveEntities, file=lines, project=projects, delete_project=st.booleans()),
     st.builds(ResolveEntities, entities=st.lists(entities, min_size=1, max_size=5), project=projects),
     st.builds(CancelJob, job_id=job_ids),

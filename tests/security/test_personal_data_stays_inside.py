@@ -27,6 +27,7 @@ def commands(path: str) -> list[Command]:
     return [
         ("creditsafe.import_file", {"file": path, "portfolio": {"name": "Clients"}}),
         ("data8.start_job", {"workflow": "Echo", "inputs": {"Companies": {"file": path}}}),
+        ("data8.upload_dataset", {"file": path}),
         ("sayari.resolve_entities", {"file": path}),
     ]
 

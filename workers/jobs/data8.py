@@ -13,7 +13,14 @@ from clients.data8.assumptions import BLOCK_LIMIT
 from clients.errors import NotFound
 from messages.base import File
 from messages.data8 import StartJob, StartJobResult
-from workers.jobs.data8_datasets import NAME_LIMIT, digest, inspect, load, refused_twice
+from workers.jobs.data8_datasets import (
+    NAME_LIMIT,
+    dataset_name,
+    digest,
+    inspect,
+    load,
+    refused_twice,
+)
 from workers.jobs.registry import Tools, job
 from workers.results import publish
 from workers.run import Run, Sighting
@@ -33,12 +40,13 @@ def start_job(command: StartJob, run: Run, tools: Tools) -> StartJobResult:
     data8, storage = tools.data8, tools.storage
     files = {slot: given.file for slot, given in command.inputs_.items() if given.file is not None}
     tables = {
-        slot: run.transfer(f"inspect {slot}", partial(inspect, storage, uri, data8.assumptions))
+        slot: run.transfer(f"inspect {slot}", partial(inspect, storage, uri, data8.assumptions, {}))
         for slot, uri in files.items()
     }
     datasets = {slot: given.dataset for slot, given in command.inputs_.items() if given.dataset is not None}
     for slot, uri in files.items():
-        datasets[slot] = load(run, storage, data8, slot, uri, tables[slot])
+        datasets[slot] = dataset_name(run.job_id, slot)
+        load(run, storage, data8, slot, datasets[slot], uri, tables[slot])
     name = start(run, data8, command, datasets)
     rows = sum(table["done"] for table in tables.values())
     finished = run.poll("finish", partial(look, data8, name), size=rows or None, redo=("start",))
@@ -91,7 +99,7 @@ def look(data8: Data8, name: str) -> Sighting:
     if found.finished:
         outputs = {slot: data8.datasets.get(dataset) for slot, dataset in found.output_datasets.items()}
         verdict = found.verdict(data8.assumptions, outputs.values())
-        if verdict == "done" and all(dataset.completed is not False for dataset in outputs.values()):
+        if verdict == "done" and all(map(readable, outputs.values())):
             return Sighting("done", finding(found, outputs), percent=100.0)
     return Sighting("running", percent=found.percent_complete, eta=found.estimated_finish_time)
 
@@ -101,15 +109,22 @@ def finding(found: Job, outputs: dict[str, Dataset]) -> dict[str, Any]:
     return {
         "statistics": found.statistics,
         "output_filenames": found.output_filenames,
-        "outputs": [
-            {
-                "slot": slot,
-                "dataset": dataset.name,
-                "columns": list(dataset.columns),
-                "records": dataset.record_count or 0,
-            }
-            for slot, dataset in outputs.items()
-        ],
+        "outputs": [contents(slot, dataset) for slot, dataset in outputs.items()],
+    }
+
+
+def readable(dataset: Dataset) -> bool:
+    """Whether an output dataset is complete and tells how many records it has: none may be left behind."""
+    return dataset.completed is not False and dataset.record_count is not None
+
+
+def contents(slot: str, dataset: Dataset) -> dict[str, Any]:
+    """What `fetch` needs to know of a readable dataset."""
+    return {
+        "slot": slot,
+        "dataset": dataset.name,
+        "columns": list(dataset.columns),
+        "records": dataset.record_count,
     }
 
 

@@ -6,13 +6,14 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from clients.data8 import Assumptions, Data8
 from clients.data8.assumptions import BLOCK_LIMIT
 from clients.errors import NotFound, OutcomeUnknown, RateLimited, Rejected, Unavailable
+from messages.data8 import ColumnType
 from messages.errors import Code
 from workers.errors import JobFailed
 from workers.run import Run
@@ -30,22 +31,42 @@ NAME_LIMIT = 60
 
 _WHOLE = re.compile("0|-?[1-9][0-9]{0,18}")
 _EMPTY, _WHOLE_NUMBER, _TEXT = range(3)
+_DECLARED: dict[ColumnType | None, int] = {"whole_number": _WHOLE_NUMBER, "text": _TEXT}
 
 
-def inspect(storage: Storage, uri: str, types: Assumptions, at: Any) -> Generator[dict[str, Any]]:
+def inspect(
+    storage: Storage, uri: str, types: Assumptions, declared: Mapping[str, ColumnType], at: Any
+) -> Generator[dict[str, Any]]:
     """Read a file through: its columns as [name, type] in order, and its number of rows as `done`.
 
-    Raises `JobFailed` (`input_invalid`) for a file that is no table or has no rows.
+    Args:
+        storage: where the file is.
+        uri: the file.
+        types: Data8's numbers of the types.
+        declared: what columns hold, by their names in the header; the others are what all their cells fit.
+        at: the last checkpoint.
+
+    Raises `JobFailed` (`input_invalid`) for a file that is no table, has no rows, lacks a declared column or has
+    a cell that does not fit one.
     """
     if at is not None and "columns" in at:
         return
     with storage.open(uri) as stream:
         table = Table.open(stream, uri)
         names = column_names(table.header)
-        kinds: list[int] = at["kinds"] if at else [_EMPTY] * len(names)
+        if missing := declared.keys() - set(table.header):
+            shown = ", ".join(map(repr, sorted(missing)))
+            raise JobFailed(Code.INPUT_INVALID, f"{file_name(uri)}, line 1: the header has no column {shown}")
+        numbers = [i for i, title in enumerate(table.header) if declared.get(title) == "whole_number"]
+        kinds: list[int] = (
+            at["kinds"] if at else [_DECLARED.get(declared.get(t), _EMPTY) for t in table.header]
+        )
         position = start = Position.of(at["position"]) if at else None
         for cells, position in table.rows(start):
             kinds = [max(kind, kind_of(cell)) for kind, cell in zip(kinds, cells, strict=True)]
+            for index in numbers:
+                if kinds[index] == _TEXT:
+                    raise _no_number(uri, cells, index, position)
             if position.row % INSPECT_ROWS == 0:
                 yield {"position": position.json(), "kinds": kinds, "done": position.row}
     if position is None:
@@ -54,9 +75,20 @@ def inspect(storage: Storage, uri: str, types: Assumptions, at: Any) -> Generato
     yield {"columns": [list(pair) for pair in zip(names, codes, strict=True)], "done": position.row}
 
 
-def load(run: Run, storage: Storage, data8: Data8, slot: str, uri: str, inspected: dict[str, Any]) -> str:
-    """Make a completed dataset of an inspected file: create, upload block by block, complete; its name."""
-    name = dataset_name(run.job_id, slot)
+def _no_number(uri: str, cells: list[str], index: int, position: Position) -> JobFailed:
+    # a cell may hold line feeds: it begins where it and those behind it have not been read yet
+    line = position.line - sum(cell.count("\n") for cell in cells[index:])
+    where = f"{file_name(uri)}, line {line}, column {index + 1}"
+    return JobFailed(Code.INPUT_INVALID, f"{where}: no whole number of 64 bits in its usual spelling")
+
+
+def load(
+    run: Run, storage: Storage, data8: Data8, slot: str, name: str, uri: str, inspected: dict[str, Any]
+) -> None:
+    """Make the completed dataset `name` of an inspected file: create, upload block by block, complete.
+
+    `slot` is what the steps are called after.
+    """
     columns: dict[str, int] = dict(inspected["columns"])
     rows: int = inspected["done"]
 
@@ -86,7 +118,6 @@ def load(run: Run, storage: Storage, data8: Data8, slot: str, uri: str, inspecte
     refused_twice(run, f"create {slot}", partial(data8.datasets.create, name, columns), created)
     run.transfer(f"upload {slot}", upload, total=rows)
     refused_twice(run, f"complete {slot}", partial(data8.datasets.update, name, record_count=rows), completed)
-    return name
 
 
 def refused_twice(run: Run, step: str, effect: Callable[[], object], happened: Callable[[], bool]) -> None:

@@ -1,0 +1,72 @@
+"""`data8.upload_dataset`, `data8.download_dataset`, `data8.delete_dataset`: datasets on their own."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+
+from clients.data8 import Data8
+from clients.errors import NotFound
+from messages.data8 import (
+    DeleteDataset,
+    DeleteDatasetResult,
+    DownloadDataset,
+    DownloadDatasetResult,
+    UploadDataset,
+    UploadDatasetResult,
+)
+from workers.jobs.data8 import contents, fetch, readable
+from workers.jobs.data8_datasets import dataset_name, inspect, load
+from workers.jobs.registry import Tools, job
+from workers.run import Run, Sighting, repeatable
+
+#: What the steps of an upload are called after, as those of `data8.start_job` are after its slots.
+WHAT = "dataset"
+
+
+@job(UploadDataset)
+def upload_dataset(command: UploadDataset, run: Run, tools: Tools) -> UploadDatasetResult:
+    """Upload a file into a new dataset; it is read through once before anything is sent."""
+    data8, storage = tools.data8, tools.storage
+    look = partial(inspect, storage, command.file, data8.assumptions, command.columns)
+    table = run.transfer(f"inspect {WHAT}", look)
+    name = command.name or dataset_name(run.job_id, "")
+    load(run, storage, data8, WHAT, name, command.file, table)
+    words = {data8.assumptions.text: "text", data8.assumptions.whole_number: "whole_number"}
+    return UploadDatasetResult.model_validate(
+        {
+            "dataset": name,
+            "records": table["done"],
+            "columns": {column: words[code] for column, code in table["columns"]},
+        }
+    )
+
+
+@job(DownloadDataset)
+def download_dataset(command: DownloadDataset, run: Run, tools: Tools) -> DownloadDatasetResult:
+    """Download an output dataset into `<dataset>.csv`. One that a job still fills is waited for."""
+    found = run.poll("complete", partial(look, tools.data8, command.dataset))
+    return DownloadDatasetResult(
+        dataset=command.dataset, records=fetch(run, tools.storage, tools.data8, found)
+    )
+
+
+def look(data8: Data8, name: str) -> Sighting:
+    """Ask whether a dataset can be downloaded. An input dataset never can: Data8 says so when it is tried."""
+    found = data8.datasets.get(name)
+    if readable(found) or found.input:
+        return Sighting("done", contents(name, found))
+    return Sighting("running")
+
+
+@job(DeleteDataset)
+def delete_dataset(command: DeleteDataset, run: Run, tools: Tools) -> DeleteDatasetResult:
+    """Delete a dataset. One that is not there is what was wanted; its name is never used for another."""
+
+    def delete() -> bool:
+        with suppress(NotFound):
+            tools.data8.datasets.delete(command.dataset)
+        return True
+
+    run.once("delete", delete, recover=repeatable)
+    return DeleteDatasetResult(dataset=command.dataset)
