@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from messages.base import BODY_LIMIT, Command, JobId, Line, dump
 from messages.catalogue import COMMANDS
@@ -48,9 +48,12 @@ class Envelope(BaseModel):
     correlationid: Annotated[Line, StringConstraints(max_length=255)] | None = None
     traceparent: Annotated[Line, StringConstraints(max_length=255)] | None = None
     tracestate: Line | None = None
+    notbefore: Annotated[str, StringConstraints(pattern=_TIME)] | None = Field(
+        default=None, description="when the job may begin, RFC 3339; at once unless given, or if it is past"
+    )
     data: dict[str, Any]
 
-    @field_validator("time")
+    @field_validator("time", "notbefore")
     @classmethod
     def _exists(cls, value: str | None) -> str | None:
         try:
@@ -62,7 +65,7 @@ class Envelope(BaseModel):
 
 @dataclass(frozen=True)
 class Request:
-    """A valid command and what surrounds it."""
+    """A valid command and what surrounds it; `not_before` is when its job may begin."""
 
     id: str
     source: str
@@ -70,6 +73,7 @@ class Request:
     correlation_id: str
     traceparent: str | None = None
     tracestate: str | None = None
+    not_before: datetime | None = None
 
     @property
     def type(self) -> str:
@@ -87,9 +91,14 @@ class Request:
             "correlationid": self.correlation_id,
             "traceparent": self.traceparent,
             "tracestate": self.tracestate,
+            "notbefore": None if self.not_before is None else _spelled(self.not_before),
             "data": dump(self.command),
         }
         return {name: value for name, value in event.items() if value is not None}
+
+
+def _spelled(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 class InvalidCommand(Exception):
@@ -194,6 +203,7 @@ def _validated(event: dict[str, Any]) -> Request:
         correlation_id=envelope.correlationid or envelope.id,
         traceparent=envelope.traceparent,
         tracestate=envelope.tracestate,
+        not_before=None if envelope.notbefore is None else datetime.fromisoformat(envelope.notbefore),
     )
 
 

@@ -56,15 +56,21 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def amqp_url(request: pytest.FixtureRequest) -> Iterator[str]:
+def virtual_hosts(request: pytest.FixtureRequest) -> Iterator[RabbitMQ | Vhosts]:
+    """Where the test's virtual hosts are made, emptied and dropped."""
+    if not RABBITMQ_URL:
+        yield request.getfixturevalue("rabbitmq")
+        return
+    with closing(Vhosts(RABBITMQ_URL)) as broker:
+        yield broker
+
+
+@pytest.fixture
+def amqp_url(virtual_hosts: RabbitMQ | Vhosts) -> Iterator[str]:
     """A RabbitMQ virtual host of the test's own."""
-    broker: RabbitMQ | Vhosts
-    broker = Vhosts(RABBITMQ_URL) if RABBITMQ_URL else request.getfixturevalue("rabbitmq")
-    url = broker.fresh_url()
+    url = virtual_hosts.fresh_url()
     yield url
-    broker.drop(url)
-    if isinstance(broker, Vhosts):
-        broker.close()
+    virtual_hosts.drop(url)
 
 
 @pytest.fixture

@@ -7,6 +7,9 @@ from messages.errors import Code, FieldError
 from workers.ledger.ledger import Acceptance, Ledger
 from workers.storage import InputNotAllowed, Storage
 
+#: A job may be scheduled so many days ahead: a wrong year is an error, not a job that nobody sees again.
+DAYS_AHEAD = 366
+
 
 class Admission:
     """Records valid commands as jobs, and what is wrong with the others as their `rejected` event.
@@ -35,6 +38,7 @@ class Admission:
         """
         try:
             request = self._valid(body, queue)
+            self._check_schedule(request)
             accepted = self._ledger.accept(request, self._deadline, handed=handed)
             if accepted is Acceptance.CONFLICT:
                 raise _invalid(request, "id", "is the id of another job", Code.ID_CONFLICT)
@@ -53,6 +57,11 @@ class Admission:
             except InputNotAllowed as error:
                 raise _invalid(request, f"data.{field}", error.message, Code.INPUT_NOT_ALLOWED) from None
         return request
+
+    def _check_schedule(self, request: Request) -> None:
+        latest = self._ledger.now() + DAYS_AHEAD * 86_400
+        if request.not_before is not None and request.not_before.timestamp() > latest:
+            raise _invalid(request, "notbefore", f"is more than {DAYS_AHEAD} days ahead")
 
 
 def _invalid(request: Request, field: str, message: str, code: Code = Code.INVALID_COMMAND) -> InvalidCommand:

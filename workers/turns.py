@@ -101,7 +101,7 @@ class Turns:
         self._suspects = threading.Lock()
 
     def arrive(self, body: bytes, queue: str | None = None) -> None:
-        """A command came in: record it and take its first turn.
+        """A command came in: record it and take its first turn, unless that is to begin later.
 
         Args:
             body: the CloudEvent.
@@ -121,7 +121,7 @@ class Turns:
                 error=str(invalid)[:500],
             )
             raise Reject(f"{invalid.code}: {invalid}"[:500]) from None
-        if accepted is not Acceptance.ENDED:
+        if accepted not in {Acceptance.ENDED, Acceptance.SCHEDULED}:
             self.take(request.id, 1)
 
     def take(self, job_id: str, turn: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,19 @@ def test_a_command_is_recorded_once(kyb: Kyb, vendors: Sandbox) -> None:
     (job,) = kyb("jobs", "list", "--json").json
     assert (job["id"], job["command"], job["status"]) == ("job-1", "data8.start_job", "accepted")
     assert job["data"]["inputs"] == {"Companies": {"file": "companies.csv"}}
+
+
+def test_a_command_for_later(kyb: Kyb, vendors: Sandbox) -> None:
+    later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    assert kyb(*CLEANSE, "--id", "job-1", "--not-before", later).code == 0
+    (job,) = kyb("jobs", "list", "--json").json
+    assert job["status"] == "accepted"
+    assert abs(datetime.fromisoformat(job["due_at"]) - datetime.fromisoformat(later)).total_seconds() < 0.01
+    assert "not before 2" in kyb("jobs", "list").out
+    assert f"due_at       {job['due_at']}" in kyb("jobs", "show", "job-1").out
+    wrong = kyb(*CLEANSE, "--not-before", "tomorrow")
+    assert wrong.code == 2
+    assert "notbefore: " in wrong.err
 
 
 def test_ids_are_made_up_if_none_is_given(kyb: Kyb, vendors: Sandbox) -> None:

@@ -93,6 +93,17 @@ class Upstream:
         return int(self.channel.queue_declare(queue, passive=True).method.message_count)
 
 
+def connect(url: str) -> Upstream:
+    """An upstream, once a worker has declared what it needs."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return Upstream(url)
+        except pika.exceptions.ChannelClosedByBroker:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)  # nothing tells an upstream that an exchange has appeared
+
+
 @pytest.fixture(params=["postgresql", "sqlite"])
 def ledger_url(request: pytest.FixtureRequest) -> str:
     url = request.getfixturevalue("postgres_url" if request.param == "postgresql" else "sqlite_url")
@@ -127,15 +138,7 @@ def workers(tmp_path: Path, amqp_url: str, ledger_url: str, sandbox: Sandbox) ->
 def upstream(amqp_url: str, workers: Workers) -> Iterator[Upstream]:
     """Connected once the first worker has declared what it serves."""
     workers.start()
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            upstream = Upstream(amqp_url)
-        except pika.exceptions.ChannelClosedByBroker:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)  # nothing tells an upstream that an exchange has appeared
-        else:
-            break
+    upstream = connect(amqp_url)
     yield upstream
     if upstream.connection.is_open:
         upstream.connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import get_args
 
 from hypothesis import strategies as st
@@ -80,4 +81,5 @@ requests = st.builds(
     correlation_id=lines,
     traceparent=st.none() | lines,
     tracestate=st.none() | lines,
+    not_before=st.none() | st.datetimes(timezones=st.just(UTC)),
 )

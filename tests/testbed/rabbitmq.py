@@ -83,6 +83,11 @@ class Vhosts:
         """Remove the virtual host of this URL with all that it holds."""
         self._api.delete(f"/vhosts/{url.rpartition('/')[2]}").raise_for_status()
 
+    def empty(self, url: str) -> None:
+        """Lose all that the virtual host of this URL holds; its connections are closed."""
+        self.drop(url)
+        self.make(url.rpartition("/")[2])
+
     def close(self) -> None:
         """Close the connection to the API."""
         self._api.close()
@@ -211,6 +216,10 @@ class RabbitMQ:
         url = self._vhosts.fresh_url()
         self._live.add(url)
         return url
+
+    def empty(self, url: str) -> None:
+        """Lose all that the virtual host of this URL holds; its connections are closed."""
+        self._vhosts.empty(url)
 
     def drop(self, url: str) -> None:
         """Remove the virtual host of this URL with all that it holds; the node must be up."""

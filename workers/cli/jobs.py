@@ -178,6 +178,8 @@ def _retry_request(job_id: str, *, repeat_effect: bool) -> Request:
 def _note(job: Job) -> str:
     if job.error is not None:
         return str(job.error["code"])
+    if job.scheduled_for is not None:
+        return f"not before {clock(job.scheduled_for)}"
     if job.status is Status.RUNNING:
         return doing(Standing(job.id, job.command, job.status, job.progress))
     return ""

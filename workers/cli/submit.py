@@ -35,6 +35,9 @@ def submit(
     data: Annotated[str, typer.Option(help="the command's data, JSON or @FILE")] = "{}",
     id: Annotated[str | None, typer.Option(help="the job's id; by default a new UUID")] = None,
     source: Annotated[str, typer.Option(help="who asks, a URI reference")] = SOURCE,
+    not_before: Annotated[
+        str | None, typer.Option(help="when the job may begin, e.g. 2026-08-04T06:00:00Z", show_default=False)
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="show the progress, end with the outcome")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON document")] = False,
 ) -> None:
@@ -47,17 +50,24 @@ def submit(
     if command is None:
         raise usage(f"{type}: no such command; there are {', '.join(COMMANDS)}")
     options = options_of(context.args)
-    request = request_for(command, data_of(command, json_of("--data", data), options), id, source)
+    fields = data_of(command, json_of("--data", data), options)
+    request = request_for(command, fields, id, source, not_before)
     with sender(settings(), watch=wait) as send:
         code = conclude(send(request), watch=wait, job_id=request.id, as_json=as_json)
     raise typer.Exit(code)
 
 
 def request_for(
-    command: type[Command], data: dict[str, object], id: str | None = None, source: str = SOURCE
+    command: type[Command],
+    data: dict[str, object],
+    id: str | None = None,
+    source: str = SOURCE,
+    not_before: str | None = None,
 ) -> Request:
     """The command to send, checked as the worker will check it. Raises wrong usage."""
     event = {"specversion": "1.0", "id": id or str(uuid.uuid4()), "source": source, "type": command.type_}
+    if not_before is not None:
+        event["notbefore"] = not_before
     try:
         return parse(json.dumps({**event, "data": data}).encode())
     except InvalidCommand as invalid:

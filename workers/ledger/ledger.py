@@ -42,6 +42,7 @@ class Acceptance(Enum):
     """What became of a command that arrived."""
 
     NEW = "new"
+    SCHEDULED = "scheduled"  # new or again, its first turn not due yet: nothing is to be done now
     KNOWN = "known"  # the same command again, its job not ended
     ENDED = "ended"  # the same command again, its final event is to be told again
     CONFLICT = "conflict"  # the id means another command
@@ -82,34 +83,38 @@ class Ledger:
 
         Args:
             request: the valid command.
-            deadline: seconds that the job may take.
-            handed: whether its first turn is in the caller's hands; otherwise it is due at once.
+            deadline: seconds that the job may take from when it may begin.
+            handed: whether its first turn is in the caller's hands, if it may begin now; otherwise it is due at
+                once. That of a job that may begin later is a timer, like every other wait.
         """
         data = encode(dump(request.command))
         fingerprint = hashlib.sha256(f"{request.type}\n{data}".encode()).hexdigest()
         with self.database.write() as connection:
             now = self.now()
+            begin = max(now, request.not_before.timestamp()) if request.not_before else now
             values = {
                 "id": request.id, "command": request.type, "queue": request.command.queue(),
                 "vendor": request.command.vendor(), "source": request.source,
                 "correlation_id": request.correlation_id, "traceparent": request.traceparent,
                 "tracestate": request.tracestate, "data": data, "fingerprint": fingerprint,
                 "status": Status.ACCEPTED.value, "turn": 1, "sequence": 1,
-                "due_at": None if handed else now,
-                "deadline_at": now + deadline, "accepted_at": now, "updated_at": now,
+                "due_at": None if handed and begin == now else begin,
+                "deadline_at": begin + deadline, "accepted_at": now, "updated_at": now,
             }  # fmt: skip
             added = connection.execute(
                 self.database.insert(job).values(values).on_conflict_do_nothing().returning(job)
             ).one_or_none()
             if added is None:
-                return self._again(connection, request.id, fingerprint)
+                return self._again(connection, request.id, fingerprint, now)
             write_event(connection, Job.of(added), News(Outcome.ACCEPTED, Status.ACCEPTED), 1, now)
-            return Acceptance.NEW
+            return Acceptance.NEW if begin == now else Acceptance.SCHEDULED
 
-    def _again(self, connection: Connection, id: str, fingerprint: str) -> Acceptance:
-        known = connection.execute(select(job.c.fingerprint, job.c.status).where(job.c.id == id)).one()
+    def _again(self, connection: Connection, id: str, fingerprint: str, now: float) -> Acceptance:
+        known = Job.of(connection.execute(select(job).where(job.c.id == id)).one())
         if known.fingerprint != fingerprint:
             return Acceptance.CONFLICT
+        if known.turn == 1 and known.due_at is not None and known.due_at > now:
+            return Acceptance.SCHEDULED
         if known.status not in _ENDED:
             return Acceptance.KNOWN
         last = select(func.max(event.c.number)).where(event.c.job_id == id, event.c.sequence.is_not(None))

@@ -77,6 +77,13 @@ class Job:
         late = self.late_from, self.late_at, self.late_slope, self.late_bend
         return None if self.budget is None else Urgency(self.budget, *(each or 0.0 for each in late))
 
+    @property
+    def scheduled_for(self) -> float | None:
+        """When it may begin, if its command said so and that is to come; None otherwise."""
+        untouched = self.status is Status.ACCEPTED and not self.takes and not self.cancel_requested
+        later = untouched and self.due_at is not None and self.due_at > self.accepted_at
+        return self.due_at if later else None
+
     @classmethod
     def of(cls, row: Row[Any]) -> Job:
         """The job in a row of its table."""
