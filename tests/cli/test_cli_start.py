@@ -112,5 +112,26 @@ def test_contract_is_written(kyb: Kyb, home: Path) -> None:
     schema = json.loads((home / "made/here/data8.start_job.json").read_text())
     assert schema["properties"]["type"]["const"] == "data8.start_job"
     assert json.loads((home / "made/here/asyncapi.json").read_text())["asyncapi"].startswith("3.")
+    example = json.loads((home / "made/here/examples/data8.start_job.accepted.json").read_text())
+    assert example["type"] == "data8.start_job.accepted"
     (home / "file").touch()
     assert kyb("contract", "--output", "file").code == 2
+
+
+def test_a_contract_is_held_against_one_written_before(kyb: Kyb, home: Path) -> None:
+    kyb("contract", "--output", "before")
+    assert kyb("contract", "--check", "before").out == "additive to before\n"
+    assert not (home / "contract").exists()
+
+    schema = json.loads((home / "before/job.cancel.json").read_text())
+    schema["properties"]["data"] = {"type": "object"}
+    (home / "before/job.cancel.json").write_text(json.dumps(schema))
+    (home / "before/job.end.json").write_text(json.dumps(schema))
+    broken = kyb("contract", "--check", "before", "--output", "after")
+    assert (broken.code, broken.err.splitlines()[-1]) == (1, "job.end.json: is gone")
+    assert any(line.startswith("job.cancel.json: .data") for line in broken.err.splitlines())
+    assert not (home / "after").exists()
+
+    (home / "before/job.cancel.json").write_text("{")
+    assert "job.cancel.json cannot be read" in kyb("contract", "--check", "before").err
+    assert kyb("contract", "--check", "nowhere").code == 2
