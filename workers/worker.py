@@ -9,8 +9,8 @@ from typing import Any
 import dramatiq
 import structlog
 
-from messages.encoder import REJECT
 from workers.broker.dramatiq import EmbeddedBroker, RabbitBroker, Requeue
+from workers.broker.encoder import REJECT
 from workers.broker.handoff import EmbeddedHandoff, Handoff, RabbitHandoff
 from workers.broker.publisher import Publisher
 from workers.dispatcher import Dispatcher

@@ -11,9 +11,9 @@ from dramatiq.brokers.stub import StubBroker
 from dramatiq.errors import QueueNotFound
 from dramatiq.middleware import Middleware
 
-from messages.encoder import CloudEventEncoder
 from workers.broker.connection import BrokerUnavailable
 from workers.broker.consumer import ConsumerLink, Delivery
+from workers.broker.encoder import CloudEventEncoder
 from workers.broker.line import Outgoing
 from workers.broker.publisher import CLOUD_EVENT, Publisher
 from workers.broker.topology import dead

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from messages.encoder import turn_message
 from workers.broker import topology
 from workers.broker.dramatiq import EmbeddedBroker
+from workers.broker.encoder import turn_message
 from workers.broker.line import Outgoing
 from workers.broker.publisher import CLOUD_EVENT, TURN, Publisher
 from workers.ledger.records import DueTurn, StoredEvent

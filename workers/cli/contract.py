@@ -67,13 +67,13 @@ def documents() -> dict[str, str]:
 def _written(folder: Path) -> dict[str, dict[str, Any]]:
     """The schemas that a folder holds. Raises wrong usage."""
     found: dict[str, dict[str, Any]] = {}
-    try:
-        for path in sorted(folder.glob("*.json")):
+    for path in sorted(folder.glob("*.json")):
+        try:
             document = read_json(path.read_bytes())
-            if isinstance(document, dict) and "$schema" in document:
-                found[path.name] = document
-    except (OSError, ValueError) as error:
-        raise usage(f"--check: {path.name} cannot be read: {error}") from None
+        except (OSError, ValueError) as error:
+            raise usage(f"--check: {path.name} cannot be read: {error}") from None
+        if isinstance(document, dict) and "$schema" in document:
+            found[path.name] = document
     if not found:
         raise usage(f"--check: {folder} holds no schemas")
     return found

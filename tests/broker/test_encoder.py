@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from messages.base import BODY_LIMIT
 from messages.catalogue import COMMANDS, QUEUES
-from messages.encoder import REJECT, CloudEventEncoder, turn_message
 from messages.envelope import Request
 from tests.messages.strategies import job_ids, requests
+from workers.broker.encoder import REJECT, CloudEventEncoder, turn_message
 
 ENCODER = CloudEventEncoder()
 TURN = {"turn": 3, "job_id": "job-1", "type": "data8.start_job"}
