@@ -1,4 +1,4 @@
-"""`python -m tests.testbed`: install the servers that the tests need, where that can be done.
+"""`python -m tests.testbed`: install the servers and languages that the tests need, where that can be done.
 
 As root, with apt-get, what is missing comes from the system's packages. Otherwise one line says what to install.
 """
@@ -9,9 +9,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 
-from tests.testbed import postgres, rabbitmq
-from tests.testbed.server import Missing
+from tests.testbed import languages, postgres, rabbitmq
+from tests.testbed.server import Broken, Missing
 
 
 def main() -> int:
@@ -20,21 +21,26 @@ def main() -> int:
     for package, variable, find in (
         ("rabbitmq-server", "KYB_TEST_RABBITMQ_URL", rabbitmq.scripts),
         ("postgresql", "KYB_TEST_POSTGRES_URL", postgres.programs),
+        ("nodejs npm", None, languages.node),
+        ("default-jdk-headless librabbitmq-client-java", None, languages.java),
     ):
         try:
-            if not os.environ.get(variable):
+            if variable is None or not os.environ.get(variable):
                 find()
         except Missing as error:
             missing[package] = error
-    if not missing:
-        return 0
+    return (_install(missing) if missing else 0) or _amqplib()
+
+
+def _install(missing: Mapping[str, Missing]) -> int:
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         print(*missing.values(), sep="\n", file=sys.stderr)  # noqa: T201 - a command's message
         return 1
     print("Installing", *missing, "…", file=sys.stderr)  # noqa: T201 - a command's message
+    packages = " ".join(missing).split()
     # RUNLEVEL=1: the packages' own services are not started where init scripts start them.
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    for command in (["update"], ["install", "--yes", "--no-install-recommends", *missing]):
+    for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
         done = subprocess.run(
             ["apt-get", "-qq", *command],
             env=environment,
@@ -45,6 +51,18 @@ def main() -> int:
         )
         if done.returncode:
             sys.stderr.buffer.write(done.stdout)
+            return 1
+    return 0
+
+
+def _amqplib() -> int:
+    try:
+        languages.amqplib()
+    except Missing:
+        try:
+            languages.install_amqplib()
+        except Broken as error:
+            print(error, file=sys.stderr)  # noqa: T201 - a command's message
             return 1
     return 0
 

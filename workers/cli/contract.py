@@ -12,6 +12,7 @@ from messages import examples
 from messages.asyncapi import asyncapi
 from messages.compatibility import breaking
 from messages.envelope import read_json
+from messages.html import pages
 from messages.schemas import schemas
 from workers.cli.console import error_line, out, usage
 
@@ -30,7 +31,7 @@ def contract(
         Path | None, typer.Option(help="a folder written before: anything not additive to it ends with 1")
     ] = None,
 ) -> None:
-    """Write the JSON Schema of every command and event, an example of each, and asyncapi.json.
+    """Write the JSON Schema of every command and event, an example of each, asyncapi.json and its HTML pages.
 
     With --check alone nothing is written.
     """
@@ -58,10 +59,9 @@ def documents() -> dict[str, str]:
     """All that is written, by path in the folder."""
     given = examples.commands() | examples.events()
     files: dict[str, Any] = {**schemas(), **{f"examples/{type_}.json": given[type_] for type_ in given}}
-    files["asyncapi.json"] = asyncapi()
-    return {
-        name: json.dumps(document, ensure_ascii=False, indent=2) + "\n" for name, document in files.items()
-    }
+    files["asyncapi.json"] = document = asyncapi()
+    texts = {name: json.dumps(each, ensure_ascii=False, indent=2) + "\n" for name, each in files.items()}
+    return texts | {f"html/{name}": text for name, text in pages(document).items()}
 
 
 def _written(folder: Path) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,56 @@
+"""Node.js and Java with their AMQP clients, for the scripts of `docs/integration`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.testbed.server import Broken, Missing
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "docs" / "integration"
+#: Where amqplib is, at the version that the lock of the scripts names.
+NODE_MODULES = ROOT / ".testbed" / "node"
+
+#: Where Debian keeps the jars of librabbitmq-client-java and what it depends on.
+_JARS = [Path("/usr/share/java") / name for name in ("amqp-client.jar", "slf4j-api.jar")]
+
+
+def node() -> str:
+    """The program `node`. Raises `Missing` without it or npm."""
+    found = shutil.which("node")
+    if found is None or shutil.which("npm") is None:
+        raise Missing("the tests need Node.js: install the packages nodejs (18 or later) and npm")
+    return found
+
+
+def java() -> list[str]:
+    """The program `java` with its class path. Raises `Missing` without it, `javac` or the client."""
+    found = shutil.which("java")
+    if found is None or shutil.which("javac") is None:
+        raise Missing("the tests need Java: install the package default-jdk-headless (17 or later)")
+    if not all(jar.exists() for jar in _JARS):
+        raise Missing("the tests need RabbitMQ's Java client: install the package librabbitmq-client-java")
+    return [found, "-cp", ":".join(map(str, _JARS))]
+
+
+def amqplib() -> Path:
+    """A folder to run Node's scripts in. Raises `Missing` if its modules are not those of the lock."""
+    lock = NODE_MODULES / "package-lock.json"
+    current = lock.exists() and lock.read_bytes() == (SCRIPTS / "node" / lock.name).read_bytes()
+    if not current or not (NODE_MODULES / "node_modules" / "amqplib").exists():
+        raise Missing("the tests need amqplib: run python -m tests.testbed, as `make test` does")
+    return NODE_MODULES
+
+
+def install_amqplib() -> None:
+    """Install what the lock of Node's scripts names, by its digests. Raises `Broken`."""
+    NODE_MODULES.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(SCRIPTS / "node" / name, NODE_MODULES)
+    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    done = subprocess.run(command, cwd=NODE_MODULES, capture_output=True, text=True, check=False, timeout=300)
+    if done.returncode:
+        (NODE_MODULES / "package-lock.json").unlink()
+        raise Broken(f"npm ci: {done.stderr[-2000:]}")
