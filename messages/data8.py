@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
-from messages.base import Command, File, Line, Model, Name, Result, Uri, one_of
+from messages.base import Command, File, Line, Model, Name, Result, TableFormat, Uri, one_of
 
 #: Characters that a file name cannot hold, which Data8 refuses in the name of a job.
 JobName = Annotated[
@@ -61,6 +61,7 @@ class StartJob(Command):
     parameters: dict[Slot, Annotated[str, StringConstraints(max_length=10_000)]] = Field(
         default_factory=dict, max_length=100, json_schema_extra=_KEYS
     )
+    format: TableFormat = "csv"
 
     def inputs(self) -> Iterator[tuple[str, str]]:
         """The files of all slots."""
@@ -111,6 +112,7 @@ class DownloadDataset(Command):
     result = DownloadDatasetResult
 
     dataset: DatasetName
+    format: TableFormat = "csv"
 
 
 class DeleteDatasetResult(Result):

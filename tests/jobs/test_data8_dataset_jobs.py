@@ -11,6 +11,7 @@ from messages.errors import Code
 from sandbox.core import Fault
 from tests.jobs.desk import LIMITS, Desk, completed, content, failure
 from workers.jobs.data8_datasets import dataset_name
+from workers.turns import Reject
 
 TABLE = 'Account No.,Owner,Priority,Note\r\n007,Nestlé S.A.,1,"two\r\nlines"\r\n12,,-5,\r\n13,トヨタ,,x\r\n'
 FAULTS = {
@@ -104,6 +105,29 @@ def test_an_output_dataset_becomes_a_file(desk: Desk, rows: int) -> None:
     assert (result["dataset"], file["records"], file["media_type"]) == (name, rows, "text/csv")
     assert file["uri"].endswith(f"/job/{name}.csv")
     assert content(file) == (desk.folder / "companies.csv").read_bytes()
+
+
+def test_tables_come_in_the_format_asked_for(desk: Desk) -> None:
+    name = output_of(desk)
+
+    lines = completed(desk.run("data8.download_dataset", dataset=name, format="jsonl"))["records"]
+    assert content(lines).splitlines()[1] == b'{"n": "1", "name": "row, 1"}'
+    assert (lines["records"], lines["media_type"]) == (3, "application/x-ndjson")
+
+    inputs = {"In": {"file": desk.file(TABLE)}}
+    job = desk.run("data8.start_job", "cleanse", workflow="Echo", inputs=inputs, format="parquet")
+    table = completed(job)["outputs"]["In"]
+    assert (table["records"], content(table)[:4]) == (3, b"PAR1")
+    assert table["uri"].endswith("/cleanse/In.parquet")
+
+
+def test_a_field_left_out_is_its_default(desk: Desk) -> None:
+    """So a command that was sent before a version that has the field is the same job after it."""
+    job = desk.run("data8.download_dataset", dataset=output_of(desk))
+
+    assert desk.arrive("data8.download_dataset", dataset=job.data["dataset"], format="csv") == job
+    with pytest.raises(Reject, match="id_conflict"):
+        desk.arrive("data8.download_dataset", dataset=job.data["dataset"], format="jsonl")
 
 
 def test_a_dataset_that_a_job_still_fills_is_waited_for(desk: Desk) -> None:

@@ -136,6 +136,7 @@ BAD_DATA: list[tuple[str, str, dict[str, Any]]] = [
     ("data8.upload_dataset", "data.columns.a", {"file": FILE, "columns": {"a": "number"}}),
     ("data8.upload_dataset", "data.columns.\ufffd.[key]", {"file": FILE, "columns": {"\n": "text"}}),
     ("data8.download_dataset", "data.dataset", {"dataset": "1st"}),
+    ("data8.download_dataset", "data.format", {"dataset": "d", "format": "xlsx"}),
     ("data8.delete_dataset", "data.dataset", {}),
     ("sayari.resolve_entities", "data", {}),
     ("sayari.resolve_entities", "data", {"file": FILE, "entities": [{"name": ["a"]}]}),

@@ -38,6 +38,7 @@ records = st.builds(
     st.dictionaries(st.sampled_from(RECORD_FIELDS), lines, min_size=1, max_size=4),
 )
 datasets = st.from_regex("[a-z][a-z0-9_]{0,30}", fullmatch=True)
+formats = st.sampled_from(["csv", "jsonl", "parquet"])
 inputs = st.builds(Input, file=lines) | st.builds(Input, dataset=datasets)
 entities = st.builds(
     Entity, name=texts, identifier=st.none() | st.just([Identifier(value="1", type="uk_vat")])
@@ -59,6 +60,7 @@ commands = st.one_of(
         inputs=st.dictionaries(lines, inputs, max_size=5),
         input_filename=st.none() | lines,
         parameters=st.dictionaries(lines, st.text(st.characters(exclude_categories=["Cs"])), max_size=5),
+        format=formats,
     ),
     st.builds(
         UploadDataset,
@@ -66,7 +68,7 @@ commands = st.one_of(
         name=st.none() | datasets,
         columns=st.dictionaries(lines, st.sampled_from(["text", "whole_number"]), max_size=5),
     ),
-    st.builds(DownloadDataset, dataset=datasets),
+    st.builds(DownloadDataset, dataset=datasets, format=formats),
     st.builds(DeleteDataset, dataset=datasets),
     st.builds(ResolveEntities, file=lines, project=projects, delete_project=st.booleans()),
     st.builds(ResolveEntities, entities=st.lists(entities, min_size=1, max_size=5), project=projects),

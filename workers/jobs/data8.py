@@ -11,7 +11,7 @@ from typing import Any
 from clients.data8 import Data8, Dataset, Job
 from clients.data8.assumptions import BLOCK_LIMIT
 from clients.errors import NotFound
-from messages.base import File
+from messages.base import File, TableFormat
 from messages.data8 import StartJob, StartJobResult
 from workers.jobs.data8_datasets import (
     NAME_LIMIT,
@@ -22,7 +22,7 @@ from workers.jobs.data8_datasets import (
     refused_twice,
 )
 from workers.jobs.registry import Tools, job
-from workers.results import publish
+from workers.results import publish_table
 from workers.run import Run, Sighting
 from workers.storage import Storage
 from workers.tables import csv_line
@@ -53,7 +53,10 @@ def start_job(command: StartJob, run: Run, tools: Tools) -> StartJobResult:
     return StartJobResult(
         job_name=name,
         statistics=finished["statistics"],
-        outputs={output["slot"]: fetch(run, storage, data8, output) for output in finished["outputs"]},
+        outputs={
+            output["slot"]: fetch(run, storage, data8, output, command.format)
+            for output in finished["outputs"]
+        },
         output_filenames=finished["output_filenames"],
     )
 
@@ -128,8 +131,8 @@ def contents(slot: str, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def fetch(run: Run, storage: Storage, data8: Data8, output: dict[str, Any]) -> File:
-    """Download an output dataset into the job's file `<slot>.csv`."""
+def fetch(run: Run, storage: Storage, data8: Data8, output: dict[str, Any], format: TableFormat) -> File:
+    """Download an output dataset into the job's file `<slot>.<format>`."""
     slot, columns, records = output["slot"], output["columns"], output["records"]
     draft = storage.draft(run.job_id, f"{slot}.csv")
 
@@ -150,7 +153,7 @@ def fetch(run: Run, storage: Storage, data8: Data8, output: dict[str, Any]) -> F
             yield at
 
     run.transfer(f"download {slot}", download, total=records)
-    return publish(run, draft, slot, "text/csv", records)
+    return publish_table(run, storage, slot, records, format)
 
 
 def cell_of(value: Any) -> str:

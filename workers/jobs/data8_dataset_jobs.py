@@ -44,11 +44,10 @@ def upload_dataset(command: UploadDataset, run: Run, tools: Tools) -> UploadData
 
 @job(DownloadDataset)
 def download_dataset(command: DownloadDataset, run: Run, tools: Tools) -> DownloadDatasetResult:
-    """Download an output dataset into `<dataset>.csv`. One that a job still fills is waited for."""
+    """Download an output dataset into `<dataset>.<format>`. One that a job still fills is waited for."""
     found = run.poll("complete", partial(look, tools.data8, command.dataset))
-    return DownloadDatasetResult(
-        dataset=command.dataset, records=fetch(run, tools.storage, tools.data8, found)
-    )
+    records = fetch(run, tools.storage, tools.data8, found, command.format)
+    return DownloadDatasetResult(dataset=command.dataset, records=records)
 
 
 def look(data8: Data8, name: str) -> Sighting:

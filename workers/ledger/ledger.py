@@ -88,7 +88,9 @@ class Ledger:
                 once. That of a job that may begin later is a timer, like every other wait.
         """
         data = encode(dump(request.command))
-        fingerprint = hashlib.sha256(f"{request.type}\n{data}".encode()).hexdigest()
+        # Without what only says the default: a field that a later version adds changes no command sent before it.
+        said = encode(request.command.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+        fingerprint = hashlib.sha256(f"{request.type}\n{said}".encode()).hexdigest()
         with self.database.write() as connection:
             now = self.now()
             begin = max(now, request.not_before.timestamp()) if request.not_before else now
