@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from clients.data8 import Data8
 from clients.errors import NotFound
@@ -45,17 +46,23 @@ def upload_dataset(command: UploadDataset, run: Run, tools: Tools) -> UploadData
 @job(DownloadDataset)
 def download_dataset(command: DownloadDataset, run: Run, tools: Tools) -> DownloadDatasetResult:
     """Download an output dataset into `<dataset>.<format>`. One that a job still fills is waited for."""
-    found = run.poll("complete", partial(look, tools.data8, command.dataset))
+    look = partial(contents_now, tools.data8, command.dataset)
+    found = run.once("look", look, recover=repeatable)
+    if not found:
+        found = run.poll(
+            "complete", lambda: Sighting("done", there) if (there := look()) else Sighting("running")
+        )
     records = fetch(run, tools.storage, tools.data8, found, command.format)
     return DownloadDatasetResult(dataset=command.dataset, records=records)
 
 
-def look(data8: Data8, name: str) -> Sighting:
-    """Ask whether a dataset can be downloaded. An input dataset never can: Data8 says so when it is tried."""
+def contents_now(data8: Data8, name: str) -> dict[str, Any]:
+    """What `fetch` needs to know; nothing while a job fills the dataset.
+
+    An input dataset can never be downloaded: Data8 says so when it is tried.
+    """
     found = data8.datasets.get(name)
-    if readable(found) or found.input:
-        return Sighting("done", contents(name, found))
-    return Sighting("running")
+    return contents(name, found) if readable(found) or found.input else {}
 
 
 @job(DeleteDataset)
