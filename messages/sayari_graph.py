@@ -18,8 +18,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from messages.base import Command, File, Model, Result, Uri, one_of, unless
 
-#: The id of a Sayari entity. Assumed: 22 characters of base64url in every example, so nothing else is in one.
-EntityId = Annotated[str, StringConstraints(max_length=128, pattern=r"^[A-Za-z0-9_-]+$")]
+#: The id of a Sayari entity. Assumed: as all of the examples are base64url, nothing else is ever in one.
+ENTITY_ID = r"^[A-Za-z0-9_-]{1,128}$"
+EntityId = Annotated[str, StringConstraints(pattern=ENTITY_ID)]
 #: A word of Sayari's ontology, e.g. `has_shareholder` or `company`; which there are is Sayari's to judge.
 Word = Annotated[str, StringConstraints(max_length=100, pattern=r"^[a-z0-9_]+$")]
 Words = Annotated[list[Word], Field(min_length=1, max_length=100)]

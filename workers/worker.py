@@ -24,6 +24,10 @@ from workers.jobs import (
     creditsafe_records,
     data8,
     sayari,
+    sayari_changes,
+    sayari_export,
+    sayari_fetch,
+    sayari_trace,
 )
 from workers.jobs.registry import JOBS, Tools
 from workers.ledger.database import Database, LedgerUnavailable
@@ -47,6 +51,10 @@ JOB_MODULES = (
     creditsafe_records,
     data8,
     sayari,
+    sayari_trace,
+    sayari_fetch,
+    sayari_export,
+    sayari_changes,
 )
 
 #: Milliseconds after which an idle thread looks whether it should end.

@@ -1,0 +1,89 @@
+"""`sayari.export_project`: the saved resources of a project, as objects or as Sayari's workbook."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Any
+
+from clients.sayari import Sayari
+from clients.sayari.requests import EXCEL
+from messages.base import File, dump
+from messages.errors import Code
+from messages.sayari import ExportProject, ExportProjectResult
+from workers.errors import JobFailed
+from workers.jobs.registry import Tools, job
+from workers.jobs.sayari_files import NDJSON, collect, save
+from workers.results import publish
+from workers.run import Run, repeatable
+from workers.storage import Storage
+
+#: Resources a page: the documented default, assumed to be the most.
+PAGE = 1_000
+ZIP = "application/zip"
+#: The time of every file in a zip: the same workbooks make the same bytes.
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@job(ExportProject)
+def export_project(command: ExportProject, run: Run, tools: Tools) -> ExportProjectResult:
+    """Fetch the export page by page to its end. A workbook is one page: several are put into a zip."""
+    fetch = partial(operation(tools.sayari, command.content), command.project_id, limit=PAGE)
+    if command.format == "json":
+        draft = tools.storage.draft(run.job_id, "exported.jsonl")
+        count = run.transfer("export", partial(collect, draft, fetch, lambda _: True))["done"]
+        exported = publish(run, draft, "exported", NDJSON, count)
+    else:
+        saved = run.transfer("export", partial(save_pages, tools.storage, run.job_id, fetch))
+        books = [File.model_validate(each) for each in saved["files"]]
+        exported = books[0] if len(books) == 1 else packed(run, tools.storage, books)
+    return ExportProjectResult(project_id=command.project_id, exported=exported)
+
+
+def operation(sayari: Sayari, content: str) -> Callable[..., Any]:
+    """The documented operation for a kind of content."""
+    projects = sayari.projects
+    return {"entity": projects.entities, "record": projects.records, "resource": projects.resources}[content]
+
+
+def save_pages(
+    storage: Storage, job_id: str, fetch: Callable[..., Any], at: Any
+) -> Generator[dict[str, Any]]:
+    """Save every page as a workbook.
+
+    A workbook does not name the next page, so the same page is asked for as JSON too, but later: what is saved
+    to the project in between moves entities to the next page, where they come a second time and are not lost.
+
+    A checkpoint holds `done` (pages), the token of the `next` one, the `files`, and `end`.
+    """
+    at = at or {"done": 0, "next": None, "files": [], "end": False}
+    while not at["end"]:
+        number = at["done"] + 1
+        name = f"exported-{number}.xlsx" if at["done"] else "exported.xlsx"
+        file = save(partial(fetch, next=at["next"]), storage.draft(job_id, name), EXCEL)
+        following = fetch(next=at["next"]).next
+        if following is not None and following == at["next"]:
+            raise JobFailed(Code.VENDOR_FAILED, "a page of Sayari's export names itself as the next one")
+        files = [*at["files"], dump(file)]
+        at = {"done": number, "next": following, "files": files, "end": following is None}
+        yield at
+
+
+def packed(run: Run, storage: Storage, books: list[File]) -> File:
+    """The workbooks in one zip, as they are."""
+    draft = storage.draft(run.job_id, "exported.zip")
+
+    def pack() -> dict[str, Any]:
+        with draft.append(0) as out, zipfile.ZipFile(out, "w") as archive:
+            for number, book in enumerate(books, 1):
+                member = zipfile.ZipInfo(f"exported-{number:04}.xlsx", EPOCH)
+                with (
+                    storage.open_result(book) as content,
+                    archive.open(member, "w", force_zip64=True) as into,
+                ):
+                    shutil.copyfileobj(content, into)
+        return dump(draft.publish(ZIP, None))
+
+    return File.model_validate(run.once("publish exported", pack, recover=repeatable))
