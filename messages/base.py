@@ -83,8 +83,8 @@ def unless(when: dict[str, Any], *path: str) -> dict[str, Any]:
 
 
 def dump(model: BaseModel) -> dict[str, Any]:
-    """The model as JSON values. Absent options are left out; the nulls of a result say something."""
-    return model.model_dump(mode="json", exclude_none=not isinstance(model, Result), by_alias=True)
+    """The model as JSON values. Absent options are left out; the nulls of a result or a file say something."""
+    return model.model_dump(mode="json", exclude_none=not isinstance(model, Result | File), by_alias=True)
 
 
 def given(field: str) -> dict[str, Any]:

@@ -44,10 +44,10 @@ class Graph(Part):
             lists["relationships"] = [each for each in lists["relationships"] if kept in each["types"]]
         body = shapes.embedded(entity) | {
             "attributes": {
-                name: self._tokens(values, query, f"attributes.{name}.")
+                name: self._list_page(values, query, f"attributes.{name}.")
                 for name, values in shapes.attributes_of(entity).items()
             },
-            **{name: self._tokens(values, query, f"{name}.") for name, values in lists.items()},
+            **{name: self._list_page(values, query, f"{name}.") for name, values in lists.items()},
         }
         rows = [("attribute", "value")]
         rows += [
@@ -57,7 +57,7 @@ class Graph(Part):
         ]
         return answer(type, body, rows)
 
-    def _tokens(self, values: list[Any], query: QueryParams, prefix: str) -> dict[str, Any]:
+    def _list_page(self, values: list[Any], query: QueryParams, prefix: str) -> dict[str, Any]:
         most = self.world.page_limit
         return token_page(in_order(values), query, _same, prefix=prefix, sized=True, most=most)
 
@@ -71,8 +71,8 @@ class Graph(Part):
                 name: offset_page(values, 0, SUMMARY, _same)
                 for name, values in shapes.attributes_of(entity).items()
             },
-            "possibly_same_as": self._tokens(lists["possibly_same_as"], QueryParams(), ""),
-            "referenced_by": self._tokens(lists["referenced_by"], QueryParams(), ""),
+            "possibly_same_as": self._list_page(lists["possibly_same_as"], QueryParams(), ""),
+            "referenced_by": self._list_page(lists["referenced_by"], QueryParams(), ""),
         }
         return JSONResponse(body)
 

@@ -70,11 +70,12 @@ class Ids:
             return
         position = start = Position.of(row) if row else None
         for id, position in ids_of(self._storage, self._file, start):
+            if position.row > self.count:
+                break
             yield id, position.json()
         if position is None or position.row != self.count:
-            raise JobFailed(
-                Code.INPUT_INVALID, f"{file_name(self._file)} has changed since it was read through"
-            )
+            changed = f"{file_name(self._file)} has changed since it was read through"
+            raise JobFailed(Code.INPUT_INVALID, changed)
 
 
 def read_through(storage: Storage, uri: str, at: Any) -> Generator[dict[str, Any]]:
