@@ -49,12 +49,14 @@ def collect(
 ) -> Generator[dict[str, Any]]:
     """Write the notifications of one resource after the other, and of one type after the other, to `draft`.
 
-    A checkpoint holds `done` (resources), `records`, `bytes`, and of a resource that is not finished, as `open`,
-    its `id` and `entity_id`, the `types` left and the `offset` in the first of them.
+    A checkpoint holds `done` (resources), `records`, `bytes`, `end`, and of a resource that is not finished, as
+    `open`, its `id` and `entity_id`, the `types` left and the `offset` in the first of them.
     """
     if at is None or draft.size < at["bytes"]:
         with draft.append(0):
-            at = {"done": 0, "records": 0, "bytes": 0, "open": None}
+            at = {"done": 0, "records": 0, "bytes": 0, "open": None, "end": False}
+    if at["end"]:
+        return
     at = yield from read_open(sayari, draft, at)
     changed = sayari.projects.change_notifications.list
     for page in offset_pages(changed, project_id, offset=at["done"], limit=PAGE):
@@ -62,7 +64,7 @@ def collect(
             types = [type for type in resource.counts if wanted is None or type in wanted]
             opened = {"id": resource.id, "entity_id": resource.resourceId, "types": types, "offset": 0}
             at = yield from read_open(sayari, draft, at | {"open": opened})
-    yield at
+    yield at | {"end": True}
 
 
 def read_open(sayari: Sayari, draft: Draft, at: Any) -> Generator[dict[str, Any], None, dict[str, Any]]:
@@ -103,9 +105,11 @@ def clear(sayari: Sayari, storage: Storage, changes: File, at: Any) -> Generator
     """Clear every resource that has no other notifications than those in the file.
 
     Repeated after a crash, it finds what is cleared already and passes on. A checkpoint holds `done` (resources),
-    how many were `cleared` and `kept`, and the `bytes` of the file that are dealt with.
+    how many were `cleared` and `kept`, the `bytes` of the file that are dealt with, and `end`.
     """
-    at = at or {"done": 0, "cleared": 0, "kept": 0, "bytes": 0}
+    at = at or {"done": 0, "cleared": 0, "kept": 0, "bytes": 0, "end": False}
+    if at["end"]:
+        return
     notifications = sayari.resources.change_notifications
     with storage.open_result(changes) as stream:
         stream.seek(at["bytes"])
@@ -123,7 +127,7 @@ def clear(sayari: Sayari, storage: Storage, changes: File, at: Any) -> Generator
             outcome = "cleared" if known else "kept"
             at = at | {"done": at["done"] + 1, outcome: at[outcome] + 1, "bytes": end}
             yield at
-    yield at
+    yield at | {"end": True}
 
 
 class Digest:
