@@ -77,7 +77,8 @@ class TraceRelationshipsResult(Result):
     missing: File
 
 
-#: What an operation sets by itself: it is a traversal with just this argument set.
+#: What an operation sets by itself: it is documented as a traversal with just this argument. Assumed: what is
+#: said of it from outside changes nothing, or worse.
 _OWN = {"ubo": "relationships", "downstream": "relationships", "watchlist": "watchlist"}
 
 

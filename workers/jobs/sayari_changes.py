@@ -104,6 +104,8 @@ def read_page(sayari: Sayari, resource: dict[str, Any]) -> tuple[list[bytes], di
 def clear(sayari: Sayari, storage: Storage, changes: File, at: Any) -> Generator[dict[str, Any]]:
     """Clear every resource that has no other notifications than those in the file.
 
+    Assumed: asked for without a type, a resource's notifications are those of all types.
+
     Repeated after a crash, it finds what is cleared already and passes on. A checkpoint holds `done` (resources),
     how many were `cleared` and `kept`, the `bytes` of the file that are dealt with, and `end`.
     """

@@ -53,7 +53,7 @@ def save_pages(
 ) -> Generator[dict[str, Any]]:
     """Save every page as a workbook.
 
-    A workbook does not name the next page, so the same page is asked for as JSON too, but later: what is saved
+    A workbook does not name the next page (assumed), so the same page is asked for as JSON too, but later: what is saved
     to the project in between moves entities to the next page, where they come a second time and are not lost.
 
     A checkpoint holds `done` (pages), the token of the `next` one, the `files`, and `end`.

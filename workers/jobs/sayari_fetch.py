@@ -65,6 +65,8 @@ def save_each(
 ) -> Generator[dict[str, Any]]:
     """Save a file for every entity, named by its place in the order and its id.
 
+    Assumed: nothing can be done about pages there. How much of a long list such a file holds is not documented.
+
     A checkpoint holds `row` and `done` as in `look_up`, the `files`, and the `bytes` of `missing`.
     """
     if at is None or missing.size < at["bytes"]:

@@ -50,7 +50,10 @@ def operation(sayari: Sayari, kind: str) -> Callable[..., Traversal]:
 
 
 def trace(fetch: Callable[..., Traversal], options: dict[str, Any], id: str, rest: Any) -> Iterator[Piece]:
-    """The paths of one entity, a page a piece; `rest` is how many paths there were so far."""
+    """The paths of one entity, a page a piece; `rest` is how many paths there were so far.
+
+    Assumed: there may be more than the 50 paths that Sayari speaks of, on further pages.
+    """
     first, most = options.get("offset", 0), options.get("limit")
     done: int = rest or 0
     while True:
