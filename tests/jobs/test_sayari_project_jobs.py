@@ -110,6 +110,7 @@ def test_the_workbooks_of_several_pages_are_all_there(desk: Desk) -> None:
     trouble(desk, "sayari.projects.resources")
     exported = completed(desk.run(EXPORT, project_id=id, format="xlsx"))["exported"]
     assert exported["uri"].endswith("/exported.zip")
+    assert [path.name for path in (desk.folder / "results/job").iterdir()] == ["exported.zip"]
     assert (exported["media_type"], exported["records"]) == ("application/zip", None)
     archive = zipfile.ZipFile(io.BytesIO(content(exported)))
     assert archive.namelist() == [f"exported-{number:04}.xlsx" for number in range(1, 5)]

@@ -19,8 +19,8 @@ from messages.errors import Code
 from messages.sayari import Project, ResolveEntities, ResolveEntitiesResult
 from workers.errors import JobFailed, Undecided
 from workers.jobs.registry import Tools, job
-from workers.jobs.sayari_files import NDJSON, PAGE, collect, moment, newer, read_through, sendable
-from workers.results import publish
+from workers.jobs.sayari_files import PAGE, collect, moment, newer, read_through, sendable
+from workers.results import NDJSON, publish
 from workers.run import Run, Sighting, VendorJobFailed, repeatable
 from workers.storage import file_name
 

@@ -18,8 +18,8 @@ from clients.sayari import Sayari, offset_pages
 from messages.base import File
 from messages.sayari import CollectChanges, CollectChangesResult
 from workers.jobs.registry import Tools, job
-from workers.jobs.sayari_files import NDJSON, PAGE, json_line
-from workers.results import publish
+from workers.jobs.sayari_files import PAGE, json_line
+from workers.results import NDJSON, publish
 from workers.run import Run
 from workers.storage import Draft, Storage
 

@@ -10,15 +10,14 @@ from typing import Any
 
 from clients.sayari import Sayari
 from clients.sayari.requests import EXCEL
-from messages.base import File, dump
 from messages.errors import Code
 from messages.sayari import ExportProject, ExportProjectResult
 from workers.errors import JobFailed
 from workers.jobs.registry import Tools, job
-from workers.jobs.sayari_files import NDJSON, collect, save
-from workers.results import publish
+from workers.jobs.sayari_files import collect, save
+from workers.results import NDJSON, publish
 from workers.run import Run, repeatable
-from workers.storage import Storage
+from workers.storage import Draft
 
 #: Resources a page: the documented default, assumed to be the most.
 PAGE = 1_000
@@ -31,14 +30,23 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 def export_project(command: ExportProject, run: Run, tools: Tools) -> ExportProjectResult:
     """Fetch the export page by page to its end. A workbook is one page: several are put into a zip."""
     fetch = partial(operation(tools.sayari, command.content), command.project_id, limit=PAGE)
+    draft_of = partial(tools.storage.draft, run.job_id)
     if command.format == "json":
-        draft = tools.storage.draft(run.job_id, "exported.jsonl")
+        draft = draft_of("exported.jsonl")
         count = run.transfer("export", partial(collect, draft, fetch, lambda _: True))["done"]
         exported = publish(run, draft, "exported", NDJSON, count)
     else:
-        saved = run.transfer("export", partial(save_pages, tools.storage, run.job_id, fetch))
-        books = [File.model_validate(each) for each in saved["files"]]
-        exported = books[0] if len(books) == 1 else packed(run, tools.storage, books)
+        books = [
+            draft_of(name) for name in run.transfer("export", partial(save_pages, draft_of, fetch))["pages"]
+        ]
+        if len(books) == 1:
+            exported = publish(run, books[0], "exported", EXCEL, None)
+        else:
+            archive = draft_of("exported.zip")
+            run.once("pack", partial(pack, archive, books), recover=repeatable)
+            exported = publish(run, archive, "exported", ZIP, None)
+            for book in books:
+                book.remove()
     return ExportProjectResult(project_id=command.project_id, exported=exported)
 
 
@@ -49,41 +57,34 @@ def operation(sayari: Sayari, content: str) -> Callable[..., Any]:
 
 
 def save_pages(
-    storage: Storage, job_id: str, fetch: Callable[..., Any], at: Any
+    draft_of: Callable[[str], Draft], fetch: Callable[..., Any], at: Any
 ) -> Generator[dict[str, Any]]:
     """Save every page as a workbook.
 
-    A workbook does not name the next page (assumed), so the same page is asked for as JSON too, but later: what is saved
-    to the project in between moves entities to the next page, where they come a second time and are not lost.
+    A workbook does not name the next page (assumed), so the same page is asked for as JSON too, but later: what
+    is saved to the project in between moves entities to the next page, where they come a second time and are not
+    lost.
 
-    A checkpoint holds `done` (pages), the token of the `next` one, the `files`, and `end`.
+    A checkpoint holds `done` (pages), the token of the `next` one, the bytes of all `pages` by name, and `end`.
     """
-    at = at or {"done": 0, "next": None, "files": [], "end": False}
+    if at is None or any(draft_of(name).size < size for name, size in at["pages"].items()):
+        at = {"done": 0, "next": None, "pages": {}, "end": False}
     while not at["end"]:
         number = at["done"] + 1
         name = f"exported-{number}.xlsx" if at["done"] else "exported.xlsx"
-        file = save(partial(fetch, next=at["next"]), storage.draft(job_id, name), EXCEL)
+        pages = at["pages"] | {name: save(partial(fetch, next=at["next"]), draft_of(name), EXCEL)}
         following = fetch(next=at["next"]).next
         if following is not None and following == at["next"]:
             raise JobFailed(Code.VENDOR_FAILED, "a page of Sayari's export names itself as the next one")
-        files = [*at["files"], dump(file)]
-        at = {"done": number, "next": following, "files": files, "end": following is None}
+        at = {"done": number, "next": following, "pages": pages, "end": following is None}
         yield at
 
 
-def packed(run: Run, storage: Storage, books: list[File]) -> File:
-    """The workbooks in one zip, as they are."""
-    draft = storage.draft(run.job_id, "exported.zip")
-
-    def pack() -> dict[str, Any]:
-        with draft.append(0) as out, zipfile.ZipFile(out, "w") as archive:
-            for number, book in enumerate(books, 1):
-                member = zipfile.ZipInfo(f"exported-{number:04}.xlsx", EPOCH)
-                with (
-                    storage.open_result(book) as content,
-                    archive.open(member, "w", force_zip64=True) as into,
-                ):
-                    shutil.copyfileobj(content, into)
-        return dump(draft.publish(ZIP, None))
-
-    return File.model_validate(run.once("publish exported", pack, recover=repeatable))
+def pack(archive: Draft, books: list[Draft]) -> dict[str, Any]:
+    """Put workbooks into one zip, as they are."""
+    with archive.append(0) as out, zipfile.ZipFile(out, "w") as packed:
+        for number, book in enumerate(books, 1):
+            member = zipfile.ZipInfo(f"exported-{number:04}.xlsx", EPOCH)
+            with book.open() as content, packed.open(member, "w", force_zip64=True) as into:
+                shutil.copyfileobj(content, into)
+    return {"workbooks": len(books)}

@@ -9,16 +9,16 @@ from typing import Any
 
 from clients.errors import NotFound
 from clients.sayari import Sayari
-from clients.sayari.requests import CSV, EXCEL, PDF
+from clients.sayari.requests import EXCEL, PDF
 from messages.base import File, dump
 from messages.errors import Code
 from messages.sayari_graph import FetchEntities, FetchEntitiesResult
 from workers.errors import JobFailed
 from workers.jobs.registry import Tools, job
 from workers.jobs.sayari_entity import full
-from workers.jobs.sayari_files import NDJSON, json_line, save
+from workers.jobs.sayari_files import json_line, save
 from workers.jobs.sayari_ids import COLUMN, Ids, Piece, append, look_up
-from workers.results import publish
+from workers.results import CSV, NDJSON, publish
 from workers.run import Run
 from workers.storage import Draft
 from workers.tables import csv_line
@@ -50,9 +50,7 @@ def fetch_entities(command: FetchEntities, run: Run, tools: Tools) -> FetchEntit
         fetched = run.transfer("fetch", work, total=ids.count)
         entities = [File.model_validate(each) for each in fetched["files"]]
         absent = ids.count - len(entities)
-    return FetchEntitiesResult(
-        entities=entities, missing=publish(run, missing, "missing", "text/csv", absent)
-    )
+    return FetchEntitiesResult(entities=entities, missing=publish(run, missing, "missing", CSV, absent))
 
 
 def summary(sayari: Sayari, id: str, _: Any) -> Iterator[Piece]:
@@ -78,9 +76,9 @@ def save_each(
             at = at | {"row": row, "done": at["done"] + 1}
             draft = tools.storage.draft(job_id, f"entity-{at['done']:04}-{id}.{format}")
             try:
-                file = save(partial(get, id), draft, MEDIA_TYPES[format])
+                save(partial(get, id), draft, MEDIA_TYPES[format])
             except NotFound:
                 at["bytes"] = append(missing, at["bytes"], csv_line([id]))
             else:
-                at["files"] = [*at["files"], dump(file)]
+                at["files"] = [*at["files"], dump(draft.publish(MEDIA_TYPES[format], None))]
             yield at

@@ -16,13 +16,11 @@ from clients.sayari import known_header
 from clients.sayari.requests import ATTRIBUTES
 from clients.sayari.shapes import TokenPage
 from clients.sayari.workspace_shapes import UnresolvedEntity
-from messages.base import File
 from messages.errors import Code
 from workers.errors import JobFailed
 from workers.storage import Draft, Storage, file_name
 from workers.tables import Position, Table
 
-NDJSON = "application/x-ndjson"
 #: Rows between two checkpoints while a file is read through.
 READ_ROWS = 5_000
 #: Entities a page of results; more is not documented.
@@ -149,8 +147,8 @@ def collect(
         yield at
 
 
-def save(fetch: Callable[..., object], draft: Draft, media_type: str) -> File:
-    """Store what `fetch` writes as the file that the vendor made; where that fails, nothing is left of it.
+def save(fetch: Callable[..., object], draft: Draft, media_type: str) -> int:
+    """Write the file that the vendor makes to `draft`, its bytes; where that fails, nothing is left of it.
 
     Args:
         fetch: called with the type to `accept` and the binary file to write `to`.
@@ -162,7 +160,7 @@ def save(fetch: Callable[..., object], draft: Draft, media_type: str) -> File:
         whole.seek(0)
         with draft.append(0) as out:
             shutil.copyfileobj(whole, out)
-    return draft.publish(media_type, None)
+            return out.tell()
 
 
 def json_line(value: object) -> bytes:

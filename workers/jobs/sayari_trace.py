@@ -13,9 +13,9 @@ from messages.errors import Code
 from messages.sayari_graph import TraceRelationships, TraceRelationshipsResult
 from workers.errors import JobFailed
 from workers.jobs.registry import Tools, job
-from workers.jobs.sayari_files import NDJSON, json_line
+from workers.jobs.sayari_files import json_line
 from workers.jobs.sayari_ids import Ids, Piece, look_up
-from workers.results import publish
+from workers.results import CSV, NDJSON, publish
 from workers.run import Run
 
 #: Paths a page: the most there are.
@@ -34,7 +34,7 @@ def trace_relationships(command: TraceRelationships, run: Run, tools: Tools) -> 
     return TraceRelationshipsResult(
         entities=ids.count,
         paths=publish(run, paths, "paths", NDJSON, traced["records"]),
-        missing=publish(run, missing, "missing", "text/csv", traced["missing"]["records"]),
+        missing=publish(run, missing, "missing", CSV, traced["missing"]["records"]),
     )
 
 
