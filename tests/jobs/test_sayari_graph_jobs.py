@@ -163,6 +163,18 @@ def test_full_entities_have_every_page_of_every_list(desk: Desk) -> None:
     assert calls == 3 + pages + 5  # 5 for the trouble
 
 
+def test_tokens_of_one_list_may_be_those_of_another(desk: Desk) -> None:
+    """The stand-in's count from the end: the last page of records and the first of two names are `2` both."""
+    desk.world.page_limit = 1
+    chosen = [each.id for each in register().entities.values() if each.links and len(each.names) == 2]
+    assert chosen
+    found = objects(completed(desk.run(FETCH, entity_ids=chosen))["entities"])
+    assert [entity["id"] for entity in found] == chosen
+    for entity in found:
+        for name in ("relationships", "possibly_same_as", "referenced_by"):
+            assert len(entity[name]["data"]) == entity[name]["size"]["count"]
+
+
 def test_an_entity_that_goes_between_two_pages_leaves_no_half_line(desk: Desk) -> None:
     in_small_pieces(desk)
     desk.arrive(FETCH, entity_ids=[TESCO, BOOKER])
@@ -216,6 +228,20 @@ def test_a_lost_result_is_written_again(desk: Desk) -> None:
     result = completed(desk.drive())
     assert [entity["id"] for entity in objects(result["entities"])] == [TESCO, BOOKER]
     assert ids(result["missing"]) == ["nobody-at_all"]
+
+
+def test_what_a_crash_leaves_behind_is_cut_off(desk: Desk) -> None:
+    """Written but not recorded: rows of an entity, and an id that was missing and is not any more."""
+    in_small_pieces(desk)
+    desk.arrive(FETCH, entity_ids=[TESCO, BOOKER], detail="summary")
+    while desk.world.calls["sayari.entities.summary"] < 2:
+        desk.turn()
+    for name, rubbish in (("entities.jsonl", "{}\n"), ("missing.csv", f"{BOOKER}\r\n")):
+        with (desk.folder / f"results/job/{name}.part").open("a") as part:
+            part.write(rubbish)
+    result = completed(desk.drive())
+    assert [entity["id"] for entity in objects(result["entities"])] == [TESCO, BOOKER]
+    assert ids(result["missing"]) == []
 
 
 # -- what both have in common ---------------------------------------------------------------------------

@@ -53,8 +53,9 @@ def collect(
     `open`, its `id` and `entity_id`, the `types` left and the `offset` in the first of them.
     """
     if at is None or draft.size < at["bytes"]:
-        with draft.append(0):
-            at = {"done": 0, "records": 0, "bytes": 0, "open": None, "end": False}
+        at = {"done": 0, "records": 0, "bytes": 0, "open": None, "end": False}
+    with draft.append(at["bytes"]):
+        pass  # cuts off what a crash has left behind
     if at["end"]:
         return
     at = yield from read_open(sayari, draft, at)

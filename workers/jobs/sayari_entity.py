@@ -39,7 +39,7 @@ def full(sayari: Sayari, id: str, rest: Any) -> Iterator[Piece]:
         yield Piece(content, int(following is None), following)
         if following is None:
             return
-        if rest is not None and following["next"] == rest["next"]:
+        if rest is not None and (following["list"], following["next"]) == (rest["list"], rest["next"]):
             raise JobFailed(Code.VENDOR_FAILED, "a page of an entity's list names itself as the next one")
         rest = following
 

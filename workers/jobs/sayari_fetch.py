@@ -70,6 +70,7 @@ def save_each(
     if at is None or missing.size < at["bytes"]:
         at = {"row": None, "done": 0, "files": [], "bytes": append(missing, 0, csv_line([COLUMN]))}
         yield at
+    append(missing, at["bytes"], b"")  # without what a crash has left behind
     get = tools.sayari.entities.get
     with closing(ids.after(at["row"])) as following:
         for id, row in following:

@@ -122,6 +122,8 @@ def look_up(ids: Ids, ask: Ask, found: Draft, missing: Draft, at: Any) -> Genera
         header = {"records": 0, "bytes": append(missing, 0, csv_line([COLUMN]))}
         at = none | {"row": None, "done": 0, "open": None, "missing": header}
         yield at
+    append(found, (at["open"] or at)["bytes"], b"")  # without what a crash has left behind
+    append(missing, at["missing"]["bytes"], b"")
     with closing(ids.after(at["row"])) as following:
         for id, row in following:
             finished = {"row": row, "done": at["done"] + 1, "open": None}
