@@ -141,10 +141,10 @@ SCENARIOS = {
         Scenario("creditsafe.delete_portfolio", _portfolio, step=28),
         Scenario("data8.start_job", _start_job),
         Scenario("sayari.resolve_entities", _resolve),
-        Scenario("sayari.trace_relationships", _trace, step=14, told=("entities",)),
-        Scenario("sayari.fetch_entities", _fetch, step=12),
-        Scenario("sayari.export_project", _project, step=12),
-        Scenario("sayari.collect_changes", _changes, step=20, told=("cleared", "kept")),
+        Scenario("sayari.trace_relationships", _trace, step=20, told=("entities",)),
+        Scenario("sayari.fetch_entities", _fetch, step=16),
+        Scenario("sayari.export_project", _project, step=14),
+        Scenario("sayari.collect_changes", _changes, step=30, told=("cleared", "kept")),
     )
 }
 
