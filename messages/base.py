@@ -74,9 +74,17 @@ def any_of(*fields: str) -> dict[str, Any]:
     return {"anyOf": [given(field) for field in fields]}
 
 
+def unless(when: dict[str, Any], *path: str) -> dict[str, Any]:
+    """JSON Schema for "where these properties hold, the field at `path` is absent"."""
+    absent: dict[str, Any] = {"type": "null"}
+    for name in reversed(path):
+        absent = {"properties": {name: absent}}
+    return {"if": {"properties": when, "required": list(when)}, "then": absent}
+
+
 def dump(model: BaseModel) -> dict[str, Any]:
-    """The model as JSON values. Absent options are left out; the nulls of a result say something."""
-    return model.model_dump(mode="json", exclude_none=not isinstance(model, Result), by_alias=True)
+    """The model as JSON values. Absent options are left out; the nulls of a result or a file say something."""
+    return model.model_dump(mode="json", exclude_none=not isinstance(model, Result | File), by_alias=True)
 
 
 def given(field: str) -> dict[str, Any]:

@@ -1,13 +1,14 @@
-"""Commands of Sayari Graph."""
+"""Commands of Sayari Graph: what is done in its projects. Those about known entities: `messages.sayari_graph`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
-from messages.base import Command, File, Model, Name, Result, Uri, VendorId, any_of, dump, one_of
+from messages.base import Command, File, Model, Name, Result, Uri, VendorId, any_of, dump, one_of, unless
+from messages.sayari_graph import FetchEntities, TraceRelationships, Words
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
 Texts = Annotated[list[Text], Field(min_length=1, max_length=100)]
@@ -93,4 +94,60 @@ class ResolveEntities(Command):
             yield "file", self.file
 
 
-COMMANDS: tuple[type[Command], ...] = (ResolveEntities,)
+class ExportProjectResult(Result):
+    """`exported` are objects for `json`; for `xlsx` Sayari's workbook, or a zip of its workbooks."""
+
+    project_id: str
+    exported: File
+
+
+class ExportProject(Command):
+    """Fetch the saved resources of a project."""
+
+    type_ = "sayari.export_project"
+    result = ExportProjectResult
+
+    project_id: VendorId
+    content: Literal["entity", "record", "resource"] = "resource"
+    format: Literal["json", "xlsx"] = "json"
+
+
+class CollectChangesResult(Result):
+    """`cleared` and `kept` count saved resources: of the kept ones there is other news by now."""
+
+    project_id: str
+    changes: File
+    cleared: int
+    kept: int
+
+
+class CollectChanges(Command):
+    """Fetch what a data release has changed about a project's saved resources."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"allOf": [unless({"clear": {"const": True}}, "types")]},
+    )
+
+    type_ = "sayari.collect_changes"
+    result = CollectChangesResult
+
+    project_id: VendorId
+    types: Words | None = None
+    clear: bool = False
+
+    @field_validator("clear")
+    @classmethod
+    def _clear_all_types(cls, clear: bool, info: ValidationInfo) -> bool:
+        if clear and info.data.get("types") is not None:
+            msg = "Sayari clears all types of a resource's notifications together: leave types out"
+            raise ValueError(msg)
+        return clear
+
+
+COMMANDS: tuple[type[Command], ...] = (
+    ResolveEntities,
+    TraceRelationships,
+    FetchEntities,
+    ExportProject,
+    CollectChanges,
+)

@@ -73,6 +73,8 @@ class World:
         job_seconds: how long a vendor job runs, from start to end.
         queue_seconds: how long it waits before it begins to run.
         link_seconds: how long a result link stays valid.
+        page_limit: no page of Sayari's lists holds more, whatever is asked for; the documented limits are higher.
+        releases: how many data releases Sayari has had; with a further one, all change notifications are new.
         links: base URL of result links: another host name than the API's, as with the vendors.
         effects: how often each effect happened, by (operation, natural key).
         calls: how often each operation was called, faults included.
@@ -82,6 +84,8 @@ class World:
     job_seconds: float = 2.0
     queue_seconds: float = 0.2
     link_seconds: float = 300.0
+    page_limit: int = 1_000
+    releases: int = 1
     links: str = "http://localhost"
     effects: Counter[tuple[str, str]] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)

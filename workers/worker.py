@@ -25,6 +25,10 @@ from workers.jobs import (
     data8,
     data8_dataset_jobs,
     sayari,
+    sayari_changes,
+    sayari_export,
+    sayari_fetch,
+    sayari_trace,
 )
 from workers.jobs.registry import JOBS, Tools
 from workers.ledger.database import Database, LedgerUnavailable
@@ -49,6 +53,10 @@ JOB_MODULES = (
     data8,
     data8_dataset_jobs,
     sayari,
+    sayari_trace,
+    sayari_fetch,
+    sayari_export,
+    sayari_changes,
 )
 
 #: Milliseconds after which an idle thread looks whether it should end.

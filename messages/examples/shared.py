@@ -9,7 +9,7 @@ BATCH = "customers-2026-08"
 PORTFOLIO_ID = "0b6d1a3e-5f7c-4a8e-9d21-6c3f0e8b7a54"
 
 
-def file_of(job: str, name: str, media_type: str, records: int, bytes: int) -> File:
+def file_of(job: str, name: str, media_type: str, records: int | None, bytes: int) -> File:
     """A result of the job `<BATCH>.<job>`."""
     return File(
         uri=f"file:///var/lib/kyb/results/{BATCH}.{job}/{name}",

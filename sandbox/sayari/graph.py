@@ -44,10 +44,10 @@ class Graph(Part):
             lists["relationships"] = [each for each in lists["relationships"] if kept in each["types"]]
         body = shapes.embedded(entity) | {
             "attributes": {
-                name: _tokens(values, query, f"attributes.{name}.")
+                name: self._list_page(values, query, f"attributes.{name}.")
                 for name, values in shapes.attributes_of(entity).items()
             },
-            **{name: _tokens(values, query, f"{name}.") for name, values in lists.items()},
+            **{name: self._list_page(values, query, f"{name}.") for name, values in lists.items()},
         }
         rows = [("attribute", "value")]
         rows += [
@@ -56,6 +56,10 @@ class Graph(Part):
             for value in values
         ]
         return answer(type, body, rows)
+
+    def _list_page(self, values: list[Any], query: QueryParams, prefix: str) -> dict[str, Any]:
+        most = self.world.page_limit
+        return token_page(in_order(values), query, _same, prefix=prefix, sized=True, most=most)
 
     @serves("GET /v1/entity_summary/{id}")
     async def entities__summary(self, request: Request) -> Response:
@@ -67,8 +71,8 @@ class Graph(Part):
                 name: offset_page(values, 0, SUMMARY, _same)
                 for name, values in shapes.attributes_of(entity).items()
             },
-            "possibly_same_as": _tokens(lists["possibly_same_as"], QueryParams(), ""),
-            "referenced_by": _tokens(lists["referenced_by"], QueryParams(), ""),
+            "possibly_same_as": self._list_page(lists["possibly_same_as"], QueryParams(), ""),
+            "referenced_by": self._list_page(lists["referenced_by"], QueryParams(), ""),
         }
         return JSONResponse(body)
 
@@ -95,6 +99,7 @@ class Graph(Part):
     def _traverse(self, request: Request, relationships: Any, *, watchlist: bool = False) -> Response:
         start, query = self.entity(request.path_params["id"]), request.query_params
         offset, limit = number(query, "offset", 0, 0), number(query, "limit", PATHS, 1, PATHS)
+        limit = min(limit, self.world.page_limit)
         low, high = number(query, "min_depth", 0, 0, DEPTH), number(query, "max_depth", DEPTH, 0, DEPTH)
         asked = Filter(
             query.getlist("countries"), query.getlist("types"), query.get("name", ""),
@@ -197,10 +202,6 @@ class Graph(Part):
 
 def _same(value: Any) -> Any:
     return value
-
-
-def _tokens(values: list[Any], query: QueryParams, prefix: str) -> dict[str, Any]:
-    return token_page(in_order(values), query, _same, prefix=prefix, sized=True)
 
 
 def _asked(query: QueryParams) -> dict[str, Any]:

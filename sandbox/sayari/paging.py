@@ -83,9 +83,10 @@ def token_page(
     default: int = 100,
     prefix: str = "",
     sized: bool = False,
+    most: int = 1_000,
 ) -> dict[str, Any]:
-    """The page that `{prefix}next`, `{prefix}prev` and `{prefix}limit` ask for."""
-    limit = number(query, f"{prefix}limit", default, 1, default)
+    """The page that `{prefix}next`, `{prefix}prev` and `{prefix}limit` ask for, of `most` items at most."""
+    limit = min(number(query, f"{prefix}limit", default, 1, default), most)
     after, before = query.get(f"{prefix}next"), query.get(f"{prefix}prev")
     start, end = max(0, len(items) - limit), len(items)
     if after:

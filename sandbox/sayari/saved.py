@@ -11,14 +11,19 @@ from starlette.responses import JSONResponse, Response
 from sandbox.core import serves
 from sandbox.sayari.base import body_of, iso
 from sandbox.sayari.paging import Refused, number, offset_page
+from sandbox.sayari.register import Entity
 from sandbox.sayari.workspace import Resource, Workspace, new_id
 
-#: What a data release tells of every saved entity: (type, value).
+#: What a data release tells of every saved entity: (type, value), the number of the release behind the value.
 RELEASE = (("name", "New Name 1"), ("name", "New Name 2"), ("address", "New Address"), ("status", "active"))
 
 
 class SavedResources(Workspace):
-    """Entities and records kept in projects. A data release has just told something of each entity."""
+    """Entities and records kept in projects.
+
+    Every data release, of which there are `world.releases`, tells something of each entity saved, and its
+    notifications take the place of the last one's.
+    """
 
     def resource(self, request: Request) -> Resource:
         """The saved resource in the path, or 404."""
@@ -45,24 +50,36 @@ class SavedResources(Workspace):
             new_id(), project.id, body.get("directory"), body["label"], body["type"], body["resource_id"],
             now, now,
         )  # fmt: skip
-        if resource.type == "entity":
-            resource.changes = self._release(resource.resource_id)
         project.resources[resource.id] = resource
         self.happened("resources.create", resource.resource_id)
         return JSONResponse({"data": resource.json()}, status_code=201)
 
-    def _release(self, entity_id: str) -> list[dict[str, Any]]:
-        """The change notifications of the one data release that there is."""
-        entity, date = self.register.entities[entity_id], iso(self.world.clock())
-        return [
+    def news(self, resource: Resource) -> list[dict[str, Any]]:
+        """Its change notifications: those of the last data release, unless they were deleted."""
+        if resource.type == "entity" and resource.release != self.world.releases:
+            resource.release = self.world.releases
+            resource.changes = self._release(self.register.entities[resource.resource_id])
+        return resource.changes
+
+    def _release(self, entity: Entity) -> list[dict[str, Any]]:
+        """An attribute's notification names a record and its source, a relationship's the other entity and its type."""
+        date, number = iso(self.world.clock()), self.world.releases
+        told = [
+            {"type": type, "resourceId": entity.record_id, "value": f"{value} ({number})",
+             "qualifier": entity.source.id, "date": date}
+            for type, value in RELEASE
+        ]  # fmt: skip
+        others = ((self.register.entities[id], types) for id, types in entity.links.items())
+        return told + [
             {
                 "type": type,
-                "resourceId": entity.record_id,
-                "value": value,
-                "qualifier": entity.source.id,
+                "resourceId": other.id,
+                "value": other.label,
+                "qualifier": other.type,
                 "date": date,
             }
-            for type, value in RELEASE
+            for other, types in others
+            for type in types
         ]
 
     @serves("GET /v1/resource/{id}")
@@ -91,27 +108,29 @@ class SavedResources(Workspace):
     @serves("GET /v1/project/{id}/change_notifications")
     async def projects__change_notifications__list(self, request: Request) -> Response:
         """Resources with notifications and their counts, as pairs."""
-        changed = [each for each in self.project(request).resources.values() if each.changes]
-        return JSONResponse(_notifications(request, changed, _changed))
+        changed = [each for each in self.project(request).resources.values() if self.news(each)]
+        return JSONResponse(self._notifications(request, changed, _changed))
 
     @serves("GET /v1/resource/{id}/change_notifications")
     async def resources__change_notifications__list(self, request: Request) -> Response:
         """Notifications of one type or all."""
         resource, type = self.resource(request), request.query_params.get("type")
-        changes = [each for each in resource.changes if type in {None, each["type"]}]
-        return JSONResponse(_notifications(request, changes, _untyped))
+        changes = [each for each in self.news(resource) if type in {None, each["type"]}]
+        return JSONResponse(self._notifications(request, changes, _untyped))
 
     @serves("GET /v1/resource/{id}/change_notifications/count")
     async def resources__change_notifications__count(self, request: Request) -> Response:
         """Counts by type, as a map."""
-        return JSONResponse(_counts(self.resource(request)))
+        resource = self.resource(request)
+        self.news(resource)
+        return JSONResponse(_counts(resource))
 
     @serves("DELETE /v1/project/{id}/change_notifications")
     async def projects__change_notifications__delete(self, request: Request) -> Response:
         """Forget those of all resources."""
         project = self.project(request)
         for resource in project.resources.values():
-            resource.changes.clear()
+            self.news(resource).clear()
         self.happened("projects.change_notifications.delete", project.id)
         return Response(status_code=204)
 
@@ -119,9 +138,16 @@ class SavedResources(Workspace):
     async def resources__change_notifications__delete(self, request: Request) -> Response:
         """Forget those of one resource."""
         resource = self.resource(request)
-        resource.changes.clear()
+        self.news(resource).clear()
         self.happened("resources.change_notifications.delete", resource.id)
         return Response(status_code=204)
+
+    def _notifications(self, request: Request, items: list[Any], show: Any) -> dict[str, Any]:
+        """Lists of notifications are pages by offset that show neither offset nor size."""
+        query = request.query_params
+        limit = min(number(query, "limit", 100, 1, 100), self.world.page_limit)
+        page = offset_page(items, number(query, "offset", 0, 0), limit, show)
+        return {key: page[key] for key in ("limit", "next", "data")}
 
 
 def _counts(resource: Resource) -> dict[str, int]:
@@ -135,10 +161,3 @@ def _changed(resource: Resource) -> dict[str, Any]:
 
 def _untyped(change: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in change.items() if key != "type"}
-
-
-def _notifications(request: Request, items: list[Any], show: Any) -> dict[str, Any]:
-    """Lists of notifications are pages by offset that show neither offset nor size."""
-    query = request.query_params
-    page = offset_page(items, number(query, "offset", 0, 0), number(query, "limit", 100, 1, 100), show)
-    return {key: page[key] for key in ("limit", "next", "data")}

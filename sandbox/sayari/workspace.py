@@ -33,6 +33,7 @@ class Resource:
     resource_id: str
     created: str
     updated: str
+    release: int = 0
     changes: list[dict[str, Any]] = field(default_factory=list)
 
     def json(self) -> dict[str, Any]:
@@ -168,7 +169,13 @@ class Workspace(Part):
     def _export(self, request: Request, types: set[str]) -> Response:
         project, type = self.project(request), wanted(request, EXCEL)
         kept = [each for each in project.resources.values() if each.type in types]
-        page = token_page(_keyed(kept), request.query_params, self._exported, default=EXPORT_LIMIT)
+        page = token_page(
+            _keyed(kept),
+            request.query_params,
+            self._exported,
+            default=EXPORT_LIMIT,
+            most=self.world.page_limit,
+        )
         rows = [("label", "created", "updated")]
         rows += [(item["label"], item["created"], item["updated"]) for item in page["data"]]
         return answer(type, page, rows)

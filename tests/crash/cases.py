@@ -13,8 +13,10 @@ from urllib.parse import unquote
 
 from clients.creditsafe import Creditsafe, NewRecord
 from clients.data8 import Data8
+from clients.sayari import Sayari
 from sandbox import Sandbox
 from sandbox.core import World
+from sandbox.sayari.register import register
 from workers.ledger.ledger import Ledger
 from workers.ledger.records import Job
 
@@ -26,6 +28,8 @@ COMPANIES = (
     "トヨタ自動車株式会社,豊田市,JP\r\n"
 ).encode()
 SAYARI = "name,country\r\nNestlé S.A.,CHE\r\nNobody Knows Them,GBR\r\n".encode()
+#: Entities of Sayari's.
+SAVED = list(register().entities)[:2]
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,34 @@ def _resolve(folder: Path, _: Sandbox) -> dict[str, Any]:
     return {"file": str(folder / "entities.csv"), "delete_project": False}
 
 
+def _trace(folder: Path, _: Sandbox) -> dict[str, Any]:
+    return _fetch(folder, _) | {"kind": "traversal"}
+
+
+def _fetch(folder: Path, _: Sandbox) -> dict[str, Any]:
+    """Two entities, and between them one that is not there."""
+    (folder / "entities.csv").write_text("\n".join(("entity_id", SAVED[0], "nobody", SAVED[1], "")))
+    return {"file": str(folder / "entities.csv")}
+
+
+def _project(_: Path, sandbox: Sandbox) -> dict[str, Any]:
+    """A project with two entities saved."""
+    settings = sandbox.environment()
+    with Sayari.connect(
+        settings["KYB_SAYARI__BASE_URL"],
+        settings["KYB_SAYARI__CLIENT_ID"],
+        settings["KYB_SAYARI__CLIENT_SECRET"],
+    ) as sayari:
+        project = sayari.projects.create("Crash").id
+        for id in SAVED:
+            sayari.resources.create(type="entity", project=project, label="saved", resource_id=id)
+    return {"project_id": project}
+
+
+def _changes(folder: Path, sandbox: Sandbox) -> dict[str, Any]:
+    return _project(folder, sandbox) | {"clear": True}
+
+
 SCENARIOS = {
     scenario.type: scenario
     for scenario in (
@@ -136,6 +168,10 @@ SCENARIOS = {
         Scenario("data8.download_dataset", _dataset, step=20),
         Scenario("data8.delete_dataset", _dataset, step=15),
         Scenario("sayari.resolve_entities", _resolve),
+        Scenario("sayari.trace_relationships", _trace, step=20, told=("entities",)),
+        Scenario("sayari.fetch_entities", _fetch, step=16),
+        Scenario("sayari.export_project", _project, step=14),
+        Scenario("sayari.collect_changes", _changes, step=30, told=("cleared", "kept")),
     )
 }
 
@@ -174,8 +210,8 @@ def files_of(value: Any) -> list[tuple[str, int, str]]:
         assert len(content) == value["bytes"]
         return [(path.name, value["records"], hashlib.sha256(_stable(content)).hexdigest())]
     if isinstance(value, dict):
-        return [file for item in value.values() for file in files_of(item)]
-    return []
+        value = list(value.values())
+    return [file for item in value for file in files_of(item)] if isinstance(value, list) else []
 
 
 def _stable(content: bytes) -> bytes:
@@ -183,7 +219,7 @@ def _stable(content: bytes) -> bytes:
         return content
     objects = [json.loads(line) for line in content.splitlines()]
     for found in objects:
-        for key in ("id", "created", "updated"):
+        for key in ("id", "created", "updated", "saved_resource", "date"):
             found.pop(key, None)
     return json.dumps(sorted(map(json.dumps, objects))).encode()
 

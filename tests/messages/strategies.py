@@ -24,7 +24,8 @@ from messages.creditsafe import (
 )
 from messages.data8 import DeleteDataset, DownloadDataset, Input, StartJob, UploadDataset
 from messages.envelope import Request
-from messages.sayari import Entity, Identifier, Project, ResolveEntities
+from messages.sayari import CollectChanges, Entity, ExportProject, Identifier, Project, ResolveEntities
+from messages.sayari_graph import FetchEntities, TraceRelationships, TraversalOptions
 
 lines = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=40)
 texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40), min_size=1)
@@ -44,6 +45,16 @@ entities = st.builds(
     Entity, name=texts, identifier=st.none() | st.just([Identifier(value="1", type="uk_vat")])
 )
 projects = st.none() | st.builds(Project, id=lines) | st.builds(Project, label=lines)
+ids = st.lists(st.from_regex("[A-Za-z0-9_-]{1,22}", fullmatch=True), min_size=1, max_size=5)
+words = st.lists(st.from_regex("[a-z0-9_]{1,20}", fullmatch=True), min_size=1, max_size=3)
+traversals = st.builds(
+    TraversalOptions,
+    limit=st.none() | st.integers(1, 99),
+    max_depth=st.none() | st.integers(0, 10),
+    psa=st.none() | st.booleans(),
+    types=st.none() | words,
+    name=st.none() | lines,
+)
 commands = st.one_of(
     st.builds(ImportFile, file=lines, portfolio=portfolios),
     st.builds(RunMatching, portfolio_id=lines),
@@ -72,6 +83,23 @@ commands = st.one_of(
     st.builds(DeleteDataset, dataset=datasets),
     st.builds(ResolveEntities, file=lines, project=projects, delete_project=st.booleans()),
     st.builds(ResolveEntities, entities=st.lists(entities, min_size=1, max_size=5), project=projects),
+    st.builds(
+        TraceRelationships,
+        entity_ids=ids,
+        kind=st.sampled_from(["ubo", "downstream", "watchlist", "traversal"]),
+        options=st.none() | traversals,
+    ),
+    st.builds(
+        TraceRelationships,
+        file=lines,
+        kind=st.just("traversal"),
+        options=st.builds(TraversalOptions, relationships=words, watchlist=st.booleans()),
+    ),
+    st.builds(FetchEntities, file=lines, format=st.sampled_from(["json", "csv", "pdf", "xlsx"])),
+    st.builds(FetchEntities, entity_ids=ids, detail=st.sampled_from(["summary", "full"])),
+    st.builds(ExportProject, project_id=lines, content=st.sampled_from(["entity", "record", "resource"])),
+    st.builds(CollectChanges, project_id=lines, types=st.none() | words),
+    st.builds(CollectChanges, project_id=lines, clear=st.just(True)),
     st.builds(CancelJob, job_id=job_ids),
     st.builds(RetryJob, job_id=job_ids, repeat_effect=st.booleans()),
 )

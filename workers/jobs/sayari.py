@@ -19,12 +19,11 @@ from messages.errors import Code
 from messages.sayari import Project, ResolveEntities, ResolveEntitiesResult
 from workers.errors import JobFailed, Undecided
 from workers.jobs.registry import Tools, job
-from workers.jobs.sayari_files import collect, moment, read_through, sendable
-from workers.results import publish
+from workers.jobs.sayari_files import PAGE, collect, moment, newer, read_through, sendable
+from workers.results import NDJSON, publish
 from workers.run import Run, Sighting, VendorJobFailed, repeatable
 from workers.storage import file_name
 
-NDJSON = "application/x-ndjson"
 #: What Sayari answers to an upload that it cannot read; assumed: only that errors come is documented.
 UNREADABLE = {400, 406, 415}
 
@@ -50,7 +49,9 @@ def resolve_entities(command: ResolveEntities, run: Run, tools: Tools) -> Resolv
     records: dict[str, int] = {}
     for name, fetch in (("resolved", resolutions.resolved), ("unresolved", resolutions.unresolved)):
         draft = tools.storage.draft(run.job_id, f"{name}.jsonl")
-        work = partial(collect, draft, fetch, project_id, before["newest"])
+        work = partial(
+            collect, draft, partial(fetch, project_id, limit=PAGE), partial(newer, before["newest"])
+        )
         records[name] = run.transfer(f"fetch {name}", work, total=uploaded)["done"]
     found = sum(records.values())
     if found != uploaded:

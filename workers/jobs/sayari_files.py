@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -23,6 +25,8 @@ from workers.tables import Position, Table
 READ_ROWS = 5_000
 #: Entities a page of results; more is not documented.
 PAGE = 100
+#: Bytes of a vendor's file that are held in memory; a larger one waits on disk until it is whole.
+HELD = 4 * 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -118,34 +122,58 @@ class Behind(io.RawIOBase):
 
 
 def collect(
-    draft: Draft, fetch: Callable[..., TokenPage[Any]], project_id: str, newest: str | None, at: Any
+    draft: Draft, fetch: Callable[..., TokenPage[Any]], keep: Callable[[Any], bool], at: Any
 ) -> Generator[dict[str, Any]]:
-    """Write a project's list to `draft`, one object a line as the vendor gave it, page by page to its end.
+    """Write a list of Sayari's to `draft`, one object a line as the vendor gave it, page by page to its end.
 
     Args:
         draft: to write to.
-        fetch: gives a page of the project.
-        project_id: the project.
-        newest: leave out entities not newer than this, see `newer`.
+        fetch: gives the page that `next` names.
+        keep: whether an object is to be written.
         at: `next` (page token), `offset` (bytes written), `done` (objects written) and `end`.
     """
     if at is None or draft.size < at["offset"]:
         at = {"next": None, "offset": 0, "done": 0, "end": False}
     while not at["end"]:
-        page = fetch(project_id, next=at["next"], limit=PAGE)
+        page = fetch(next=at["next"])
         if page.next is not None and page.next == at["next"]:
             raise JobFailed(Code.VENDOR_FAILED, "a page of Sayari's results names itself as the next one")
-        kept = [entity for entity in page.data if newer(entity, newest)]
+        kept = [entity for entity in page.data if keep(entity)]
         with draft.append(at["offset"]) as out:
             for entity in kept:
-                line = json.dumps(entity.given, ensure_ascii=False, separators=(",", ":"))
-                out.write(line.encode(errors="surrogatepass") + b"\n")
+                out.write(json_line(entity.given))
             offset = out.tell()
         at = {"next": page.next, "offset": offset, "done": at["done"] + len(kept), "end": page.next is None}
         yield at
 
 
-def newer(entity: UnresolvedEntity, newest: str | None) -> bool:
+def save(fetch: Callable[..., object], draft: Draft, media_type: str) -> int:
+    """Write the file that the vendor makes to `draft`, its bytes; where that fails, nothing is left of it.
+
+    Args:
+        fetch: called with the type to `accept` and the binary file to write `to`.
+        draft: of the file.
+        media_type: as Sayari calls it.
+    """
+    with tempfile.SpooledTemporaryFile(HELD) as whole:
+        fetch(accept=media_type, to=whole)
+        whole.seek(0)
+        with draft.append(0) as out:
+            shutil.copyfileobj(whole, out)
+            return out.tell()
+
+
+def json_line(value: object) -> bytes:
+    """A JSON value as a line of a result."""
+    return json_bytes(value) + b"\n"
+
+
+def json_bytes(value: object) -> bytes:
+    """A JSON value in UTF-8, without spaces. Lone surrogates stay what the vendor sent."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
+
+
+def newer(newest: str | None, entity: UnresolvedEntity) -> bool:
     """Whether an entity was uploaded after the newest one of before.
 
     Assumed: `created` is the time of the upload by the vendor's clock, the same for all of its entities.

@@ -1,0 +1,85 @@
+"""`sayari.fetch_entities`: all that Sayari knows of entities, or a summary, as objects or as its own files."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+from clients.errors import NotFound
+from clients.sayari import Sayari
+from clients.sayari.requests import EXCEL, PDF
+from messages.base import File, dump
+from messages.errors import Code
+from messages.sayari_graph import FetchEntities, FetchEntitiesResult
+from workers.errors import JobFailed
+from workers.jobs.registry import Tools, job
+from workers.jobs.sayari_entity import full
+from workers.jobs.sayari_files import json_line, save
+from workers.jobs.sayari_ids import COLUMN, Ids, Piece, append, look_up
+from workers.results import CSV, NDJSON, publish
+from workers.run import Run
+from workers.storage import Draft
+from workers.tables import csv_line
+
+#: What Sayari calls the types of its files.
+MEDIA_TYPES = {"csv": CSV, "pdf": PDF, "xlsx": EXCEL}
+#: Files that one job makes: each is told of in the event, which must not grow without end.
+MOST_FILES = 1_000
+
+
+@job(FetchEntities)
+def fetch_entities(command: FetchEntities, run: Run, tools: Tools) -> FetchEntitiesResult:
+    """Ask for one entity after the other; those that are not there are listed."""
+    ids = Ids(command, run, tools.storage)
+    missing = tools.storage.draft(run.job_id, "missing.csv")
+    if command.format == "json":
+        found = tools.storage.draft(run.job_id, "entities.jsonl")
+        ask = partial(full if command.detail == "full" else summary, tools.sayari)
+        fetched = run.transfer("fetch", partial(look_up, ids, ask, found, missing), total=ids.count)
+        entities: File | list[File] = publish(run, found, "entities", NDJSON, fetched["records"])
+        absent = fetched["missing"]["records"]
+    else:
+        if ids.count > MOST_FILES:
+            raise JobFailed(
+                Code.INPUT_INVALID,
+                f"{ids.count} entities as {command.format} are too many files; send at most {MOST_FILES}, or take json",
+            )
+        work = partial(save_each, tools, run.job_id, ids, command.format, missing)
+        fetched = run.transfer("fetch", work, total=ids.count)
+        entities = [File.model_validate(each) for each in fetched["files"]]
+        absent = ids.count - len(entities)
+    return FetchEntitiesResult(entities=entities, missing=publish(run, missing, "missing", CSV, absent))
+
+
+def summary(sayari: Sayari, id: str, _: Any) -> Iterator[Piece]:
+    """The smaller entity, as Sayari gives it."""
+    yield Piece(json_line(sayari.entities.summary(id).given), 1, None)
+
+
+def save_each(
+    tools: Tools, job_id: str, ids: Ids, format: str, missing: Draft, at: Any
+) -> Generator[dict[str, Any]]:
+    """Save a file for every entity, named by its place in the order and its id.
+
+    Assumed: nothing can be done about pages there. How much of a long list such a file holds is not documented.
+
+    A checkpoint holds `row` and `done` as in `look_up`, the `files`, and the `bytes` of `missing`.
+    """
+    if at is None or missing.size < at["bytes"]:
+        at = {"row": None, "done": 0, "files": [], "bytes": append(missing, 0, csv_line([COLUMN]))}
+        yield at
+    append(missing, at["bytes"], b"")  # without what a crash has left behind
+    get = tools.sayari.entities.get
+    with closing(ids.after(at["row"])) as following:
+        for id, row in following:
+            at = at | {"row": row, "done": at["done"] + 1}
+            draft = tools.storage.draft(job_id, f"entity-{at['done']:04}-{id}.{format}")
+            try:
+                save(partial(get, id), draft, MEDIA_TYPES[format])
+            except NotFound:
+                at["bytes"] = append(missing, at["bytes"], csv_line([id]))
+            else:
+                at["files"] = [*at["files"], dump(draft.publish(MEDIA_TYPES[format], None))]
+            yield at

@@ -1,0 +1,158 @@
+"""What jobs about known entities share: reading their ids, and asking for one after the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from functools import partial
+from typing import Any, NamedTuple
+
+from clients.errors import NotFound
+from messages.errors import Code
+from messages.sayari_graph import ENTITY_ID, EntitiesCommand
+from workers.errors import JobFailed
+from workers.run import Run
+from workers.storage import Draft, Storage, file_name
+from workers.tables import Position, Table, csv_line
+
+#: The column of a file that holds the ids; all others are passed over.
+COLUMN = "entity_id"
+#: Ids between two checkpoints while a file is read through.
+READ_ROWS = 5_000
+
+_ID = re.compile(ENTITY_ID)
+
+
+class Piece(NamedTuple):
+    """A part of what is written of one entity.
+
+    Attributes:
+        content: lines, or a part of one.
+        records: how many lines end in it.
+        rest: from where the next piece goes on, as JSON; None when the entity is finished.
+    """
+
+    content: bytes
+    records: int
+    rest: Any
+
+
+#: Asks for an entity by its id, from where a piece before has ended (None at first), piece by piece to its end.
+Ask = Callable[[str, Any], Iterator[Piece]]
+
+
+class Ids:
+    """The ids of one command in their order, a repeated one as often as it is there.
+
+    A file is read through before anything is asked for, so that a bad one costs no call.
+
+    Attributes:
+        count: how many there are.
+    """
+
+    def __init__(self, command: EntitiesCommand, run: Run, storage: Storage) -> None:
+        self._storage = storage
+        self._given = command.entity_ids or []
+        self._file = command.file
+        self.count = len(self._given)
+        if command.file is not None:
+            self.count = run.transfer("read", partial(read_through, storage, command.file))["done"]
+
+    def after(self, row: Any) -> Generator[tuple[str, Any]]:
+        """The ids behind `row`, each with the row to go on from; None for all of them.
+
+        Raises:
+            JobFailed: `input_invalid` if the file is not what it was when it was read through.
+        """
+        if self._file is None:
+            yield from ((id, number) for number, id in enumerate(self._given, 1) if number > (row or 0))
+            return
+        position = start = Position.of(row) if row else None
+        for id, position in ids_of(self._storage, self._file, start):
+            if position.row > self.count:
+                break
+            yield id, position.json()
+        if position is None or position.row != self.count:
+            changed = f"{file_name(self._file)} has changed since it was read through"
+            raise JobFailed(Code.INPUT_INVALID, changed)
+
+
+def read_through(storage: Storage, uri: str, at: Any) -> Generator[dict[str, Any]]:
+    """Check a whole file of ids; the last checkpoint holds their number as `done`.
+
+    Raises:
+        JobFailed: `input_invalid` for a file without the column, without rows, or with a cell that is no id.
+    """
+    if at is not None and "row" not in at:
+        return
+    last = start = Position.of(at["row"]) if at else None
+    for _, last in ids_of(storage, uri, start):
+        if last.row % READ_ROWS == 0:
+            yield {"done": last.row, "row": last.json()}
+    if last is None:
+        raise JobFailed(Code.INPUT_INVALID, f"{file_name(uri)} holds no ids, only a header")
+    yield {"done": last.row}
+
+
+def ids_of(storage: Storage, uri: str, after: Position | None) -> Iterator[tuple[str, Position]]:
+    """The ids of a file and the position behind each; errors name file, line and column."""
+    with storage.open(uri) as stream:
+        table = Table.open(stream, uri, allow_repeated_headers=True)
+        if table.header.count(COLUMN) != 1:
+            found = "no column" if COLUMN not in table.header else "more than one column"
+            raise JobFailed(Code.INPUT_INVALID, f"{file_name(uri)}, line 1: there is {found} {COLUMN}")
+        column = table.header.index(COLUMN)
+        for cells, position in table.rows(after):
+            if not _ID.fullmatch(cells[column]):
+                place = f"{file_name(uri)}, line {position.line}, column {column + 1} ({COLUMN})"
+                what = "not the id of an entity: letters, digits, _ and - alone" if cells[column] else "empty"
+                raise JobFailed(Code.INPUT_INVALID, f"{place}: {what}")
+            yield cells[column], position
+
+
+def look_up(ids: Ids, ask: Ask, found: Draft, missing: Draft, at: Any) -> Generator[dict[str, Any]]:
+    """Ask for every entity in turn and write what comes to `found`, and the ids of those not there to `missing`.
+
+    A checkpoint holds `row` (of the last entity finished), `done` (entities), `records` and `bytes` (of `found`),
+    `missing` (the same of the other), and `open` with what is written of an entity that is not finished.
+    """
+    if at is None or found.size < (at["open"] or at)["bytes"] or missing.size < at["missing"]["bytes"]:
+        none = {"records": 0, "bytes": append(found, 0, b"")}
+        header = {"records": 0, "bytes": append(missing, 0, csv_line([COLUMN]))}
+        at = none | {"row": None, "done": 0, "open": None, "missing": header}
+        yield at
+    append(found, (at["open"] or at)["bytes"], b"")  # without what a crash has left behind
+    append(missing, at["missing"]["bytes"], b"")
+    with closing(ids.after(at["row"])) as following:
+        for id, row in following:
+            finished = {"row": row, "done": at["done"] + 1, "open": None}
+            try:
+                for piece in ask(id, at["open"] and at["open"]["rest"]):
+                    written = _written(found, at["open"] or at, piece.content, piece.records)
+                    if piece.rest is None:
+                        at = at | finished | written
+                    else:
+                        at = at | {"open": written | {"rest": piece.rest}}
+                    yield at
+            except NotFound:
+                if at["open"] is not None:  # it has gone meanwhile: what was written of it is cut off
+                    append(found, at["bytes"], b"")
+                at = at | finished | {"missing": _written(missing, at["missing"], csv_line([id]), 1)}
+                yield at
+
+
+def append(draft: Draft, offset: int, content: bytes) -> int:
+    """Write behind the first `offset` bytes, and cut off what is behind that; how many bytes there are then."""
+    with draft.append(offset) as out:
+        out.write(content)
+    return offset + len(content)
+
+
+def _written(draft: Draft, end: dict[str, Any], content: bytes, records: int) -> dict[str, int]:
+    """How much there is once this is written too; nothing touches the disk for no content."""
+    offset: int = end["bytes"]
+    return {
+        "records": end["records"] + records,
+        "bytes": append(draft, offset, content) if content else offset,
+    }
