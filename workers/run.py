@@ -25,7 +25,7 @@ from typing import Any, Literal, TypeVar, cast
 from clients.errors import OutcomeUnknown, VendorError
 from messages.errors import Code
 from messages.events import Progress
-from workers.errors import JobFailed, Undecided
+from workers.errors import JobFailed, StorageUnavailable, Undecided
 from workers.ledger.claim import Claim
 from workers.ledger.records import Step, Urgency
 from workers.polling import Evidence, History, lateness, next_look
@@ -261,7 +261,7 @@ class Run:
                         saved, checked = last, now
                     if over:
                         raise Suspended(self._claim.now)
-            except VendorError:
+            except (VendorError, StorageUnavailable):
                 if last is not saved:
                     self._checkpoint(name, last, total)
                 raise
