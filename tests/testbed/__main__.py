@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 
-from tests.testbed import postgres, rabbitmq
+from tests.testbed import openssh, postgres, rabbitmq
 from tests.testbed.server import Missing
 
 
@@ -20,6 +20,7 @@ def main() -> int:
     for package, variable, find in (
         ("rabbitmq-server", "KYB_TEST_RABBITMQ_URL", rabbitmq.scripts),
         ("postgresql", "KYB_TEST_POSTGRES_URL", postgres.programs),
+        ("openssh-server", "", openssh.program),
     ):
         try:
             if not os.environ.get(variable):
