@@ -143,7 +143,7 @@ def remote_location(uri: str, *, query: bool = False) -> Location:
     if query:
         path, _, given = path.partition("#")[0].partition("?")
     if any(mark in authority + path for mark in "?#"):
-        raise InputNotAllowed("a URI must not have a query or fragment, which may hold secrets")
+        raise InputNotAllowed("a URI must not have a query or fragment, as it is recorded and told")
     try:
         uri.encode()
     except UnicodeEncodeError:
@@ -153,7 +153,7 @@ def remote_location(uri: str, *, query: bool = False) -> Location:
             raise InputNotAllowed("the URI names no bucket: s3://bucket/key")
         return Location(scheme, authority, _checked(path))
     path = _checked(path)
-    decoded = _decoded(path)
+    decoded = _decoded(path, once=scheme == "sftp")
     text = quote(path, safe=_WEB_SAFE) if scheme != "sftp" else decoded
     return Location(scheme, _authority(scheme, authority), slash + text if text else "", given)
 
@@ -190,24 +190,25 @@ def _checked(path: str) -> str:
     return path
 
 
-def _decoded(path: str) -> str:
-    """The path percent-decoded, if it is harmless however often somebody decodes it."""
+def _decoded(path: str, *, once: bool) -> str:
+    """The path percent-decoded, if it is harmless: on the web, however often somebody decodes it."""
     if _BROKEN_PERCENT.search(path):
         raise InputNotAllowed("a % in the path must be followed by two hex digits, write %25")
-    first, text = None, path
+    decoded = text = _unquoted(path)
     while True:
-        try:
-            decoded = unquote_to_bytes(text).decode()
-        except UnicodeDecodeError:
-            raise InputNotAllowed("the path is not valid UTF-8") from None
-        if first is None:
-            first = decoded
-        if decoded == text:
-            return first
-        if decoded.count("/") != path.count("/") or "\\" in decoded or _CONTROL.search(decoded):
+        if text.count("/") != path.count("/") or "\\" in text or _CONTROL.search(text):
             raise InputNotAllowed("the path must not hold an encoded slash, backslash or control character")
-        _checked(decoded)
-        text = decoded
+        _checked(text)
+        if once or (again := _unquoted(text)) == text:
+            return decoded
+        text = again
+
+
+def _unquoted(path: str) -> str:
+    try:
+        return unquote_to_bytes(path).decode()
+    except UnicodeDecodeError:
+        raise InputNotAllowed("the path is not valid UTF-8") from None
 
 
 def _parts(location: Location) -> list[str]:
