@@ -189,6 +189,7 @@ class Run:
                 return found
         self._heed_cancel()
         self._claim.intend(name)
+        calls = self._claim.job.vendor_calls
         try:
             value = effect()
         except OutcomeUnknown as lost:
@@ -197,6 +198,10 @@ class Run:
             raise
         except VendorError:
             if not in_doubt:  # an earlier attempt may still take effect, whatever became of this one
+                self._claim.forget(name)
+            raise
+        except StorageUnavailable:
+            if not in_doubt and self._claim.job.vendor_calls == calls:  # nothing was sent
                 self._claim.forget(name)
             raise
         self._record(name, "effect", value)

@@ -18,7 +18,7 @@ from workers.storage import InputNotAllowed
 from workers.storage.remote import AHEAD_MAX, AHEAD_MIN, Ranges, RemoteFile
 
 everywhere = pytest.mark.parametrize("place", ["s3", "sftp", "web"], indirect=True)
-CONTENT = random.Random(1).randbytes(3 * 1024 * 1024 + 7)
+CONTENT = random.Random(1).randbytes(3 * 1024 * 1024 + 7)  # noqa: S311 - no secret
 
 
 @everywhere

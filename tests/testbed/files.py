@@ -34,6 +34,13 @@ class Page:
     excess: bytes = b""
 
 
+class _Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Who does not trust us hangs up: no news."""
+
+
 class FileServer:
     """HTTPS (or HTTP) on loopback.
 
@@ -45,8 +52,7 @@ class FileServer:
     def __init__(self, authority: trustme.CA | None, *names: str) -> None:
         self.pages: dict[str, Page] = {}
         self.asked: list[tuple[str, str | None, str | None]] = []
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._http.daemon_threads = True
+        self._http = _Quiet(("127.0.0.1", 0), self._handler())
         if authority is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             authority.issue_cert(*(names or ("127.0.0.1", "localhost"))).configure_cert(context)
@@ -67,7 +73,7 @@ class FileServer:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_GET(self) -> None:  # noqa: N802 - the library's name
+            def do_GET(self) -> None:
                 wanted = self.headers["Range"]
                 server.asked.append((self.path, wanted, self.headers["Host"]))
                 page = server.pages.get(self.path.partition("?")[0], Page(status=404))
