@@ -22,7 +22,7 @@ from workers.settings import StorageSettings
 from workers.storage import Storage
 
 MIB = 1024 * 1024
-SIZES = (16, 256)  # MiB
+SIZES = (16, 128)  # MiB
 BLOCK = bytes(range(256)) * 256
 
 

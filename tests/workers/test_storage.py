@@ -19,7 +19,7 @@ from workers.errors import JobFailed
 from workers.storage import DraftLost, InputNotAllowed, Storage
 from workers.storage.local import LocalDraft, _open
 
-on_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+on_one_folder = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

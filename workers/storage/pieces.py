@@ -177,7 +177,9 @@ class _Joined(Ranges):
                 except Absent:
                     raise Changed from None
                 with closing(ranges):
-                    found += ranges.fetch(max(start, piece.begin) - piece.begin, min(end, piece.end) - piece.begin)
+                    found += ranges.fetch(
+                        max(start, piece.begin) - piece.begin, min(end, piece.end) - piece.begin
+                    )
         return found
 
     def close(self) -> None:
