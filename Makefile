@@ -7,7 +7,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 LOCKED := \# Made by `make lock` from pyproject.toml.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash chaos lint bench-polling bench-budget bench-waiting lock clean
+.PHONY: help demo test crash chaos lint bench-polling bench-budget bench-storage bench-waiting lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name what; \
@@ -41,6 +41,10 @@ bench-budget: .venv/dev.stamp ## Compare who finds finished jobs sooner when a v
 bench-waiting: .venv/dev.stamp ## Measure what 100,000 waiting jobs cost, and how late their turns come
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/python -m benchmarks.waiting --write docs
+
+bench-storage: .venv/dev.stamp ## Read and write on each kind of storage; prints times and memory (about 2 minutes)
+	@$(BIN)/python -m tests.testbed
+	@$(BIN)/python -m benchmarks.storage
 
 lock: ## Write the locks anew after a change of dependencies (needs uv); UPGRADE=--upgrade takes the newest
 	@$(LOCK) $(UPGRADE) --group build pyproject.toml --output-file requirements.txt >/dev/null

@@ -70,6 +70,8 @@ def s3_place(s3: SeaweedFS, wire: Proxy) -> Place:
 
     def names() -> dict[str, int]:
         found = others.find(prefix, detail=True)
+        # SeaweedFS keeps the folder of what was there, and shows it as an object of no size.
+        found.pop(prefix, None)
         return {name.removeprefix(f"{prefix}/"): each["size"] for name, each in found.items()}
 
     return Place(

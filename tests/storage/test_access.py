@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -137,3 +139,12 @@ def test_a_broken_upload_leaves_nothing(s3: SeaweedFS, monkeypatch: pytest.Monke
     assert s3.files().find(root) == []
     uploads = s3.files().call_s3("list_multipart_uploads", Bucket=root.split("/")[2])
     assert not uploads.get("Uploads")
+
+
+def test_libraries_are_loaded_where_a_root_needs_them() -> None:
+    script = (
+        "import sys; from workers.storage import Storage; Storage(['.'], '.');"
+        "print(sorted({'s3fs', 'asyncssh', 'fsspec', 'aiohttp', 'httpcore'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

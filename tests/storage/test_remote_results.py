@@ -84,6 +84,8 @@ def test_a_result_appears_whole_or_not_at_all(place: Place) -> None:
     with draft.append(9) as stream:
         pass
     assert draft.size == 9
+    with draft.open() as read:
+        assert read.read() == b"name\r\nA\r\n"
     assert "job:1/matched.csv" not in place.names()
 
     file = draft.publish("text/csv", 1)
@@ -116,6 +118,13 @@ def test_an_empty_result_and_a_lost_one(place: Place) -> None:
         draft.publish("text/csv", 0)
     with pytest.raises(DraftLost), draft.append(1):
         pass
+    with pytest.raises(DraftLost):
+        draft.open()
+    draft.remove()
+    with draft.append(0) as stream:
+        stream.write(b"not wanted after all")
+    draft.remove()
+    assert place.names() == {}
     with draft.append(0):
         pass
     file = draft.publish("text/csv", 0)
@@ -144,6 +153,10 @@ def test_a_large_result_is_stored_in_few_pieces_and_joined(place: Place) -> None
         assert len(place.names()) > 0
         size = stream.tell()
     assert max(place.names().values()) <= PIECE_LIMIT
+    with draft.open() as read:
+        assert hashlib.file_digest(read, "sha256").hexdigest() == digest.hexdigest()  # type: ignore[arg-type]
+        read.seek(len(page) - 2)
+        assert read.read(4) == b"\xfe\xff\x00\x01"
     file = draft.publish("application/octet-stream", None)
     assert (file.bytes, file.sha256) == (size, digest.hexdigest())
     assert place.names() == {"job/large": size}

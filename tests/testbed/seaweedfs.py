@@ -80,10 +80,11 @@ class SeaweedFS:
                 "-s3",
                 f"-s3.port={self.port}",
                 "-s3.port.iceberg=0",
+                "-s3.port.lance=0",
                 f"-s3.config={folder / 's3.json'}",
                 *(f"-{name}={port}" for name, port in ports.items()),
             ],
-            {},
+            {"TMPDIR": str(folder)},  # for its sockets
         )
         self._server.await_ready(self._answers)
         self.files().call_s3("create_bucket", Bucket=BUCKET)
