@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sysconfig
+from pathlib import Path
 
 import httpx
 import s3fs
@@ -35,6 +36,7 @@ class SeaweedFS:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._prefixes = 0
+        self._ports: dict[str, int] = {}
 
     def start(self) -> None:
         """Start it and wait until it answers."""
@@ -54,7 +56,7 @@ class SeaweedFS:
             ]
         }
         (folder / "s3.json").write_text(json.dumps(access))
-        ports = {
+        self._ports = ports = {
             name: free_port()
             for name in (
                 "master.port",
@@ -84,7 +86,7 @@ class SeaweedFS:
                 f"-s3.config={folder / 's3.json'}",
                 *(f"-{name}={port}" for name, port in ports.items()),
             ],
-            {"TMPDIR": str(folder)},  # for its sockets
+            {},
         )
         self._server.await_ready(self._answers)
         self.files().call_s3("create_bucket", Bucket=BUCKET)
@@ -99,8 +101,11 @@ class SeaweedFS:
         return s3fs.S3FileSystem(key=KEY, secret=SECRET, endpoint_url=self.url, use_listings_cache=False)
 
     def close(self) -> None:
-        """Kill it and remove all that it left."""
+        """Kill it and remove all that it left; it cannot be kept from putting sockets into /tmp."""
         self._server.close()
+        for port in {self.port, *self._ports.values()}:
+            for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 - the name that it uses
+                path.unlink()
 
     def _answers(self) -> bool:
         try:

@@ -135,7 +135,9 @@ def _stored() -> Iterator[None]:
     except (DraftLost, FileNotFoundError):
         raise
     except OSError as error:
-        raise StorageUnavailable(f"the results cannot be stored: {os.strerror(error.errno or 0)}") from error
+        raise StorageUnavailable(
+            f"the results cannot be stored: {error.strerror or type(error).__name__}"
+        ) from error
 
 
 def _below(roots: Sequence[Path], path: str) -> tuple[Path, Path]:
@@ -165,7 +167,9 @@ def _open(root: Path, path: Path, uri: str) -> BinaryIO:
             raise
     except OSError as error:
         if error.errno not in _ABSENT:
-            raise StorageUnavailable(f"the inputs cannot be read: {os.strerror(error.errno or 0)}") from error
+            raise StorageUnavailable(
+                f"the inputs cannot be read: {error.strerror or type(error).__name__}"
+            ) from error
         raise JobFailed(
             Code.INPUT_NOT_FOUND, f"{file_name(uri)} cannot be read: {os.strerror(error.errno or 0)}"
         ) from None

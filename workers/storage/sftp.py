@@ -132,7 +132,7 @@ class Sftp(Store):
                 raise asyncssh.PermissionDenied("refused a moment ago")
             password = self._access.password.get_secret_value() if self._access.password else None
             try:
-                self._connection = await asyncssh.connect(
+                connection = await asyncssh.connect(
                     self._server.host,
                     self._server.port,
                     username=self._access.username,
@@ -150,7 +150,12 @@ class Sftp(Store):
             except asyncssh.PermissionDenied:
                 self._barred_until = time.monotonic() + BARRED
                 raise
-            self._client = await self._connection.start_sftp_client()
+            try:
+                self._client = await connection.start_sftp_client()
+            except BaseException:
+                connection.abort()
+                raise
+            self._connection = connection
             return self._client
 
     async def opened(self, path: str) -> tuple[asyncssh.SFTPClientFile, Version]:
