@@ -7,7 +7,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 LOCKED := \# Made by `make lock` from pyproject.toml.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash chaos lint bench-polling bench-budget bench-waiting contract lock clean
+.PHONY: help demo test crash chaos lint bench-polling bench-budget bench-storage bench-waiting contract lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name what; \
@@ -44,6 +44,10 @@ bench-waiting: .venv/dev.stamp ## Measure what 100,000 waiting jobs cost, and ho
 
 contract: .venv/run.stamp ## Write docs/contract anew after a change of messages; ends with 1 if it is not additive
 	@$(BIN)/kyb contract --check docs/contract --output docs/contract
+
+bench-storage: .venv/dev.stamp ## Read and write on each kind of storage; prints times and memory (about 2 minutes)
+	@$(BIN)/python -m tests.testbed
+	@$(BIN)/python -m benchmarks.storage
 
 lock: ## Write the locks anew after a change of dependencies (needs uv); UPGRADE=--upgrade takes the newest
 	@$(LOCK) $(UPGRADE) --group build pyproject.toml --output-file requirements.txt >/dev/null

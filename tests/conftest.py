@@ -1,4 +1,4 @@
-"""Real servers for every test: RabbitMQ, PostgreSQL, SQLite and the vendors' stand-ins.
+"""Real servers for every test: RabbitMQ, PostgreSQL, SQLite, S3, SFTP and the vendors' stand-ins.
 
 `KYB_TEST_RABBITMQ_URL` and `KYB_TEST_POSTGRES_URL` name servers to use instead of private ones.
 With pytest-xdist each worker has servers of its own, so a test may kill them.
@@ -17,8 +17,10 @@ import pytest
 
 from sandbox import Sandbox
 from sandbox.core import World
+from tests.testbed.openssh import OpenSSH
 from tests.testbed.postgres import Databases, Postgres
 from tests.testbed.rabbitmq import RabbitMQ, Vhosts
+from tests.testbed.seaweedfs import SeaweedFS
 from tests.testbed.server import Missing
 
 RABBITMQ_URL = os.environ.get("KYB_TEST_RABBITMQ_URL")
@@ -53,6 +55,22 @@ def postgres() -> Iterator[Postgres]:
     with closing(private(Postgres)) as cluster:
         cluster.start()
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[SeaweedFS]:
+    """A private S3 server, shared by all tests."""
+    with closing(private(SeaweedFS)) as server:
+        server.start()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sftp() -> Iterator[OpenSSH]:
+    """A private SFTP server, shared by all tests; none of them stops it."""
+    with closing(private(OpenSSH)) as server:
+        server.start()
+        yield server
 
 
 @pytest.fixture

@@ -21,6 +21,20 @@ class JobFailed(Exception):
         self.detail = detail
 
 
+class StorageUnavailable(Exception):
+    """Inputs or results cannot be reached now; whether to try again or give up is decided in `workers.turns`.
+
+    Attributes:
+        message: which storage, and what happened; no credentials, no contents.
+        retry_after: seconds to wait before the next attempt, if known.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after
+
+
 class Undecided(Exception):
     """Raised by a recovery that cannot tell whether its effect happened.
 

@@ -47,5 +47,16 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     root.handlers = [handler]
     root.setLevel(level)
     # Their news reach us as exceptions; what they log beside that is noise, or holds addresses and bodies.
-    for name in ("pika", "httpx", "httpcore", "dramatiq", "alembic"):
+    noisy = (
+        "httpx",
+        "httpcore",
+        "dramatiq",
+        "alembic",
+        "aiobotocore",
+        "asyncssh",
+        "botocore",
+        "fsspec",
+        "s3fs",
+    )
+    for name in ("pika", *noisy):
         logging.getLogger(name).setLevel(max(level, logging.ERROR if name == "pika" else logging.WARNING))

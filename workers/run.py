@@ -25,7 +25,7 @@ from typing import Any, Literal, TypeVar, cast
 from clients.errors import OutcomeUnknown, VendorError
 from messages.errors import Code
 from messages.events import Progress
-from workers.errors import JobFailed, Undecided
+from workers.errors import JobFailed, StorageUnavailable, Undecided
 from workers.ledger.claim import Claim
 from workers.ledger.records import Step, Urgency
 from workers.polling import Evidence, History, lateness, next_look
@@ -189,6 +189,7 @@ class Run:
                 return found
         self._heed_cancel()
         self._claim.intend(name)
+        calls = self._claim.job.vendor_calls
         try:
             value = effect()
         except OutcomeUnknown as lost:
@@ -197,6 +198,10 @@ class Run:
             raise
         except VendorError:
             if not in_doubt:  # an earlier attempt may still take effect, whatever became of this one
+                self._claim.forget(name)
+            raise
+        except StorageUnavailable:
+            if not in_doubt and self._claim.job.vendor_calls == calls:  # nothing was sent
                 self._claim.forget(name)
             raise
         self._record(name, "effect", value)
@@ -261,7 +266,7 @@ class Run:
                         saved, checked = last, now
                     if over:
                         raise Suspended(self._claim.now)
-            except VendorError:
+            except (VendorError, StorageUnavailable):
                 if last is not saved:
                     self._checkpoint(name, last, total)
                 raise

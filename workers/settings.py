@@ -18,6 +18,7 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as Unparsable
@@ -138,6 +139,43 @@ class SayariSettings(VendorSettings):
     rate_advanced: CallRate | None = Rate(calls=15, seconds=10)
 
 
+class S3Settings(BaseModel):
+    """Access to S3; what is not set comes from where botocore usually finds it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: str | None = None
+    secret: SecretStr | None = None
+    endpoint_url: BaseUrl | None = None
+    region: str | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> S3Settings:
+        if (self.key is None) != (self.secret is None):
+            msg = "__KEY and __SECRET must be set both, or neither"
+            raise ValueError(msg)
+        return self
+
+
+class SftpSettings(BaseModel):
+    """Access to SFTP servers. The password also opens the private key, if that is locked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    username: str | None = None
+    password: SecretStr | None = None
+    private_key: Path | None = None
+    known_hosts: Path | None = None
+
+
+class HttpsSettings(BaseModel):
+    """Which addresses inside the network may be read from: `10.1.0.0/16, 192.168.7.4`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    networks: str = ""
+
+
 class StorageSettings(BaseModel):
     """Where inputs may lie and where results go."""
 
@@ -145,6 +183,9 @@ class StorageSettings(BaseModel):
 
     inputs: str = "./"
     results: str = "./results"
+    s3: S3Settings = S3Settings()
+    sftp: SftpSettings = SftpSettings()
+    https: HttpsSettings = HttpsSettings()
 
     def roots(self) -> list[str]:
         """The allowed input roots."""

@@ -28,7 +28,7 @@ from messages.errors import Code, Error
 from messages.events import Outcome
 from workers.admission import Admission
 from workers.budget import budget_name
-from workers.errors import JobFailed
+from workers.errors import JobFailed, StorageUnavailable
 from workers.jobs.registry import JobFunction, Tools
 from workers.ledger.claim import Claim, Fenced, PutOff
 from workers.ledger.database import LedgerUnavailable
@@ -174,6 +174,8 @@ class Turns:
             raise
         except VendorError as error:
             self._vendor_trouble(claim, run, error)
+        except StorageUnavailable as error:
+            self._storage_trouble(claim, run, error)
         except JobFailed as failed:
             void = failed.void if isinstance(failed, VendorJobFailed) else ()
             self._fail(claim, run, failed, void=void)
@@ -226,11 +228,7 @@ class Turns:
             text = f"{error.vendor} {error.operation}: {message}"
             self._fail(claim, run, JobFailed(code, text, error.detail), vendor_status=error.status)
             return
-        delay = min(RETRY_BASE * 2**job.strikes, self._limits.max_delay) * random.uniform(0.5, 1.0)  # noqa: S311
-        delay = max(delay, error.retry_after or 0.0)
-        job.strikes += 1
-        job.retries += 1
-        claim.suspend(min(claim.now + delay, job.deadline_at), None, urgency=_same_look(claim, run))
+        delay = self._try_again(claim, run, error.retry_after)
         log.warning(
             "retrying",
             step=run.step,
@@ -239,6 +237,25 @@ class Turns:
             status=error.status,
             seconds=round(delay, 2),
         )
+
+    def _storage_trouble(self, claim: Claim, run: Run, error: StorageUnavailable) -> None:
+        """Retry within the deadline, as with a vendor that is away."""
+        if claim.now >= claim.job.deadline_at:
+            message = f"the storage was away until the job's deadline: {error.message}"
+            self._fail(claim, run, JobFailed(Code.DEADLINE_EXCEEDED, message))
+            return
+        delay = self._try_again(claim, run, error.retry_after)
+        log.warning("retrying", step=run.step, error=error.message, seconds=round(delay, 2))
+
+    def _try_again(self, claim: Claim, run: Run, retry_after: float | None) -> float:
+        """Suspend the job after a failed attempt, each time for longer; in how many seconds it is due."""
+        job = claim.job
+        backoff: float = min(RETRY_BASE * 2**job.strikes, self._limits.max_delay)
+        delay = max(backoff * random.uniform(0.5, 1.0), retry_after or 0.0)  # noqa: S311 - no secret
+        job.strikes += 1
+        job.retries += 1
+        claim.suspend(min(claim.now + delay, job.deadline_at), None, urgency=_same_look(claim, run))
+        return delay
 
     def _fail(
         self,

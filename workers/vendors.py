@@ -33,7 +33,7 @@ def tools_of(settings: Settings, ledger: Ledger) -> Tools:
     """What job functions work with; vendors without settings are left out."""
     database = ledger.database
     return Tools(
-        storage=Storage(settings.storage.roots(), settings.storage.results),
+        storage=Storage.of(settings.storage),
         ledger=ledger,
         retry_deadline=settings.polling.deadline,
         creditsafe_client=creditsafe_of(settings.creditsafe, database) if settings.creditsafe else None,

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from tests.testbed import languages, postgres, rabbitmq
+from tests.testbed import languages, openssh, postgres, rabbitmq
 from tests.testbed.server import Broken, Missing
 
 
@@ -23,6 +23,7 @@ def main() -> int:
         ("postgresql", "KYB_TEST_POSTGRES_URL", postgres.programs),
         ("nodejs npm", None, languages.node),
         ("default-jdk-headless librabbitmq-client-java", None, languages.java),
+        ("openssh-server", None, openssh.program),
     ):
         try:
             if variable is None or not os.environ.get(variable):

@@ -20,7 +20,8 @@ from tests.workers.test_tables import CELLS
 from workers import parquet, results
 from workers.results import publish_table
 from workers.run import Run
-from workers.storage import Draft, Storage
+from workers.storage import Storage
+from workers.storage.local import LocalDraft
 from workers.tables import csv_line, distinct
 from workers.turns import Turns
 
@@ -151,13 +152,13 @@ def test_distinct_names_are_distinct_and_as_they_were_where_they_can_be(header: 
 def test_a_crash_after_the_name_was_given_changes_nothing(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remove = Draft.remove
+    remove = LocalDraft.remove
 
-    def crash(draft: Draft) -> None:
-        monkeypatch.setattr(Draft, "remove", remove)
+    def crash(draft: LocalDraft) -> None:
+        monkeypatch.setattr(LocalDraft, "remove", remove)
         raise SystemExit
 
-    monkeypatch.setattr(Draft, "remove", crash)
+    monkeypatch.setattr(LocalDraft, "remove", crash)
     with pytest.raises(SystemExit):
         desk.publish(["a"], [["1"]], "parquet")
     job = desk.bench.drive(f"job-{desk.number}")

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from clients.errors import AuthRefused, OutcomeUnknown, RateLimited, Rejected, Unavailable
+from clients.transport import Observation
 from messages.errors import Code
 from messages.events import Status
 from tests.workers.bench import LIMITS, Bench
-from workers.errors import JobFailed, Undecided
+from workers.errors import JobFailed, StorageUnavailable, Undecided
 from workers.ledger.claim import Claim
 from workers.run import Limits, Run, Sighting, repeatable
+from workers.turns import count_call
 
 Play = Callable[[Run], dict[str, Any]]
 
@@ -347,3 +349,55 @@ def test_turn_that_kills_its_workers_is_given_up(bench_of: Callable[..., Bench])
             bench.turn()
     assert bench.turn().status is Status.FAILED
     assert error_code(bench) == Code.INTERNAL_ERROR
+
+
+def test_storage_that_is_away_is_tried_again(bench_of: Callable[..., Bench], vendor: Vendor) -> None:
+    vendor.refuse = StorageUnavailable("s3://bucket cannot be reached", retry_after=0.5)
+    away = [StorageUnavailable("s3://bucket cannot be reached")]
+
+    def work(at: Any) -> Generator[dict[str, Any]]:
+        for done in range(at["done"] + 1 if at else 1, 4):
+            if done == 3 and away:
+                raise away.pop()
+            vendor.do(str(done))
+            yield {"done": done}
+
+    def play(run: Run) -> dict[str, Any]:
+        return {"started": run.once("start", lambda: vendor.do("a")), "moved": run.transfer("move", work)}
+
+    bench = bench_of(play)
+    bench.arrive()
+    assert bench.job().status is Status.RUNNING
+    assert bench.drive().status is Status.COMPLETED
+    assert vendor.done == [
+        "a",
+        "1",
+        "2",
+        "3",
+    ]  # nothing was sent, so nothing is in doubt; and no piece is repeated
+    assert bench.job().retries == 2
+
+
+def test_storage_that_breaks_while_an_effect_is_sent_leaves_it_in_doubt(
+    bench_of: Callable[..., Bench], vendor: Vendor
+) -> None:
+    def send() -> dict[str, Any]:
+        vendor.do("a")
+        count_call(Observation("data8", "jobs.create", None, 0.1))
+        raise StorageUnavailable("s3://bucket cannot be reached")
+
+    bench = bench_of(lambda run: run.once("start", send, recover=lambda: vendor.find("a")))
+    bench.arrive()
+    assert bench.drive().status is Status.COMPLETED
+    assert vendor.done == ["a"]
+
+
+def test_storage_that_stays_away_ends_the_job_at_its_deadline(bench_of: Callable[..., Bench]) -> None:
+    def play(_run: Run) -> dict[str, Any]:
+        raise StorageUnavailable("s3://bucket cannot be reached")
+
+    bench = bench_of(play, deadline=0.0)
+    bench.arrive()
+    assert error_code(bench) == Code.DEADLINE_EXCEEDED
+    assert bench.job().error is not None
+    assert "s3://bucket" in str(bench.job().error)

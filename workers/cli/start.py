@@ -78,6 +78,6 @@ def broker_urls(found: Settings) -> str:
 def storage_of(found: Settings) -> Storage:
     """Inputs and results. Raises `SettingsError`."""
     try:
-        return Storage(found.storage.roots(), found.storage.results)
+        return Storage.of(found.storage)
     except ValueError as error:
         raise SettingsError(f"KYB_STORAGE__…: {error}") from None

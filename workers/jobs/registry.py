@@ -53,9 +53,10 @@ class Tools:
         return set(self._clients())
 
     def close(self) -> None:
-        """Close the clients' connections."""
+        """Close the connections of clients and storage."""
         for client in self._clients().values():
             client.close()
+        self.storage.close()
 
     def _clients(self) -> dict[str, Creditsafe | Data8 | Sayari]:
         clients = {

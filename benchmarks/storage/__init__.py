@@ -1,0 +1,1 @@
+"""How fast inputs are read and results are written on each kind of storage, and how much memory it takes."""
