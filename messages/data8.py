@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
-from messages.base import Command, File, Line, Model, Name, Result, Uri, one_of
+from messages.base import Command, File, Line, Model, Name, Rejects, Result, Strict, Uri, one_of
 
 #: Characters that a file name cannot hold, which Data8 refuses in the name of a job.
 JobName = Annotated[
@@ -41,6 +41,7 @@ class StartJobResult(Result):
     statistics: dict[str, JsonValue]
     outputs: dict[str, File]
     output_filenames: dict[str, str]
+    rejects: dict[str, File] | None = Rejects
 
 
 class StartJob(Command):
@@ -58,6 +59,8 @@ class StartJob(Command):
     parameters: dict[Slot, Annotated[str, StringConstraints(max_length=10_000)]] = Field(
         default_factory=dict, max_length=100, json_schema_extra=_KEYS
     )
+
+    strict: bool = Strict
 
     def inputs(self) -> Iterator[tuple[str, str]]:
         """The files of all slots."""

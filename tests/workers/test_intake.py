@@ -363,6 +363,7 @@ def test_names_in_archives_are_never_used(folder: Folder, name: str) -> None:
         (zipped("word/document.xml"), "an office document that is no XLSX workbook"),
         (gzip.compress(b"x" * 257 + b"ustar\x0000" + bytes(200)), "a tar archive, which is not read"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "archive",  # archives hold the time
 )
 def test_archives_that_are_refused(folder: Folder, content: bytes, message: str) -> None:
     assert message in folder.refusal(content).message

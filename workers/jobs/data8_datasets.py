@@ -15,8 +15,9 @@ from clients.data8.assumptions import BLOCK_LIMIT
 from clients.errors import NotFound, OutcomeUnknown, RateLimited, Rejected, Unavailable
 from messages.errors import Code
 from workers.errors import JobFailed
+from workers.intake import Source
 from workers.run import Run
-from workers.storage import Storage, file_name
+from workers.storage import file_name
 from workers.tables import Position, Table
 
 #: Characters of cells in one block: the size of a request that Data8 accepts is not published.
@@ -32,14 +33,15 @@ _WHOLE = re.compile("0|-?[1-9][0-9]{0,18}")
 _EMPTY, _WHOLE_NUMBER, _TEXT = range(3)
 
 
-def inspect(storage: Storage, uri: str, types: Assumptions, at: Any) -> Generator[dict[str, Any]]:
+def inspect(source: Source, types: Assumptions, at: Any) -> Generator[dict[str, Any]]:
     """Read a file through: its columns as [name, type] in order, and its number of rows as `done`.
 
     Raises `JobFailed` (`input_invalid`) for a file that is no table or has no rows.
     """
     if at is not None and "columns" in at:
         return
-    with storage.open(uri) as stream:
+    uri = source.uri
+    with source.open() as stream:
         table = Table.open(stream, uri)
         names = column_names(table.header)
         kinds: list[int] = at["kinds"] if at else [_EMPTY] * len(names)
@@ -54,9 +56,9 @@ def inspect(storage: Storage, uri: str, types: Assumptions, at: Any) -> Generato
     yield {"columns": [list(pair) for pair in zip(names, codes, strict=True)], "done": position.row}
 
 
-def load(run: Run, storage: Storage, data8: Data8, slot: str, uri: str, inspected: dict[str, Any]) -> str:
+def load(run: Run, data8: Data8, slot: str, source: Source, inspected: dict[str, Any]) -> str:
     """Make a completed dataset of an inspected file: create, upload block by block, complete; its name."""
-    name = dataset_name(run.job_id, slot)
+    name, uri = dataset_name(run.job_id, slot), source.uri
     columns: dict[str, int] = dict(inspected["columns"])
     rows: int = inspected["done"]
 
@@ -74,7 +76,7 @@ def load(run: Run, storage: Storage, data8: Data8, slot: str, uri: str, inspecte
     def upload(at: Any) -> Generator[dict[str, Any]]:
         position = start = Position.of(at["position"]) if at else None
         number: int = at["block"] + 1 if at else FIRST_BLOCK
-        with storage.open(uri) as stream:
+        with source.open() as stream:
             for block, position in blocks(Table.open(stream, uri), start):
                 records = [record(columns, data8.assumptions, cells, uri) for cells in block]
                 data8.datasets.upload(name, number, records)
