@@ -37,6 +37,17 @@ class File(Model):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
+#: Fields of every command that reads a file, and of its result.
+Strict: Any = Field(
+    default=True,
+    description="whether the first bad row of a file ends the job; false leaves bad rows out and lists them",
+)
+Rejects: Any = Field(
+    default=None,
+    description="the rows that were left out and why, as `text/csv` for people; null if there are none",
+)
+
+
 class Result(Model):
     """What a completed job hands over."""
 

@@ -14,7 +14,9 @@ from messages.base import (
     Line,
     Model,
     Name,
+    Rejects,
     Result,
+    Strict,
     TableFormat,
     Uri,
     VendorId,
@@ -56,6 +58,7 @@ class ImportFileResult(Result):
     portfolio_id: str
     records: int
     parts: int
+    rejects: File | None = Rejects
 
 
 class ImportFile(Command):
@@ -66,6 +69,7 @@ class ImportFile(Command):
 
     file: Uri
     portfolio: Portfolio
+    strict: bool = Strict
 
     def inputs(self) -> Iterator[tuple[str, str]]:
         """The file."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
-from messages.base import Command, File, Line, Model, Name, Result, TableFormat, Uri, one_of
+from messages.base import Command, File, Line, Model, Name, Rejects, Result, Strict, TableFormat, Uri, one_of
 
 #: Characters that a file name cannot hold, which Data8 refuses in the name of a job.
 JobName = Annotated[
@@ -44,6 +44,7 @@ class StartJobResult(Result):
     statistics: dict[str, JsonValue]
     outputs: dict[str, File]
     output_filenames: dict[str, str]
+    rejects: dict[str, File] | None = Rejects
 
 
 class StartJob(Command):
@@ -62,6 +63,7 @@ class StartJob(Command):
         default_factory=dict, max_length=100, json_schema_extra=_KEYS
     )
     format: TableFormat = "csv"
+    strict: bool = Strict
 
     def inputs(self) -> Iterator[tuple[str, str]]:
         """The files of all slots."""

@@ -7,7 +7,21 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
-from messages.base import Command, File, Model, Name, Result, Uri, VendorId, any_of, dump, one_of, unless
+from messages.base import (
+    Command,
+    File,
+    Model,
+    Name,
+    Rejects,
+    Result,
+    Strict,
+    Uri,
+    VendorId,
+    any_of,
+    dump,
+    one_of,
+    unless,
+)
 from messages.sayari_graph import FetchEntities, TraceRelationships, Words
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
@@ -66,6 +80,7 @@ class ResolveEntitiesResult(Result):
     uploaded: int
     resolved: File
     unresolved: File
+    rejects: File | None = Rejects
 
 
 class ResolveEntities(Command):
@@ -80,6 +95,7 @@ class ResolveEntities(Command):
     entities: Annotated[list[Entity], Field(min_length=1, max_length=10_000)] | None = None
     project: Project | None = None
     delete_project: bool = False
+    strict: bool = Strict
 
     @model_validator(mode="after")
     def _one_of_two(self) -> ResolveEntities:

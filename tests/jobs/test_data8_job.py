@@ -230,7 +230,7 @@ def test_a_running_job_is_waited_for(desk: Desk) -> None:
         (b"a,b\r\n1,2\r\n3\r\n", "in.csv, line 3, column 2"),
         (b"a,b\r\n1,2,3\r\n", "in.csv, line 2, column 3"),
         (b"a,a\r\n1,2\r\n", "in.csv, line 1, column 2"),
-        (b"a,b\r\n1,\xff\r\n", "in.csv, line 2, column 2"),
+        (b"a,\xc3\xa9\r\n1,\xff\r\n", "in.csv, line 2, column 2"),
         (b'a,b\r\n1,"2\r\n', "in.csv, line 2, column 2"),
     ],
 )

@@ -213,7 +213,7 @@ def test_a_project_that_is_not_there(desk: Desk) -> None:
         ("name,country\nTesco\n", "companies.csv, line 2, column 2: "),
         ("name\n", "companies.csv holds no entities"),
         ("", "companies.csv, line 1: "),
-        (b"name\n\xff\n", "companies.csv, line 2, column 1: "),
+        (b"name\n\xc3\xa9\n\xff\n", "companies.csv, line 3, column 1: "),
     ],
 )
 def test_a_bad_file_leaves_nothing_at_the_vendor(desk: Desk, text: str | bytes, words: str) -> None:

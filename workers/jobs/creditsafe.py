@@ -11,7 +11,8 @@ from messages.creditsafe import ImportFile, ImportFileResult, MatchingSummary, R
 from messages.creditsafe import Portfolio as Wanted
 from messages.errors import Code
 from workers.errors import JobFailed, Undecided
-from workers.jobs.creditsafe_parts import Part, packed, parts_of, read_through
+from workers.intake import Source, intake
+from workers.jobs.creditsafe_parts import Part, check_header, packed, parts_of, read_through
 from workers.jobs.creditsafe_results import reason
 from workers.jobs.registry import Tools, job
 from workers.run import Run, Sighting, repeatable
@@ -25,14 +26,15 @@ def import_file(command: ImportFile, run: Run, tools: Tools) -> ImportFileResult
 
     The whole file is checked before anything happens at Creditsafe.
     """
-    creditsafe, file = tools.creditsafe, command.file
-    plan = run.transfer("read", lambda at: read_through(tools.storage, file, at))
+    creditsafe = tools.creditsafe
+    source = intake(run, tools.storage, command.file, strict=command.strict, check_header=check_header)
+    plan = run.transfer("read", lambda at: read_through(source, at))
     portfolio_id = the_portfolio(command.portfolio, run, creditsafe)
     before = run.once("count", lambda: count_of(creditsafe, portfolio_id), recover=repeatable)["records"]
     parts = parts_of(plan)
     background = False
     for number, part in enumerate(parts, start=1):
-        importing = Importing(tools, command.file, plan, part, portfolio_id, before, background=background)
+        importing = Importing(creditsafe, source, plan, part, portfolio_id, before, background=background)
         answer = run.once(f"import part {number}", importing.send, recover=importing.find)
         if answer["execution_id"] is not None:
             background = True
@@ -45,7 +47,11 @@ def import_file(command: ImportFile, run: Run, tools: Tools) -> ImportFileResult
             lambda: checked(count_of(creditsafe, portfolio_id), expected, ours_alone=ours_alone),
             recover=repeatable,
         )
-    return ImportFileResult(portfolio_id=portfolio_id, records=plan["done"], parts=len(parts))
+    rejects = source.publish_rejects(run)
+    source.discard(run)
+    return ImportFileResult(
+        portfolio_id=portfolio_id, records=plan["done"], parts=len(parts), rejects=rejects
+    )
 
 
 def the_portfolio(wanted: Wanted, run: Run, creditsafe: Creditsafe) -> str:
@@ -88,8 +94,8 @@ class Importing:
 
     def __init__(
         self,
-        tools: Tools,
-        uri: str,
+        creditsafe: Creditsafe,
+        source: Source,
         plan: dict[str, Any],
         part: Part,
         portfolio_id: str,
@@ -97,8 +103,8 @@ class Importing:
         *,
         background: bool,
     ) -> None:
-        self._tools = tools
-        self._uri = uri
+        self._creditsafe = creditsafe
+        self._source = source
         self._plan = plan
         self._part = part
         self._portfolio_id = portfolio_id
@@ -107,8 +113,8 @@ class Importing:
 
     def send(self) -> dict[str, str | None]:
         """Upload the part."""
-        with packed(self._tools.storage, self._uri, self._plan, self._part) as (content, format):
-            answer = self._tools.creditsafe.records.import_file(self._portfolio_id, content, format=format)
+        with packed(self._source, self._plan, self._part) as (content, format):
+            answer = self._creditsafe.records.import_file(self._portfolio_id, content, format=format)
         return {"execution_id": answer.execution_id}
 
     def find(self) -> dict[str, str | None] | None:
@@ -130,7 +136,7 @@ class Importing:
         return Sighting("done", answer={"records": grown})
 
     def _grown(self) -> int | None:
-        now = count_of(self._tools.creditsafe, self._portfolio_id)["records"]
+        now = count_of(self._creditsafe, self._portfolio_id)["records"]
         return None if now is None or self._before is None else now - self._before
 
 

@@ -12,7 +12,8 @@ from typing import IO, Any, BinaryIO, NamedTuple
 from clients.creditsafe import IMPORT_LIMIT, RECORD_FIELDS, Format
 from messages.errors import Code
 from workers.errors import JobFailed
-from workers.storage import Storage, file_name
+from workers.intake import Source
+from workers.storage import file_name
 from workers.tables import Position, Table
 
 #: Bytes of a part before it is packed, header included; the rest of the limit is for what gzip may add.
@@ -35,7 +36,7 @@ class Part(NamedTuple):
     rows: int
 
 
-def read_through(storage: Storage, uri: str, at: Any) -> Generator[dict[str, Any]]:
+def read_through(source: Source, at: Any) -> Generator[dict[str, Any]]:
     """Check a whole file before anything of it is sent, and find where to cut it.
 
     The last checkpoint holds `done` (records), `ends` (the positions where parts end) and `bytes` (of the file).
@@ -45,7 +46,8 @@ def read_through(storage: Storage, uri: str, at: Any) -> Generator[dict[str, Any
     """
     if at is not None and "bytes" in at:
         return
-    with storage.open(uri) as stream:
+    uri = source.uri
+    with source.open() as stream:
         table = Table.open(stream, uri)
         check_header(table.header, uri)
         header, first = _header(stream)
@@ -97,25 +99,24 @@ def check_header(header: list[str], uri: str) -> None:
 
 
 @contextmanager
-def packed(
-    storage: Storage, uri: str, plan: dict[str, Any], part: Part
-) -> Iterator[tuple[IO[bytes], Format]]:
+def packed(source: Source, plan: dict[str, Any], part: Part) -> Iterator[tuple[IO[bytes], Format]]:
     """A part as a file of its own, the same bytes each time, and its format.
 
     Raises:
         JobFailed: `input_invalid` if the file is not what it was when it was read through.
     """
-    with storage.open(uri) as source, SpooledTemporaryFile(max_size=SPOOL_LIMIT) as spool:
-        if _size(source) != plan["bytes"]:
+    uri = source.uri
+    with source.open() as stream, SpooledTemporaryFile(max_size=SPOOL_LIMIT) as spool:
+        if _size(stream) != plan["bytes"]:
             raise _changed(uri)
-        header, _ = _header(source)
+        header, _ = _header(stream)
         if len(header) + part.end - part.begin < GZIP_FROM:
-            _write(source, uri, header, part, spool)
+            _write(stream, uri, header, part, spool)
             yield spool, "csv"
             return
         # Neither time nor name: a repeated part must not look like another one.
         with gzip.GzipFile(fileobj=spool, mode="wb", filename="", mtime=0, compresslevel=1) as archive:
-            _write(source, uri, header, part, archive)
+            _write(stream, uri, header, part, archive)
         yield spool, "gzip"
 
 

@@ -13,6 +13,7 @@ from clients.data8.assumptions import BLOCK_LIMIT
 from clients.errors import NotFound
 from messages.base import File, TableFormat
 from messages.data8 import StartJob, StartJobResult
+from workers.intake import intake
 from workers.jobs.data8_datasets import (
     NAME_LIMIT,
     dataset_name,
@@ -38,18 +39,24 @@ def start_job(command: StartJob, run: Run, tools: Tools) -> StartJobResult:
     All files are read through once before anything is sent, so that a bad one leaves nothing at Data8.
     """
     data8, storage = tools.data8, tools.storage
-    files = {slot: given.file for slot, given in command.inputs_.items() if given.file is not None}
+    sources = {
+        slot: intake(run, storage, given.file, name=slot, strict=command.strict)
+        for slot, given in command.inputs_.items()
+        if given.file is not None
+    }
     tables = {
-        slot: run.transfer(f"inspect {slot}", partial(inspect, storage, uri, data8.assumptions, {}))
-        for slot, uri in files.items()
+        slot: run.transfer(f"inspect {slot}", partial(inspect, source, data8.assumptions, {}))
+        for slot, source in sources.items()
     }
     datasets = {slot: given.dataset for slot, given in command.inputs_.items() if given.dataset is not None}
-    for slot, uri in files.items():
+    for slot, source in sources.items():
         datasets[slot] = dataset_name(run.job_id, slot)
-        load(run, storage, data8, slot, datasets[slot], uri, tables[slot])
+        load(run, data8, slot, datasets[slot], source, tables[slot])
+        source.discard(run, slot)
     name = start(run, data8, command, datasets)
     rows = sum(table["done"] for table in tables.values())
     finished = run.poll("finish", partial(look, data8, name), size=rows or None, redo=("start",))
+    rejects = {slot: source.publish_rejects(run, f"rejects {slot}") for slot, source in sources.items()}
     return StartJobResult(
         job_name=name,
         statistics=finished["statistics"],
@@ -58,6 +65,7 @@ def start_job(command: StartJob, run: Run, tools: Tools) -> StartJobResult:
             for output in finished["outputs"]
         },
         output_filenames=finished["output_filenames"],
+        rejects={slot: file for slot, file in rejects.items() if file is not None} or None,
     )
 
 

@@ -16,6 +16,7 @@ from messages.data8 import (
     UploadDataset,
     UploadDatasetResult,
 )
+from workers.intake import intake
 from workers.jobs.data8 import contents, fetch, readable
 from workers.jobs.data8_datasets import dataset_name, inspect, load
 from workers.jobs.registry import Tools, job
@@ -28,11 +29,13 @@ WHAT = "dataset"
 @job(UploadDataset)
 def upload_dataset(command: UploadDataset, run: Run, tools: Tools) -> UploadDatasetResult:
     """Upload a file into a new dataset; it is read through once before anything is sent."""
-    data8, storage = tools.data8, tools.storage
-    look = partial(inspect, storage, command.file, data8.assumptions, command.columns)
+    data8 = tools.data8
+    source = intake(run, tools.storage, command.file)
+    look = partial(inspect, source, data8.assumptions, command.columns)
     table = run.transfer(f"inspect {WHAT}", look)
     name = command.name or dataset_name(run.job_id, "")
-    load(run, storage, data8, WHAT, name, command.file, table)
+    load(run, data8, WHAT, name, source, table)
+    source.discard(run)
     words = {data8.assumptions.text: "text", data8.assumptions.whole_number: "whole_number"}
     return UploadDatasetResult.model_validate(
         {

@@ -16,8 +16,9 @@ from clients.errors import NotFound, OutcomeUnknown, RateLimited, Rejected, Unav
 from messages.data8 import ColumnType
 from messages.errors import Code
 from workers.errors import JobFailed
+from workers.intake import Source
 from workers.run import Run
-from workers.storage import Storage, file_name
+from workers.storage import file_name
 from workers.tables import Position, Table
 
 #: Characters of cells in one block: the size of a request that Data8 accepts is not published.
@@ -35,13 +36,12 @@ _DECLARED: dict[ColumnType | None, int] = {"whole_number": _WHOLE_NUMBER, "text"
 
 
 def inspect(
-    storage: Storage, uri: str, types: Assumptions, declared: Mapping[str, ColumnType], at: Any
+    source: Source, types: Assumptions, declared: Mapping[str, ColumnType], at: Any
 ) -> Generator[dict[str, Any]]:
     """Read a file through: its columns as [name, type] in order, and its number of rows as `done`.
 
     Args:
-        storage: where the file is.
-        uri: the file.
+        source: the file.
         types: Data8's numbers of the types.
         declared: what columns hold, by their names in the header; the others are what all their cells fit.
         at: the last checkpoint.
@@ -51,7 +51,8 @@ def inspect(
     """
     if at is not None and "columns" in at:
         return
-    with storage.open(uri) as stream:
+    uri = source.uri
+    with source.open() as stream:
         table = Table.open(stream, uri)
         names = column_names(table.header)
         if missing := declared.keys() - set(table.header):
@@ -82,13 +83,12 @@ def _no_number(uri: str, cells: list[str], index: int, position: Position) -> Jo
     return JobFailed(Code.INPUT_INVALID, f"{where}: no whole number of 64 bits in its usual spelling")
 
 
-def load(
-    run: Run, storage: Storage, data8: Data8, slot: str, name: str, uri: str, inspected: dict[str, Any]
-) -> None:
+def load(run: Run, data8: Data8, slot: str, name: str, source: Source, inspected: dict[str, Any]) -> None:
     """Make the completed dataset `name` of an inspected file: create, upload block by block, complete.
 
     `slot` is what the steps are called after.
     """
+    uri = source.uri
     columns: dict[str, int] = dict(inspected["columns"])
     rows: int = inspected["done"]
 
@@ -106,7 +106,7 @@ def load(
     def upload(at: Any) -> Generator[dict[str, Any]]:
         position = start = Position.of(at["position"]) if at else None
         number: int = at["block"] + 1 if at else FIRST_BLOCK
-        with storage.open(uri) as stream:
+        with source.open() as stream:
             for block, position in blocks(Table.open(stream, uri), start):
                 records = [record(columns, data8.assumptions, cells, uri) for cells in block]
                 data8.datasets.upload(name, number, records)

@@ -14,15 +14,24 @@ from typing import Any
 from clients.errors import NotFound, Rejected
 from clients.sayari import Sayari, UploadEntity, token_pages
 from clients.sayari.workspace_shapes import Progress
-from messages.base import dump
+from messages.base import File, dump
 from messages.errors import Code
 from messages.sayari import Project, ResolveEntities, ResolveEntitiesResult
 from workers.errors import JobFailed, Undecided
+from workers.intake import Source, intake
 from workers.jobs.registry import Tools, job
-from workers.jobs.sayari_files import PAGE, collect, moment, newer, read_through, sendable
+from workers.jobs.sayari_files import (
+    PAGE,
+    check_header,
+    collect,
+    moment,
+    newer,
+    nothing_in,
+    read_through,
+    sendable,
+)
 from workers.results import NDJSON, publish
 from workers.run import Run, Sighting, VendorJobFailed, repeatable
-from workers.storage import file_name
 
 #: What Sayari answers to an upload that it cannot read; assumed: only that errors come is documented.
 UNREADABLE = {400, 406, 415}
@@ -66,7 +75,7 @@ def resolve_entities(command: ResolveEntities, run: Run, tools: Tools) -> Resolv
     }
     if command.delete_project:
         run.once("delete project", lambda: delete(sayari, project_id), recover=repeatable)
-    return ResolveEntitiesResult(project_id=project_id, uploaded=uploaded, **files)
+    return ResolveEntitiesResult(project_id=project_id, uploaded=uploaded, **files, rejects=batch.rejects())
 
 
 def the_project(wanted: Project | None, run: Run, sayari: Sayari) -> str:
@@ -97,10 +106,19 @@ class Batch:
     def __init__(self, command: ResolveEntities, run: Run, tools: Tools) -> None:
         self._run = run
         self._tools = tools
-        self._file = command.file
+        self._source: Source | None = None
         self._entities: list[UploadEntity] = []
         if command.file is not None:
-            read = run.transfer("read", partial(read_through, tools.storage, command.file))
+            self._source = intake(
+                run,
+                tools.storage,
+                command.file,
+                strict=command.strict,
+                check_header=check_header,
+                check_row=nothing_in,
+                repeated_headers=True,
+            )
+            read = run.transfer("read", partial(read_through, self._source))
             self._size, self._bytes = read["done"], read["bytes"]
         else:
             self._entities = [UploadEntity.model_validate(dump(each)) for each in command.entities or []]
@@ -131,12 +149,19 @@ class Batch:
             )
         return count
 
+    def rejects(self) -> File | None:
+        """The rows of the file that were left out, once it is sent and not needed any more."""
+        if self._source is None:
+            return None
+        self._source.discard(self._run)
+        return self._source.publish_rejects(self._run)
+
     def _send(self, project_id: str) -> int:
         resolutions = self._tools.sayari.projects.resolutions
-        if self._file is None:
+        if self._source is None:
             return resolutions.upload(project_id, entities=self._entities).count
-        with sendable(self._tools.storage, self._file, self._bytes) as stream:
-            return resolutions.upload(project_id, file=stream, filename=file_name(self._file)).count
+        with sendable(self._source, self._bytes) as stream:
+            return resolutions.upload(project_id, file=stream, filename=self._source.filename).count
 
     def _find(self, project_id: str, before: int) -> int | None:
         """Whether the upload took effect: assumed, a project's total grows by all of an upload at once."""

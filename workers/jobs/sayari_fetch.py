@@ -50,7 +50,9 @@ def fetch_entities(command: FetchEntities, run: Run, tools: Tools) -> FetchEntit
         fetched = run.transfer("fetch", work, total=ids.count)
         entities = [File.model_validate(each) for each in fetched["files"]]
         absent = ids.count - len(entities)
-    return FetchEntitiesResult(entities=entities, missing=publish(run, missing, "missing", CSV, absent))
+    published = publish(run, missing, "missing", CSV, absent)
+    ids.discard()
+    return FetchEntitiesResult(entities=entities, missing=published)
 
 
 def summary(sayari: Sayari, id: str, _: Any) -> Iterator[Piece]:

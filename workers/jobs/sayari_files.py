@@ -17,9 +17,11 @@ from clients.sayari.requests import ATTRIBUTES
 from clients.sayari.shapes import TokenPage
 from clients.sayari.workspace_shapes import UnresolvedEntity
 from messages.errors import Code
+from workers.delimited import Bad
 from workers.errors import JobFailed
-from workers.storage import Draft, Storage, file_name
-from workers.tables import Position, Table
+from workers.intake import Source
+from workers.storage import Draft, file_name
+from workers.tables import Position, Table, refusal
 
 #: Rows between two checkpoints while a file is read through.
 READ_ROWS = 5_000
@@ -31,7 +33,7 @@ HELD = 4 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
 
-def read_through(storage: Storage, uri: str, at: Any) -> Generator[dict[str, Any]]:
+def read_through(source: Source, at: Any) -> Generator[dict[str, Any]]:
     """Check a whole file before anything of it is sent.
 
     The last checkpoint holds `done` (entities) and `bytes` (of the file).
@@ -41,20 +43,25 @@ def read_through(storage: Storage, uri: str, at: Any) -> Generator[dict[str, Any
     """
     if at is not None and "bytes" in at:
         return
-    with storage.open(uri) as stream:
+    uri = source.uri
+    with source.open() as stream:
         table = Table.open(stream, uri, allow_repeated_headers=True)
         check_header(table.header, uri)
         last = Position.of(at["at"]) if at else None
         for cells, position in table.rows(last):
-            if not any(cells):
-                place = f"{file_name(uri)}, line {position.line}"
-                raise JobFailed(Code.INPUT_INVALID, f"{place}: every cell is empty; leave the row out")
+            if wrong := nothing_in(cells):
+                raise refusal(uri, Bad(position.line, position.line, *wrong, "", ""))
             last = position
             if position.row % READ_ROWS == 0:
                 yield {"done": position.row, "at": position.json()}
         if last is None:
             raise JobFailed(Code.INPUT_INVALID, f"{file_name(uri)} holds no entities, only a header")
         yield {"done": last.row, "bytes": _size(stream)}
+
+
+def nothing_in(cells: list[str]) -> tuple[None, str] | None:
+    """What is wrong with a row that says nothing: Sayari takes no such entity."""
+    return None if any(cells) else (None, "every cell is empty; leave the row out")
 
 
 def check_header(header: list[str], uri: str) -> None:
@@ -76,16 +83,17 @@ def check_header(header: list[str], uri: str) -> None:
 
 
 @contextmanager
-def sendable(storage: Storage, uri: str, size: int) -> Iterator[IO[bytes]]:
+def sendable(source: Source, size: int) -> Iterator[IO[bytes]]:
     """The file as Sayari takes it, streamed: without byte order mark, which would be part of the first header.
 
     Raises:
         JobFailed: `input_invalid` if the file is not what it was when it was read through.
     """
-    with storage.open(uri) as stream:
+    with source.open() as stream:
         if _size(stream) != size:
             raise JobFailed(
-                Code.INPUT_INVALID, f"{file_name(uri)} has changed since it was read through; send it anew"
+                Code.INPUT_INVALID,
+                f"{file_name(source.uri)} has changed since it was read through; send it anew",
             )
         stream.seek(0)
         marked = stream.read(len(_BOM)) == _BOM

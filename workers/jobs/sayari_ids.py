@@ -12,6 +12,7 @@ from clients.errors import NotFound
 from messages.errors import Code
 from messages.sayari_graph import ENTITY_ID, EntitiesCommand
 from workers.errors import JobFailed
+from workers.intake import Source, intake
 from workers.run import Run
 from workers.storage import Draft, Storage, file_name
 from workers.tables import Position, Table, csv_line
@@ -52,12 +53,13 @@ class Ids:
     """
 
     def __init__(self, command: EntitiesCommand, run: Run, storage: Storage) -> None:
-        self._storage = storage
+        self._run = run
         self._given = command.entity_ids or []
-        self._file = command.file
+        self._source: Source | None = None
         self.count = len(self._given)
         if command.file is not None:
-            self.count = run.transfer("read", partial(read_through, storage, command.file))["done"]
+            self._source = intake(run, storage, command.file, repeated_headers=True)
+            self.count = run.transfer("read", partial(read_through, self._source))["done"]
 
     def after(self, row: Any) -> Generator[tuple[str, Any]]:
         """The ids behind `row`, each with the row to go on from; None for all of them.
@@ -65,20 +67,25 @@ class Ids:
         Raises:
             JobFailed: `input_invalid` if the file is not what it was when it was read through.
         """
-        if self._file is None:
+        if self._source is None:
             yield from ((id, number) for number, id in enumerate(self._given, 1) if number > (row or 0))
             return
         position = start = Position.of(row) if row else None
-        for id, position in ids_of(self._storage, self._file, start):
+        for id, position in ids_of(self._source, start):
             if position.row > self.count:
                 break
             yield id, position.json()
         if position is None or position.row != self.count:
-            changed = f"{file_name(self._file)} has changed since it was read through"
+            changed = f"{file_name(self._source.uri)} has changed since it was read through"
             raise JobFailed(Code.INPUT_INVALID, changed)
 
+    def discard(self) -> None:
+        """Nothing reads the ids any more."""
+        if self._source is not None:
+            self._source.discard(self._run)
 
-def read_through(storage: Storage, uri: str, at: Any) -> Generator[dict[str, Any]]:
+
+def read_through(source: Source, at: Any) -> Generator[dict[str, Any]]:
     """Check a whole file of ids; the last checkpoint holds their number as `done`.
 
     Raises:
@@ -87,17 +94,18 @@ def read_through(storage: Storage, uri: str, at: Any) -> Generator[dict[str, Any
     if at is not None and "row" not in at:
         return
     last = start = Position.of(at["row"]) if at else None
-    for _, last in ids_of(storage, uri, start):
+    for _, last in ids_of(source, start):
         if last.row % READ_ROWS == 0:
             yield {"done": last.row, "row": last.json()}
     if last is None:
-        raise JobFailed(Code.INPUT_INVALID, f"{file_name(uri)} holds no ids, only a header")
+        raise JobFailed(Code.INPUT_INVALID, f"{file_name(source.uri)} holds no ids, only a header")
     yield {"done": last.row}
 
 
-def ids_of(storage: Storage, uri: str, after: Position | None) -> Iterator[tuple[str, Position]]:
+def ids_of(source: Source, after: Position | None) -> Iterator[tuple[str, Position]]:
     """The ids of a file and the position behind each; errors name file, line and column."""
-    with storage.open(uri) as stream:
+    uri = source.uri
+    with source.open() as stream:
         table = Table.open(stream, uri, allow_repeated_headers=True)
         if table.header.count(COLUMN) != 1:
             found = "no column" if COLUMN not in table.header else "more than one column"

@@ -31,11 +31,13 @@ def trace_relationships(command: TraceRelationships, run: Run, tools: Tools) -> 
     paths = tools.storage.draft(run.job_id, "paths.jsonl")
     missing = tools.storage.draft(run.job_id, "missing.csv")
     traced = run.transfer("trace", partial(look_up, ids, ask, paths, missing), total=ids.count)
-    return TraceRelationshipsResult(
+    result = TraceRelationshipsResult(
         entities=ids.count,
         paths=publish(run, paths, "paths", NDJSON, traced["records"]),
         missing=publish(run, missing, "missing", CSV, traced["missing"]["records"]),
     )
+    ids.discard()
+    return result
 
 
 def operation(sayari: Sayari, kind: str) -> Callable[..., Traversal]:
