@@ -78,6 +78,7 @@ class UploadDatasetResult(Result):
     dataset: str
     records: int
     columns: dict[str, ColumnType]
+    rejects: File | None = Rejects
 
 
 class UploadDataset(Command):
@@ -94,6 +95,7 @@ class UploadDataset(Command):
         description="types by the names in the file's header; a column that is not named gets the type that fits",
         json_schema_extra=_KEYS,
     )
+    strict: bool = Strict
 
     def inputs(self) -> Iterator[tuple[str, str]]:
         """The file."""

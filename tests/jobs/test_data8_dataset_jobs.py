@@ -41,6 +41,7 @@ def test_a_file_becomes_a_completed_dataset_of_declared_and_found_types(desk: De
         "dataset": "accounts",
         "records": 3,
         "columns": {"account_no": "text", "owner": "text", "priority": "whole_number", "note": "text"},
+        "rejects": None,
     }
     dataset = desk.data8.datasets.get("accounts")
     assert (dataset.completed, dataset.record_count) == (True, 3)
@@ -181,3 +182,12 @@ def test_nothing_is_done_twice_whatever_goes_wrong(desk: Desk, fault: str) -> No
         f"data8.datasets.{operation}" for operation in ("create", "upload", "update", "delete")
     }
     assert not any(desk.world.faults[f"data8.datasets.{operation}"] for operation in operations)
+
+
+def test_rows_that_do_not_fit_are_left_out_and_listed_where_that_is_asked_for(desk: Desk) -> None:
+    file = desk.file("name,age\nAda,36\nBob,old\nÉva,41\n", "people.csv")
+    job = desk.run("data8.upload_dataset", file=file, columns={"age": "whole_number"}, strict=False)
+    result = completed(job)
+    assert result["records"] == 2
+    assert (result["rejects"]["media_type"], result["rejects"]["records"]) == ("text/csv", 1)
+    assert content(result["rejects"]).decode().splitlines()[1].startswith("3,2,no whole number")

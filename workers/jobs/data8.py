@@ -16,6 +16,7 @@ from messages.data8 import StartJob, StartJobResult
 from workers.intake import intake
 from workers.jobs.data8_datasets import (
     NAME_LIMIT,
+    Declared,
     dataset_name,
     digest,
     inspect,
@@ -45,7 +46,7 @@ def start_job(command: StartJob, run: Run, tools: Tools) -> StartJobResult:
         if given.file is not None
     }
     tables = {
-        slot: run.transfer(f"inspect {slot}", partial(inspect, source, data8.assumptions, {}))
+        slot: run.transfer(f"inspect {slot}", partial(inspect, source, data8.assumptions, Declared({})))
         for slot, source in sources.items()
     }
     datasets = {slot: given.dataset for slot, given in command.inputs_.items() if given.dataset is not None}

@@ -18,7 +18,7 @@ from messages.data8 import (
 )
 from workers.intake import intake
 from workers.jobs.data8 import contents, fetch, readable
-from workers.jobs.data8_datasets import dataset_name, inspect, load
+from workers.jobs.data8_datasets import Declared, dataset_name, inspect, load
 from workers.jobs.registry import Tools, job
 from workers.run import Run, Sighting, repeatable
 
@@ -30,8 +30,16 @@ WHAT = "dataset"
 def upload_dataset(command: UploadDataset, run: Run, tools: Tools) -> UploadDatasetResult:
     """Upload a file into a new dataset; it is read through once before anything is sent."""
     data8 = tools.data8
-    source = intake(run, tools.storage, command.file)
-    look = partial(inspect, source, data8.assumptions, command.columns)
+    declared = Declared(command.columns)
+    source = intake(
+        run,
+        tools.storage,
+        command.file,
+        strict=command.strict,
+        check_header=declared.check_header,
+        check_row=declared.check_row,
+    )
+    look = partial(inspect, source, data8.assumptions, declared)
     table = run.transfer(f"inspect {WHAT}", look)
     name = command.name or dataset_name(run.job_id, "")
     load(run, data8, WHAT, name, source, table)
@@ -42,6 +50,7 @@ def upload_dataset(command: UploadDataset, run: Run, tools: Tools) -> UploadData
             "dataset": name,
             "records": table["done"],
             "columns": {column: words[code] for column, code in table["columns"]},
+            "rejects": source.publish_rejects(run),
         }
     )
 

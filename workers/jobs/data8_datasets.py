@@ -35,15 +35,39 @@ _EMPTY, _WHOLE_NUMBER, _TEXT = range(3)
 _DECLARED: dict[ColumnType | None, int] = {"whole_number": _WHOLE_NUMBER, "text": _TEXT}
 
 
-def inspect(
-    source: Source, types: Assumptions, declared: Mapping[str, ColumnType], at: Any
-) -> Generator[dict[str, Any]]:
+class Declared:
+    """What the columns of a file are said to hold, by their names in its header; `check_header` comes first."""
+
+    def __init__(self, types: Mapping[str, ColumnType]) -> None:
+        self._types = types
+        self._numbers: list[int] = []
+
+    def check_header(self, header: list[str], uri: str) -> None:
+        """Raise `input_invalid` for a column that the file does not have."""
+        if missing := self._types.keys() - set(header):
+            shown = ", ".join(map(repr, sorted(missing)))
+            raise JobFailed(Code.INPUT_INVALID, f"{file_name(uri)}, line 1: the header has no column {shown}")
+        self._numbers = [i for i, title in enumerate(header) if self._types.get(title) == "whole_number"]
+
+    def check_row(self, cells: list[str]) -> tuple[int, str] | None:
+        """The first column (from 1) whose cell is not of its kind, and what is wrong with it."""
+        for index in self._numbers:
+            if kind_of(cells[index]) == _TEXT:
+                return index + 1, "no whole number of 64 bits in its usual spelling"
+        return None
+
+    def kinds(self, header: list[str]) -> list[int]:
+        """What is known of each column before a row is read."""
+        return [_DECLARED.get(self._types.get(title), _EMPTY) for title in header]
+
+
+def inspect(source: Source, types: Assumptions, declared: Declared, at: Any) -> Generator[dict[str, Any]]:
     """Read a file through: its columns as [name, type] in order, and its number of rows as `done`.
 
     Args:
         source: the file.
         types: Data8's numbers of the types.
-        declared: what columns hold, by their names in the header; the others are what all their cells fit.
+        declared: what columns hold; the others are what all their cells fit.
         at: the last checkpoint.
 
     Raises `JobFailed` (`input_invalid`) for a file that is no table, has no rows, lacks a declared column or has
@@ -55,19 +79,13 @@ def inspect(
     with source.open() as stream:
         table = Table.open(stream, uri)
         names = column_names(table.header)
-        if missing := declared.keys() - set(table.header):
-            shown = ", ".join(map(repr, sorted(missing)))
-            raise JobFailed(Code.INPUT_INVALID, f"{file_name(uri)}, line 1: the header has no column {shown}")
-        numbers = [i for i, title in enumerate(table.header) if declared.get(title) == "whole_number"]
-        kinds: list[int] = (
-            at["kinds"] if at else [_DECLARED.get(declared.get(t), _EMPTY) for t in table.header]
-        )
+        declared.check_header(table.header, uri)
+        kinds: list[int] = at["kinds"] if at else declared.kinds(table.header)
         position = start = Position.of(at["position"]) if at else None
         for cells, position in table.rows(start):
             kinds = [max(kind, kind_of(cell)) for kind, cell in zip(kinds, cells, strict=True)]
-            for index in numbers:
-                if kinds[index] == _TEXT:
-                    raise _no_number(uri, cells, index, position)
+            if fault := declared.check_row(cells):
+                raise _wrong(uri, cells, *fault, position)
             if position.row % INSPECT_ROWS == 0:
                 yield {"position": position.json(), "kinds": kinds, "done": position.row}
     if position is None:
@@ -76,11 +94,10 @@ def inspect(
     yield {"columns": [list(pair) for pair in zip(names, codes, strict=True)], "done": position.row}
 
 
-def _no_number(uri: str, cells: list[str], index: int, position: Position) -> JobFailed:
+def _wrong(uri: str, cells: list[str], column: int, reason: str, position: Position) -> JobFailed:
     # a cell may hold line feeds: it begins where it and those behind it have not been read yet
-    line = position.line - sum(cell.count("\n") for cell in cells[index:])
-    where = f"{file_name(uri)}, line {line}, column {index + 1}"
-    return JobFailed(Code.INPUT_INVALID, f"{where}: no whole number of 64 bits in its usual spelling")
+    line = position.line - sum(cell.count("\n") for cell in cells[column - 1 :])
+    return JobFailed(Code.INPUT_INVALID, f"{file_name(uri)}, line {line}, column {column}: {reason}")
 
 
 def load(run: Run, data8: Data8, slot: str, name: str, source: Source, inspected: dict[str, Any]) -> None:
