@@ -15,7 +15,7 @@ from workers.intake import Source, intake
 from workers.jobs.creditsafe_parts import Part, check_header, packed, parts_of, read_through
 from workers.jobs.creditsafe_results import reason
 from workers.jobs.registry import Tools, job
-from workers.run import Run, Sighting, repeatable
+from workers.run import Run, Sighting, baseline, repeatable
 
 # -- import_file ----------------------------------------------------------------------------------------
 
@@ -30,7 +30,12 @@ def import_file(command: ImportFile, run: Run, tools: Tools) -> ImportFileResult
     source = intake(run, tools.storage, command.file, strict=command.strict, check_header=check_header)
     plan = run.transfer("read", lambda at: read_through(source, at))
     portfolio_id = the_portfolio(command.portfolio, run, creditsafe)
-    before = run.once("count", lambda: count_of(creditsafe, portfolio_id), recover=repeatable)["records"]
+    # A portfolio of our own held nothing; what another one held cannot be seen once our rows may be in it.
+    before = run.once(
+        "count",
+        lambda: count_of(creditsafe, portfolio_id),
+        recover=baseline if command.portfolio.id is not None else lambda: {"records": 0},
+    )["records"]
     parts = parts_of(plan)
     background = False
     for number, part in enumerate(parts, start=1):

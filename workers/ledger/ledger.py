@@ -32,6 +32,7 @@ from workers.ledger.database import Database
 from workers.ledger.events import News, write_event, write_rejection
 from workers.ledger.locks import locks_of
 from workers.ledger.records import DueTurn, Job, Step, StoredEvent, encode
+from workers.ledger.restoration import first_sequence, restored_at
 from workers.ledger.schema import event, job, step
 
 _DUE = (job.c.id, job.c.command, job.c.queue, job.c.turn, job.c.budget)
@@ -99,7 +100,8 @@ class Ledger:
                 "vendor": request.command.vendor(), "source": request.source,
                 "correlation_id": request.correlation_id, "traceparent": request.traceparent,
                 "tracestate": request.tracestate, "data": data, "fingerprint": fingerprint,
-                "status": Status.ACCEPTED.value, "turn": 1, "sequence": 1,
+                "status": Status.ACCEPTED.value, "turn": 1, "sequence": first_sequence(now) + 1,
+                "restored_at": restored_at(now),
                 "due_at": None if handed and begin == now else begin,
                 "deadline_at": begin + deadline, "accepted_at": now, "updated_at": now,
             }  # fmt: skip
@@ -108,7 +110,8 @@ class Ledger:
             ).one_or_none()
             if added is None:
                 return self._again(connection, request.id, fingerprint, now)
-            write_event(connection, Job.of(added), News(Outcome.ACCEPTED, Status.ACCEPTED), 1, now)
+            new = Job.of(added)
+            write_event(connection, new, News(Outcome.ACCEPTED, Status.ACCEPTED), new.sequence, now)
             return Acceptance.NEW if begin == now else Acceptance.SCHEDULED
 
     def _again(self, connection: Connection, id: str, fingerprint: str, now: float) -> Acceptance:
@@ -299,7 +302,7 @@ class Ledger:
             row = connection.execute(select(job).where(job.c.id == job_id).with_for_update()).one_or_none()
             if row is None:
                 return None
-            found = Job.of(row)
+            found, now = Job.of(row), self.now()
             asked_at = connection.scalar(select(job.c.accepted_at).where(job.c.id == by))
             too_late = asked_at is not None and (found.ended_at or 0.0) > asked_at
             if too_late or found.retried_by == by or found.status not in {Status.FAILED, Status.CANCELLED}:
@@ -311,9 +314,8 @@ class Ledger:
                 connection.execute(
                     update(step)
                     .where(step.c.job_id == job_id, step.c.state == "intended")
-                    .values(state="void", edition=step.c.edition + 1)
+                    .values(state="void", edition=step.c.edition + 1, started_at=now)
                 )
-            now = self.now()
             connection.execute(
                 update(job)
                 .where(job.c.id == job_id)
