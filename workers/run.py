@@ -196,12 +196,8 @@ class Run:
         step = self._claim.steps.get(name)
         if step is not None and step.state == "done":
             return cast("J", step.value)
-        restored_at = self._claim.job.restored_at
-        if restored_at is not None and recover is not repeatable:
-            if step is None or step.started_at < restored_at:
-                step = self._claim.doubt(name, restored_at)
-            if recover is baseline and step.started_at == restored_at:
-                raise self._unknown("what was there before cannot be seen any more since the ledger was restored")
+        if recover is not repeatable:
+            step = self._doubted(name, step, recover)
         in_doubt = unique and step is not None and step.state == "intended"
         if step is not None and step.state == "intended":
             found = self._recover(step, recover, unique=unique or recover in {repeatable, baseline})
@@ -307,6 +303,17 @@ class Run:
         percent = min(round(100.0 * done / total, 1), 100.0) if done is not None and total else None
         self._claim.checkpoint(name, value, Progress(step=name, percent=percent, done=done, total=total))
         self._heed_cancel()
+
+    def _doubted(self, name: str, step: Step | None, recover: object) -> Step | None:
+        """The step; in a restored ledger that has not seen it since, as one that may have been done before."""
+        restored_at = self._claim.job.restored_at
+        if restored_at is None:
+            return step
+        if step is None or step.started_at < restored_at:
+            step = self._claim.doubt(name, restored_at)
+        if recover is baseline and step.started_at == restored_at:
+            raise self._unknown("the ledger was restored, and what was there before cannot be seen any more")
+        return step
 
     def _recover(self, step: Step, recover: Callable[[], J | None] | None, *, unique: bool) -> J | None:
         if recover is None:

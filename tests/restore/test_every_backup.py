@@ -17,9 +17,9 @@ from sqlalchemy.engine.default import DefaultDialect
 from messages.errors import Code
 from messages.events import Status
 from sandbox import Sandbox
-from tests.crash.cases import COMPANIES, SAYARI, SCENARIOS, Scenario, files_of, quick_sandbox
+from sandbox.core import World
+from tests.crash.cases import COMPANIES, SAYARI, SCENARIOS, Scenario, files_of
 from tests.jobs.desk import Desk
-from workers.ledger.database import Database
 from workers.ledger.records import Job
 from workers.ledger.restoration import restore, settle
 
@@ -58,7 +58,7 @@ def test_what_a_backup_has_forgotten_is_not_done_again(
 ) -> None:
     """The job had completed when its ledger was lost; the back-ups are of every write until then."""
     scenario = CASES[name]
-    with quick_sandbox() as sandbox:
+    with Sandbox(world=World(job_seconds=0.02, queue_seconds=0.0)) as sandbox:
         data = scenario.data(tmp_path, sandbox)
         sandbox.world.effects.clear()
         with desk(sandbox, tmp_path, tmp_path / "kyb.db") as first, monkeypatch.context() as patch:
@@ -83,7 +83,7 @@ def test_commands_that_a_ledger_has_forgotten_find_what_they_had_begun(name: str
     while not ended:
         folder = tmp_path / str(turns)
         folder.mkdir()
-        with quick_sandbox() as sandbox:
+        with Sandbox(world=World(job_seconds=0.02, queue_seconds=0.0)) as sandbox:
             data = scenario.data(folder, sandbox)
             sandbox.world.effects.clear()
             with desk(sandbox, folder, folder / "kyb.db") as first:
@@ -102,24 +102,25 @@ def test_commands_that_a_ledger_has_forgotten_find_what_they_had_begun(name: str
 def test_events_after_a_restoration_are_numbered_beyond_all_forgotten_ones(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
-    data = SCENARIOS["creditsafe.import_file"].data(tmp_path, sandbox)
+    data = SCENARIOS["data8.start_job"].data(tmp_path, sandbox)
     with desk(sandbox, tmp_path, tmp_path / "kyb.db") as first:
-        first.arrive("creditsafe.import_file", ID, **data)
+        first.arrive("data8.start_job", ID, **data)
         copied(tmp_path / "kyb.db", tmp_path / "backup.db")
+        told = len(first.ledger.events(job_id=ID))
         forgotten = first.drive(ID).sequence
     with restored(sandbox, tmp_path, tmp_path / "backup.db") as later:
         later.drive(ID)
         numbers = [int(event.id.rpartition(".")[2]) for event in later.ledger.events(job_id=ID)]
     assert numbers == sorted(set(numbers))
-    assert all(number > 1_000_000_000 > forgotten for number in numbers[1:])
+    assert all(number > 1_000_000_000 > forgotten for number in numbers[told:])
+    assert len(numbers) > told
 
 
 def test_new_commands_are_new_again_once_it_is_settled(tmp_path: Path, sandbox: Sandbox) -> None:
     """Creditsafe cannot tell whether a matching was started: until then nobody starts one."""
     data = SCENARIOS["creditsafe.run_matching"].data(tmp_path, sandbox)
-    with desk(sandbox, tmp_path, tmp_path / "kyb.db") as any_desk, closing(
-        Database(f"sqlite:///{tmp_path}/kyb.db")
-    ) as database:
+    with desk(sandbox, tmp_path, tmp_path / "kyb.db") as any_desk:
+        database = any_desk.ledger.database
         assert any_desk.run("creditsafe.run_matching", "before", **data).status is Status.COMPLETED
         assert restore(database, 3600.0) == 0
         doubtful = any_desk.run("creditsafe.run_matching", "doubtful", **data)
@@ -154,10 +155,8 @@ def desk(sandbox: Sandbox, folder: Path, ledger: Path) -> Iterator[Desk]:
 @contextmanager
 def restored(sandbox: Sandbox, folder: Path, backup: Path) -> Iterator[Desk]:
     """A desk whose ledger is the back-up, or a new one if there is none."""
-    with closing(Database(f"sqlite:///{backup}")) as database:
-        database.upgrade()
-        restore(database, 3600.0)
     with desk(sandbox, folder, backup) as made:
+        restore(made.ledger.database, 3600.0)
         yield made
 
 

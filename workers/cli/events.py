@@ -78,7 +78,7 @@ def print_event(event: dict[str, Any]) -> None:
 
 
 def start_of(since: str | None, *, everything: bool) -> float:
-    """Epoch seconds."""
+    """`--from` as epoch seconds; without it 0 for `everything`, else now."""
     if since is None:
         return 0.0 if everything else time.time()
     try:
@@ -102,6 +102,7 @@ def _of_ledger(found: Settings, start: float, job: str | None, *, follow: bool) 
 
 
 def of_stream(found: Settings, start: float, *, follow: bool) -> Iterator[dict[str, Any]]:
+    """The events of RabbitMQ's stream from `start` (epoch seconds); without `follow`, those that are there."""
     from workers.broker.stream import EventStream  # noqa: PLC0415 - the embedded broker does without pika
 
     began = datetime.now(UTC)

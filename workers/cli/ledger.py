@@ -45,12 +45,15 @@ def restored(
         window = float(str(seconds(repeats_for)))
     except ValueError as error:
         raise usage(f"--repeats-for: {error}") from None
-    with opened_ledger(settings()) as ledger:
-        with ledger.database.connect() as connection, ledger.lead(connection) as alone:
-            if not alone:
-                error_line("a worker uses this ledger: stop all workers, restore the ledger again, and repeat this")
-                raise typer.Exit(JOB_FAILED)
-            marked = restore(ledger.database, window)
+    with (
+        opened_ledger(settings()) as ledger,
+        ledger.database.connect() as connection,
+        ledger.lead(connection) as alone,
+    ):
+        marked = restore(ledger.database, window) if alone else None
+    if marked is None:
+        error_line("a worker uses this ledger: stop all workers, restore the ledger again, then repeat this")
+        raise typer.Exit(JOB_FAILED)
     out.print(f"{marked} jobs may have done more than the ledger knows: they will look before they act")
 
 
@@ -64,7 +67,9 @@ def settled() -> None:
 
 @app.command()
 def forgotten(
-    since: Annotated[str, typer.Option("--from", help="since when; the age of the back-up and a little more")],
+    since: Annotated[
+        str, typer.Option("--from", help="since when; the age of the back-up and a little more")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON document")] = False,
 ) -> None:
     """List the jobs that RabbitMQ's event log tells of and the ledger does not know: send their commands again."""

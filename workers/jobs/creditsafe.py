@@ -34,7 +34,7 @@ def import_file(command: ImportFile, run: Run, tools: Tools) -> ImportFileResult
     before = run.once(
         "count",
         lambda: count_of(creditsafe, portfolio_id),
-        recover=baseline if command.portfolio.id is not None else lambda: {"records": 0},
+        recover=baseline if command.portfolio.id is not None else _none_yet,
     )["records"]
     parts = parts_of(plan)
     background = False
@@ -143,6 +143,10 @@ class Importing:
     def _grown(self) -> int | None:
         now = count_of(self._creditsafe, self._portfolio_id)["records"]
         return None if now is None or self._before is None else now - self._before
+
+
+def _none_yet() -> dict[str, int | None]:
+    return {"records": 0}
 
 
 def count_of(creditsafe: Creditsafe, portfolio_id: str) -> dict[str, int | None]:
