@@ -28,7 +28,7 @@ def sandbox(
     except OSError as error:
         raise SettingsError(f"--port {port}: cannot listen there ({error.strerror})") from None
     with served:
-        for name, value in served.environment().items():
-            print(f"export {name}={value}", flush=True)  # noqa: T201 - to be read by a shell
+        for variable, value in served.environment().items():
+            print(f"export {variable}={value}", flush=True)  # noqa: T201 - to be read by a shell
         error_line("serving until Ctrl-C")
         stopping.wait()
