@@ -45,7 +45,7 @@ def problems(documents: list[Document]) -> list[str]:
     """One line for each problem."""
     found = [*_schemas(documents)]
     if not found:
-        for check in (_names, _pods, _settings, _budgets, _network, _services, _scaling, _queues):
+        for check in (_names, _pods, _settings, _rates, _budgets, _network, _services, _scaling, _queues):
             found += check(documents)
     return found
 
@@ -226,6 +226,19 @@ def _settings(documents: list[Document]) -> Iterator[str]:
                 words = [*container.get("args", []), *container.get("command", [])]
                 if not words or words[0] not in CALLS:
                     yield f"{each.name}: kyb {' '.join(words)} is no command"
+
+
+def _rates(documents: list[Document]) -> Iterator[str]:
+    """Budgets are shared by all workers, and shared out by the keeper: all must mean the same."""
+    given: dict[str, dict[str, str]] = {}
+    for deployment in of_kind(documents, "Deployment"):
+        for container in deployment["spec"]["template"]["spec"]["containers"]:
+            for variable in container.get("env", []):
+                if "__RATE" in variable["name"]:
+                    given.setdefault(variable["name"], {})[deployment["metadata"]["name"]] = variable["value"]
+    for name, by in given.items():
+        if len(set(by.values())) != 1 or "kyb-keeper" not in by:
+            yield f"{name} is not the same everywhere: {by}"
 
 
 def unknown(variables: dict[str, Any]) -> Iterator[str]:

@@ -102,6 +102,7 @@ MISTAKES: dict[str, tuple[Spoil, str]] = {
         lambda p: p.container["env"][0].update(name="KYB_WORKERS__THREADS"), "KYB_WORKERS__THREADS is no setting"),
     "setting that is refused": (
         lambda p: p.get("ConfigMap", "kyb-settings")["data"].update(KYB_LOG__LEVEL="loud"), "KYB_LOG__LEVEL"),
+    "budgets that differ": (lambda p: p.container["env"][2].update(value="30/second"), "is not the same everywhere"),
     "misspelt command": (lambda p: p.container.update(args=["workers"]), "is no command"),
     "queue that is none": (lambda p: p.container.update(args=["worker", "--queues", "kyb.date8"]), "no queue kyb.date8"),
     "queue that nobody serves": (lambda p: p.remove("Deployment", "kyb-keeper"), "nobody serves kyb.control"),
