@@ -17,9 +17,11 @@ COPY messages messages
 COPY clients clients
 COPY workers workers
 COPY sandbox sandbox
-# Compiled once here: the container's disk is read-only. What built it stays behind.
+# Compiled once here: the container's disk is read-only. What built it stays behind, and of pyarrow what no file needs.
 RUN /opt/kyb/bin/pip install --quiet --no-deps --no-build-isolation . \
     && /opt/kyb/bin/pip uninstall --quiet --yes setuptools pip \
+    && find /opt/kyb/lib -path '*/pyarrow/*' -type f \
+        \( -name '*flight*' -o -name '*substrait*' -o -path '*/tests/*' -o -path '*/include/*' \) -delete \
     && /opt/kyb/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/kyb/lib
 
 # What is left of the base when nothing more is to be installed or built. The package list stays, for scanners.

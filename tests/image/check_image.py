@@ -29,7 +29,7 @@ pytestmark = pytest.mark.timeout(600)
 #: The grace of these workers; the container is killed some seconds later.
 GRACE = 10
 #: Megabytes that the image may have in all, its base included.
-SIZE_LIMIT = 250
+SIZE_LIMIT = 330
 LOCKED_DOWN = ("--rm", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--memory=512m")
 
 
@@ -85,6 +85,11 @@ print(json.dumps({
     assert found == {
         "uid": 10001, "gid": 10001, "capabilities": 0, "tools": [], "modules": [], "written": ["/tmp/x"], "setuid": [],  # noqa: S108 - the one place
     }  # fmt: skip
+
+
+def test_tables_can_be_written_in_every_format() -> None:
+    code = "import pyarrow.parquet as p, pyarrow as a; p.write_table(a.table({'a': [1]}), '/tmp/x'); print(p.read_table('/tmp/x').num_rows)"
+    assert run("-c", code, options=("--network=none", "--entrypoint=python3")) == "1\n"
 
 
 def test_demo_needs_no_network_and_no_disk() -> None:
