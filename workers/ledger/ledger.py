@@ -49,6 +49,10 @@ class Acceptance(Enum):
     CONFLICT = "conflict"  # the id means another command
 
 
+class NotErasable(Exception):
+    """The job cannot be forgotten now; the message says why."""
+
+
 class NotRetryable(Exception):
     """The job cannot be retried; the message says why."""
 
@@ -345,6 +349,20 @@ class Ledger:
                 )
             )
             return len(gone)
+
+    def erase(self, job_id: str) -> None:
+        """Forget one job that has ended, with all that is stored of it. Raises `NotErasable`."""
+        with self.database.write() as connection:
+            status = self._status(connection, job_id)
+            if status is None:
+                raise NotErasable(f"there is no job {job_id}")
+            if not status.ended:
+                raise NotErasable(f"{job_id} is {status}: cancel it first")
+            untold = select(event.c.number).where(event.c.job_id == job_id, event.c.published_at.is_(None))
+            if connection.scalar(untold.limit(1)) is not None:
+                raise NotErasable(f"{job_id}: its last events are not published yet, try again")
+            for table, column in ((event, event.c.job_id), (step, step.c.job_id), (job, job.c.id)):
+                connection.execute(delete(table).where(column == job_id))
 
     # -- looking ----------------------------------------------------------------------------------------
 
