@@ -21,7 +21,7 @@ COPY sandbox sandbox
 RUN /opt/kyb/bin/pip install --quiet --no-deps --no-build-isolation . \
     && /opt/kyb/bin/pip uninstall --quiet --yes setuptools pip \
     && find /opt/kyb/lib -path '*/pyarrow/*' -type f \
-        \( -name '*flight*' -o -name '*substrait*' -o -path '*/tests/*' -o -path '*/include/*' \) -delete \
+        \( -name '*flight*' -o -path '*/tests/*' -o -path '*/include/*' \) -delete \
     && /opt/kyb/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/kyb/lib
 
 # What is left of the base when nothing more is to be installed or built. The package list stays, for scanners.

@@ -8,7 +8,8 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 LOCKED := \# Made by `make lock` from pyproject.toml.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash chaos check-image check-k8s lint bench-polling bench-budget bench-storage bench-waiting contract lock clean
+.PHONY: help demo test crash chaos check-image check-k8s lint bench-polling bench-budget bench-storage bench-waiting bench-scaling \
+	contract lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name what; \
@@ -58,6 +59,10 @@ contract: .venv/run.stamp ## Write docs/contract anew after a change of messages
 bench-storage: .venv/dev.stamp ## Read and write on each kind of storage; prints times and memory (about 2 minutes)
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/python -m benchmarks.storage
+
+bench-scaling: .venv/dev.stamp ## Measure what a job costs of each resource, and compute the way to ten million a day
+	@$(BIN)/python -m tests.testbed
+	@$(BIN)/python -m benchmarks.scaling --write docs
 
 lock: ## Write the locks anew after a change of dependencies (needs uv); UPGRADE=--upgrade takes the newest
 	@$(LOCK) $(UPGRADE) --group build pyproject.toml --output-file requirements.txt >/dev/null
