@@ -94,6 +94,13 @@ class Claim:
         """Record that the intended effect `name` certainly did not happen."""
         self._write_step(name, kind="effect", state="void", value=None)
 
+    def void_transfers(self) -> None:
+        """Have all transfers done anew: each is the copy of something, or may be repeated piece by piece."""
+        with translated(), self.connection.begin():
+            for found in [step for step in self.steps.values() if step.kind == "transfer"]:
+                self._upsert(found.name, kind="transfer", state="void", value=None)
+            self._write_job({})
+
     def checkpoint(self, name: str, value: object, progress: Progress) -> None:
         """Record how far the transfer `name` has come, and tell so if it is time."""
         with translated(), self.connection.begin():
