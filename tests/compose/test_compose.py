@@ -14,7 +14,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.k8s.checks import unknown
+from tests.k8s.settings_checks import unknown
 from tests.testbed.server import free_port
 from workers.cli.main import COMMANDS
 from workers.settings import seconds

@@ -26,7 +26,7 @@ from workers.ledger.restoration import restore, settle
 
 ID = "job:1"
 #: About so many back-ups of each command, evenly spread, are restored.
-BACKUPS = 6
+BACKUPS = 4
 
 
 def _into_a_given_portfolio(folder: Path, sandbox: Sandbox) -> dict[str, Any]:
