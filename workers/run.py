@@ -196,8 +196,7 @@ class Run:
         step = self._claim.steps.get(name)
         if step is not None and step.state == "done":
             return cast("J", step.value)
-        if recover is not repeatable:
-            step = self._doubted(name, step, recover)
+        step = self._doubted(name, step, recover)
         in_doubt = unique and step is not None and step.state == "intended"
         if step is not None and step.state == "intended":
             found = self._recover(step, recover, unique=unique or recover in {repeatable, baseline})
@@ -307,7 +306,7 @@ class Run:
     def _doubted(self, name: str, step: Step | None, recover: object) -> Step | None:
         """The step; in a restored ledger that has not seen it since, as one that may have been done before."""
         restored_at = self._claim.job.restored_at
-        if restored_at is None:
+        if restored_at is None or recover is repeatable:
             return step
         if step is None or step.started_at < restored_at:
             step = self._claim.doubt(name, restored_at)
