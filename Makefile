@@ -2,15 +2,17 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+CHECKOV := .venv/checkov
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check install
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 LOCKED := \# Made by `make lock` from pyproject.toml.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash chaos lint bench-polling bench-budget bench-storage bench-waiting contract lock clean
+.PHONY: help demo test crash chaos check-image check-k8s lint bench-polling bench-budget bench-storage bench-waiting bench-scaling \
+	contract lock clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name what; \
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name what; \
 		do printf '  %-18s %s\n' "$$name" "$$what"; done
 
 demo: .venv/run.stamp ## Run a job at all three vendors' stand-ins; FILE=my.csv takes your own records
@@ -26,6 +28,15 @@ crash: .venv/dev.stamp ## Kill a worker at every single boundary of every comman
 chaos: .venv/dev.stamp ## Disturb whole installations in every way (about 12 minutes); writes docs/reliability.md
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/python -m tests.chaos --report docs/reliability.md $(ARGS)
+
+check-image: .venv/dev.stamp ## Build the image and run it locked down, on real parts (root; 2 minutes, more the first time)
+	@$(BIN)/python -m tests.testbed
+	@$(BIN)/pytest -q tests/image/check_image.py $(ARGS)
+
+check-k8s: .venv/checkov.stamp ## Hold the production manifests against checkov's rules; `make test` checks the rest
+	@$(BIN)/kubectl kustomize k8s/prod > .venv/prod.yaml
+	@$(CHECKOV)/bin/checkov --skip-download --framework kubernetes --compact --quiet --file .venv/prod.yaml \
+		--skip-check CKV_K8S_15,CKV_K8S_43  # whoever releases replaces the placeholder's tag by a digest
 
 lint: .venv/dev.stamp ## Check format, rules and types
 	@$(BIN)/ruff format --check --quiet .
@@ -49,6 +60,10 @@ bench-storage: .venv/dev.stamp ## Read and write on each kind of storage; prints
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/python -m benchmarks.storage
 
+bench-scaling: .venv/dev.stamp ## Measure what a job costs of each resource, and compute the way to ten million a day
+	@$(BIN)/python -m tests.testbed
+	@$(BIN)/python -m benchmarks.scaling --write docs
+
 lock: ## Write the locks anew after a change of dependencies (needs uv); UPGRADE=--upgrade takes the newest
 	@$(LOCK) $(UPGRADE) --group build pyproject.toml --output-file requirements.txt >/dev/null
 	@$(LOCK) $(UPGRADE) --group build --group dev --constraint requirements.txt pyproject.toml \
@@ -67,6 +82,11 @@ clean: ## Remove the virtual environment and all caches
 		|| { echo "Python's venv is missing: install the package python3-venv" >&2; exit 1; }
 	@echo 'Setting up .venv (once) …' >&2
 	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/checkov.stamp: .venv/dev.stamp
+	@$(PYTHON) -m venv $(CHECKOV)
+	@$(CHECKOV)/bin/pip -qq --disable-pip-version-check install checkov==3.3.30
 	@touch $@
 
 .venv/run.stamp: .venv/python.stamp requirements.txt pyproject.toml

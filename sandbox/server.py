@@ -36,16 +36,18 @@ class Sandbox:
     Args:
         port: 0 takes a free one.
         world: durations, faults and counters; `sandbox.world` to look at and to change.
+        name: the host name by which other machines reach it: it listens everywhere then, not on loopback alone.
     """
 
-    def __init__(self, port: int = 0, world: World | None = None) -> None:
+    def __init__(self, port: int = 0, world: World | None = None, name: str | None = None) -> None:
         self.world = world or World()
-        self._socket = socket.create_server(("127.0.0.1", port))
+        everywhere = "0.0.0.0"  # noqa: S104 - asked for by whoever gives a name
+        self._socket = socket.create_server(("127.0.0.1" if name is None else everywhere, port))
         # asyncio sets this only on sockets made with an explicit protocol; without it an answer takes 40 ms.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port: int = self._socket.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.world.links = f"http://localhost:{self.port}"
+        self.url = f"http://{name or '127.0.0.1'}:{self.port}"
+        self.world.links = f"http://{name or 'localhost'}:{self.port}"
         config = uvicorn.Config(app(self.world), log_level="critical", access_log=False, lifespan="off")
         self._server = _Server(config)
         self._thread = threading.Thread(target=self._run, name="sandbox", daemon=True)

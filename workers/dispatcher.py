@@ -39,7 +39,7 @@ class Dispatcher:
     Args:
         ledger: the record.
         handoff: where turns and events go.
-        queues: those whose lost turns it looks after.
+        queues: those whose lost turns it looks after: all that turns are handed out to.
         ration: chooses when vendors' budgets do not allow all that is due.
     """
 

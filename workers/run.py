@@ -125,6 +125,13 @@ def repeatable() -> None:
     """The recovery of an effect that may simply be done again, e.g. a write that overwrites itself."""
 
 
+def baseline() -> None:
+    """The recovery of a look at what was there before this job's effects, e.g. a count to compare with later.
+
+    After a crash it is simply taken again. In a restored ledger the effects may have come since: nobody can tell.
+    """
+
+
 class Run:
     """One turn of one job, as its function sees it."""
 
@@ -151,6 +158,11 @@ class Run:
         """The job's id: the natural key to derive vendors' names from."""
         return self._claim.job.id
 
+    @property
+    def restored(self) -> bool:
+        """Whether the ledger may have forgotten what this job did: it was restored from a back-up."""
+        return self._claim.job.restored_at is not None
+
     def edition(self, name: str) -> int:
         """1, and one more each time the step was undone for a retry: for names that vendors take only once."""
         step = self._claim.steps.get(name)
@@ -174,6 +186,9 @@ class Run:
             unique: the vendor refuses a second one by itself, so that None can be trusted at once;
                 otherwise it is trusted when no request can be in flight any more.
 
+        A ledger that was restored from a back-up may have forgotten the effect: then it is treated as one that
+        may have happened.
+
         Raises:
             JobFailed: `outcome_unknown` if the effect may have happened and nobody can tell.
         """
@@ -181,9 +196,10 @@ class Run:
         step = self._claim.steps.get(name)
         if step is not None and step.state == "done":
             return cast("J", step.value)
+        step = self._doubted(name, step, recover)
         in_doubt = unique and step is not None and step.state == "intended"
         if step is not None and step.state == "intended":
-            found = self._recover(step, recover, unique=unique or recover is repeatable)
+            found = self._recover(step, recover, unique=unique or recover in {repeatable, baseline})
             if found is not None:
                 self._record(name, "effect", found)
                 return found
@@ -286,6 +302,17 @@ class Run:
         percent = min(round(100.0 * done / total, 1), 100.0) if done is not None and total else None
         self._claim.checkpoint(name, value, Progress(step=name, percent=percent, done=done, total=total))
         self._heed_cancel()
+
+    def _doubted(self, name: str, step: Step | None, recover: object) -> Step | None:
+        """The step; in a restored ledger that has not seen it since, as one that may have been done before."""
+        restored_at = self._claim.job.restored_at
+        if restored_at is None or recover is repeatable:
+            return step
+        if step is None or step.started_at < restored_at:
+            step = self._claim.doubt(name, restored_at)
+        if recover is baseline and step.started_at == restored_at:
+            raise self._unknown("the ledger was restored, and what was there before cannot be seen any more")
+        return step
 
     def _recover(self, step: Step, recover: Callable[[], J | None] | None, *, unique: bool) -> J | None:
         if recover is None:

@@ -36,6 +36,7 @@ from workers.ledger.ledger import Acceptance, Ledger
 from workers.ledger.records import Urgency, encode
 from workers.polling.experience import Experience
 from workers.run import Cancelled, Limits, Run, Suspended, VendorJobFailed
+from workers.storage import DraftLost
 
 log = structlog.get_logger("kyb.turn")
 
@@ -179,7 +180,13 @@ class Turns:
         except JobFailed as failed:
             void = failed.void if isinstance(failed, VendorJobFailed) else ()
             self._fail(claim, run, failed, void=void)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, DraftLost) and job.restored_at is not None:
+                # Published or removed in what the ledger has forgotten: what wrote it is done anew.
+                log.warning("a draft is gone since the ledger was restored", step=run.step)
+                claim.void_transfers()
+                self._suspend(claim, Suspended(claim.now + RETRY_BASE))
+                return
             log.exception("defect", step=run.step)
             self._fail(
                 claim, run, JobFailed(Code.INTERNAL_ERROR, "a defect of ours; the trace is in the log")

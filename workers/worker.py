@@ -9,6 +9,7 @@ from typing import Any
 import dramatiq
 import structlog
 
+from messages.catalogue import QUEUES
 from workers.broker.dramatiq import EmbeddedBroker, RabbitBroker, Requeue
 from workers.broker.encoder import REJECT
 from workers.broker.handoff import EmbeddedHandoff, Handoff, RabbitHandoff
@@ -110,8 +111,9 @@ class Worker:
             handoff = RabbitHandoff(self._publisher)
         self.broker = broker
         self._declare_actors()
+        # Whoever dispatches looks after every queue, also those that only others serve, or nobody just now.
         self._dispatcher = Dispatcher(
-            self.ledger, handoff, self.queues, Ration(self.ledger, limits_of(settings))
+            self.ledger, handoff, list(QUEUES), Ration(self.ledger, limits_of(settings))
         )
         self._threads = dramatiq.Worker(
             broker, queues=set(self.queues), worker_timeout=IDLE_WAKE, worker_threads=threads
@@ -148,7 +150,7 @@ class Worker:
         return True
 
     def _declare_actors(self) -> None:
-        for queue in self.queues:
+        for queue in QUEUES:
             self.broker.declare_queue(queue)
         for command in JOBS:
             self._actor(command, self._work)

@@ -176,6 +176,17 @@ def test_purge_forgets_what_ended(kyb: Kyb, worker: Worker) -> None:
     assert kyb("jobs", "purge", "--older-than", "soon").code == 2
 
 
+def test_erase_leaves_nothing_of_a_job_that_has_ended(kyb: Kyb, worker: Worker, home: Path) -> None:
+    """Only its results are left, which it says."""
+    assert "there is no job nowhere" in kyb("jobs", "erase", "nowhere").err
+    kyb(*CLEANSE, "--id", "job-1", "--wait")
+    kyb(*CLEANSE, "--id", "beside", "--wait")
+    eventually(lambda: kyb("jobs", "erase", "job-1").code == 0)  # once its last event is told
+    assert [*(home / "results/job-1").iterdir()]
+    assert kyb("jobs", "show", "job-1").code == 1
+    assert kyb("jobs", "show", "beside").code == 0
+
+
 @pytest.mark.parametrize("verb", ["list", "show"])
 def test_listing_dead_letters_needs_a_known_queue(kyb: Kyb, home: Path, verb: str) -> None:
     assert kyb("dead", verb, "kyb.nonsense").code == 2

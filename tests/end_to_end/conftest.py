@@ -28,9 +28,10 @@ class Workers:
         self.environment = environment
         self.running: list[subprocess.Popen[bytes]] = []
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """One more worker; its log goes to this test's standard error."""
-        worker = subprocess.Popen([sys.executable, "-c", WORKER, "worker"], env=os.environ | self.environment)
+        call = [sys.executable, "-c", WORKER, "worker", *arguments]
+        worker = subprocess.Popen(call, env=os.environ | self.environment | environment)
         self.running.append(worker)
         return worker
 

@@ -43,11 +43,11 @@ def tail(
 ) -> None:
     """Print events. Without --from: all of a job or with --no-follow, otherwise what comes from now on."""
     found = settings()
-    start = _start(since, everything=job is not None or not follow)
+    start = start_of(since, everything=job is not None or not follow)
     events = (
         _of_ledger(found, start, job, follow=follow)
         if found.embedded
-        else _of_stream(found, start, follow=follow)
+        else of_stream(found, start, follow=follow)
     )
     mine = (event for event in events if job is None or event["subject"] == job)
     with suppress(KeyboardInterrupt):
@@ -77,8 +77,8 @@ def print_event(event: dict[str, Any]) -> None:
     )
 
 
-def _start(since: str | None, *, everything: bool) -> float:
-    """Epoch seconds."""
+def start_of(since: str | None, *, everything: bool) -> float:
+    """`--from` as epoch seconds; without it 0 for `everything`, else now."""
     if since is None:
         return 0.0 if everything else time.time()
     try:
@@ -101,7 +101,8 @@ def _of_ledger(found: Settings, start: float, job: str | None, *, follow: bool) 
                 time.sleep(LOOK)
 
 
-def _of_stream(found: Settings, start: float, *, follow: bool) -> Iterator[dict[str, Any]]:
+def of_stream(found: Settings, start: float, *, follow: bool) -> Iterator[dict[str, Any]]:
+    """The events of RabbitMQ's stream from `start` (epoch seconds); without `follow`, those that are there."""
     from workers.broker.stream import EventStream  # noqa: PLC0415 - the embedded broker does without pika
 
     began = datetime.now(UTC)

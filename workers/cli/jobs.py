@@ -16,6 +16,7 @@ from workers.cli.start import opened_ledger, settings
 from workers.cli.submit import request_for
 from workers.cli.trouble import JOB_FAILED
 from workers.cli.waiting import conclude, doing, error_lines, watched
+from workers.ledger.ledger import NotErasable
 from workers.ledger.records import Job, decode, moment
 from workers.settings import Settings, seconds
 
@@ -142,6 +143,24 @@ def purge(
         print_json({"purged": gone})
     else:
         out.print(f"{gone} jobs purged")
+
+
+@app.command()
+def erase(id: Annotated[str, typer.Argument(help="the job; it must have ended")]) -> None:
+    """Forget one job, with its steps, events and data; prints where its results are, which stay.
+
+    The same command sent again is a new job then.
+    """
+    found = settings()
+    try:
+        with opened_ledger(found) as ledger:
+            ledger.erase(id)
+    except NotErasable as error:
+        error_line(plain(error))
+        raise typer.Exit(JOB_FAILED) from None
+    out.print(
+        f"erased; delete its results too: {found.storage.results.rstrip('/')}/{plain(id)}/", markup=False
+    )
 
 
 def job_document(job: Job) -> dict[str, Any]:

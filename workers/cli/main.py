@@ -16,13 +16,13 @@ COMMANDS = {
     "demo": "Everything in one process, nothing to configure: watch the main jobs run.",
     "worker": "Serve queues until told to stop.",
     "submit": "Publish a command; --wait shows its progress and ends with its outcome.",
-    "jobs": "List, show, cancel, retry and purge jobs.",
+    "jobs": "List, show, cancel, retry, purge and erase jobs.",
     "events": "Follow or replay events.",
     "dead": "List, show, redrive and discard dead letters.",
     "vendors": "Check the vendors' settings, or call any documented operation.",
     "sandbox": "Serve the three vendors' stand-ins on loopback.",
     "contract": "Write the JSON Schemas and the AsyncAPI document.",
-    "ledger": "Create or migrate the ledger's tables.",
+    "ledger": "Create or migrate the ledger's tables; say that it was restored.",
 }
 
 

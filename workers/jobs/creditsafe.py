@@ -15,7 +15,7 @@ from workers.intake import Source, intake
 from workers.jobs.creditsafe_parts import Part, check_header, packed, parts_of, read_through
 from workers.jobs.creditsafe_results import reason
 from workers.jobs.registry import Tools, job
-from workers.run import Run, Sighting, repeatable
+from workers.run import Run, Sighting, baseline, repeatable
 
 # -- import_file ----------------------------------------------------------------------------------------
 
@@ -30,7 +30,12 @@ def import_file(command: ImportFile, run: Run, tools: Tools) -> ImportFileResult
     source = intake(run, tools.storage, command.file, strict=command.strict, check_header=check_header)
     plan = run.transfer("read", lambda at: read_through(source, at))
     portfolio_id = the_portfolio(command.portfolio, run, creditsafe)
-    before = run.once("count", lambda: count_of(creditsafe, portfolio_id), recover=repeatable)["records"]
+    # A portfolio of our own held nothing; what another one held cannot be seen once our rows may be in it.
+    before = run.once(
+        "count",
+        lambda: count_of(creditsafe, portfolio_id),
+        recover=baseline if command.portfolio.id is not None else _none_yet,
+    )["records"]
     parts = parts_of(plan)
     background = False
     for number, part in enumerate(parts, start=1):
@@ -138,6 +143,10 @@ class Importing:
     def _grown(self) -> int | None:
         now = count_of(self._creditsafe, self._portfolio_id)["records"]
         return None if now is None or self._before is None else now - self._before
+
+
+def _none_yet() -> dict[str, int | None]:
+    return {"records": 0}
 
 
 def count_of(creditsafe: Creditsafe, portfolio_id: str) -> dict[str, int | None]:

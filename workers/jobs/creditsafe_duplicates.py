@@ -10,7 +10,7 @@ from workers.jobs.creditsafe import count_of
 from workers.jobs.creditsafe_results import look, store
 from workers.jobs.creditsafe_shrinking import shrunk
 from workers.jobs.registry import Tools, job
-from workers.run import Run, repeatable
+from workers.run import Run, baseline, repeatable
 
 
 @job(Deduplicate)
@@ -25,7 +25,7 @@ def deduplicate(command: Deduplicate, run: Run, tools: Tools) -> DeduplicateResu
     execution_id = run.once(
         "identify",
         lambda: duplicates.identify(portfolio_id, command.fields).execution_id,
-        recover=repeatable,
+        recover=baseline if command.remove else repeatable,  # once removed, they are not identified again
     )
     ended = run.poll(
         "duplicates",

@@ -14,7 +14,7 @@ from workers.errors import JobFailed, Undecided
 from workers.jobs.creditsafe import count_of
 from workers.jobs.creditsafe_shrinking import shrunk
 from workers.jobs.registry import Tools, job
-from workers.run import Run, repeatable
+from workers.run import Run, baseline, repeatable
 
 #: Records that others added meanwhile, which are looked through for a batch before it is given up.
 SEARCH_LIMIT = 3_000
@@ -28,7 +28,7 @@ T = TypeVar("T")
 def add_records(command: AddRecords, run: Run, tools: Tools) -> AddRecordsResult:
     """Add records to a portfolio, in batches of at most 300."""
     creditsafe, portfolio_id = tools.creditsafe, command.portfolio_id
-    before = run.once("count", lambda: count_of(creditsafe, portfolio_id), recover=repeatable)["records"]
+    before = run.once("count", lambda: count_of(creditsafe, portfolio_id), recover=baseline)["records"]
     record_ids: list[str] = []
     for number, records in enumerate(batches(command.records, RECORDS_LIMIT), start=1):
         batch = Batch(creditsafe, portfolio_id, [dump(record) for record in records], before)

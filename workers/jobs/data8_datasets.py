@@ -114,13 +114,16 @@ def load(run: Run, data8: Data8, slot: str, name: str, source: Source, inspected
             found = data8.datasets.get(name)
         except NotFound:
             return False
-        return found.columns.keys() == columns.keys() and not found.completed
+        return found.columns.keys() == columns.keys() and (run.restored or not found.completed)
 
     def completed() -> bool:
         found = data8.datasets.get(name)
         return bool(found.completed) and found.record_count in {None, rows}
 
     def upload(at: Any) -> Generator[dict[str, Any]]:
+        if run.restored and completed():  # as the ledger has forgotten; nothing more would be taken
+            yield {"done": rows}
+            return
         position = start = Position.of(at["position"]) if at else None
         number: int = at["block"] + 1 if at else FIRST_BLOCK
         with source.open() as stream:

@@ -31,7 +31,7 @@ from workers.jobs.sayari_files import (
     sendable,
 )
 from workers.results import NDJSON, publish
-from workers.run import Run, Sighting, VendorJobFailed, repeatable
+from workers.run import Run, Sighting, VendorJobFailed, baseline, repeatable
 
 #: What Sayari answers to an upload that it cannot read; assumed: only that errors come is documented.
 UNREADABLE = {400, 406, 415}
@@ -46,11 +46,11 @@ def resolve_entities(command: ResolveEntities, run: Run, tools: Tools) -> Resolv
     sayari = tools.sayari
     resolutions = sayari.projects.resolutions
     batch = Batch(command, run, tools)
-    project_id = the_project(command.project, run, sayari)
+    project_id = the_project(command.project, run, sayari, deleted=command.delete_project)
     before: dict[str, Any] = {"total": 0, "newest": None}
     if command.project is not None and command.project.id is not None:
         run.poll("settle", lambda: settled(sayari, project_id))
-        before = run.once("before", lambda: standing(sayari, project_id), recover=repeatable)
+        before = run.once("before", lambda: standing(sayari, project_id), recover=baseline)
     count = batch.upload(project_id, before["total"])
     run.poll("resolve", lambda: look(sayari, project_id, before["total"], count), size=count)
     told_apart = before["newest"] is not None or not before["total"]
@@ -78,11 +78,12 @@ def resolve_entities(command: ResolveEntities, run: Run, tools: Tools) -> Resolv
     return ResolveEntitiesResult(project_id=project_id, uploaded=uploaded, **files, rejects=batch.rejects())
 
 
-def the_project(wanted: Project | None, run: Run, sayari: Sayari) -> str:
+def the_project(wanted: Project | None, run: Run, sayari: Sayari, *, deleted: bool) -> str:
     """The id of the project asked for: the given one if it is there, or a new one.
 
     Labels need not be unique at Sayari, so that of a new one ends in our job's id, `[kyb:<job id>]`: by it
-    the project is found again when the answer to its creation was lost.
+    the project is found again when the answer to its creation was lost. One that is `deleted` in the end
+    leaves no trace: a restored ledger cannot tell whether it was there.
     """
     if wanted is not None and wanted.id is not None:
         given = wanted.id
@@ -95,6 +96,8 @@ def the_project(wanted: Project | None, run: Run, sayari: Sayari) -> str:
             for listed in page.data:
                 if listed.project.label == label:
                     return str(listed.project.id)
+        if deleted and run.restored:
+            raise Undecided("the project is not there, perhaps because it was deleted in the end")
         return None
 
     return run.once("project", lambda: sayari.projects.create(label).id, recover=find)

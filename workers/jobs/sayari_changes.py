@@ -20,7 +20,7 @@ from messages.sayari import CollectChanges, CollectChangesResult
 from workers.jobs.registry import Tools, job
 from workers.jobs.sayari_files import PAGE, json_line
 from workers.results import NDJSON, publish
-from workers.run import Run
+from workers.run import Run, baseline
 from workers.storage import Draft, Storage
 
 #: Our own columns in a line, beside what Sayari says.
@@ -33,6 +33,9 @@ def collect_changes(command: CollectChanges, run: Run, tools: Tools) -> CollectC
     draft = tools.storage.draft(run.job_id, "changes.jsonl")
     work = partial(collect, tools.sayari, command.project_id, command.types, draft)
     collected = run.transfer("collect", work)
+    if command.clear:
+        # A restored ledger may have forgotten that they were cleared: then the file of that time must stay.
+        run.once("all collected", lambda: True, recover=baseline)
     changes = publish(run, draft, "changes", NDJSON, collected["records"])
     counts = {"cleared": 0, "kept": 0}
     if command.clear:

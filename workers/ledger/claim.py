@@ -81,6 +81,11 @@ class Claim:
         """Record that the effect `name` is about to be done."""
         self._write_step(name, kind="effect", state="intended", value=None)
 
+    def doubt(self, name: str, before: float) -> Step:
+        """Record that the effect `name` may have been done at any time before `before`."""
+        self._write_step(name, kind="effect", state="intended", value=None, started_at=before)
+        return self.steps[name]
+
     def record(self, name: str, kind: str, value: object) -> None:
         """Record that `name` is done, and what came of it."""
         self._write_step(name, kind=kind, state="done", value=value)
@@ -88,6 +93,13 @@ class Claim:
     def forget(self, name: str) -> None:
         """Record that the intended effect `name` certainly did not happen."""
         self._write_step(name, kind="effect", state="void", value=None)
+
+    def void_transfers(self) -> None:
+        """Have all transfers done anew: each is the copy of something, or may be repeated piece by piece."""
+        with translated(), self.connection.begin():
+            for found in [step for step in self.steps.values() if step.kind == "transfer"]:
+                self._upsert(found.name, kind="transfer", state="void", value=None)
+            self._write_job({})
 
     def checkpoint(self, name: str, value: object, progress: Progress) -> None:
         """Record how far the transfer `name` has come, and tell so if it is time."""
@@ -216,9 +228,11 @@ class Claim:
 
     # -- inside -----------------------------------------------------------------------------------------
 
-    def _write_step(self, name: str, *, kind: str, state: str, value: object) -> None:
+    def _write_step(
+        self, name: str, *, kind: str, state: str, value: object, started_at: float | None = None
+    ) -> None:
         with translated(), self.connection.begin():
-            self._upsert(name, kind=kind, state=state, value=value)
+            self._upsert(name, kind=kind, state=state, value=value, started_at=started_at)
             self._write_job({"takes": 0} if state == "done" else {})
 
     def _write_job(self, columns: Mapping[str, Any], progress: Progress | None = None) -> None:
@@ -248,8 +262,10 @@ class Claim:
             news = News(Outcome.PROGRESSED, Status.RUNNING, progress=progress)
             write_event(self.connection, self.job, news, self.job.sequence, now)
 
-    def _upsert(self, name: str, *, kind: str, state: str, value: object) -> None:
-        now = self.now
+    def _upsert(
+        self, name: str, *, kind: str, state: str, value: object, started_at: float | None = None
+    ) -> None:
+        now = self.now if started_at is None else started_at
         known = self.steps.get(name)
         anew = known is None or known.state == "void"
         edition = (

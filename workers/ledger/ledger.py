@@ -32,6 +32,7 @@ from workers.ledger.database import Database
 from workers.ledger.events import News, write_event, write_rejection
 from workers.ledger.locks import locks_of
 from workers.ledger.records import DueTurn, Job, Step, StoredEvent, encode
+from workers.ledger.restoration import first_sequence, restored_at
 from workers.ledger.schema import event, job, step
 
 _DUE = (job.c.id, job.c.command, job.c.queue, job.c.turn, job.c.budget)
@@ -46,6 +47,10 @@ class Acceptance(Enum):
     KNOWN = "known"  # the same command again, its job not ended
     ENDED = "ended"  # the same command again, its final event is to be told again
     CONFLICT = "conflict"  # the id means another command
+
+
+class NotErasable(Exception):
+    """The job cannot be forgotten now; the message says why."""
 
 
 class NotRetryable(Exception):
@@ -99,7 +104,8 @@ class Ledger:
                 "vendor": request.command.vendor(), "source": request.source,
                 "correlation_id": request.correlation_id, "traceparent": request.traceparent,
                 "tracestate": request.tracestate, "data": data, "fingerprint": fingerprint,
-                "status": Status.ACCEPTED.value, "turn": 1, "sequence": 1,
+                "status": Status.ACCEPTED.value, "turn": 1, "sequence": first_sequence(now) + 1,
+                "restored_at": restored_at(now),
                 "due_at": None if handed and begin == now else begin,
                 "deadline_at": begin + deadline, "accepted_at": now, "updated_at": now,
             }  # fmt: skip
@@ -108,7 +114,8 @@ class Ledger:
             ).one_or_none()
             if added is None:
                 return self._again(connection, request.id, fingerprint, now)
-            write_event(connection, Job.of(added), News(Outcome.ACCEPTED, Status.ACCEPTED), 1, now)
+            new = Job.of(added)
+            write_event(connection, new, News(Outcome.ACCEPTED, Status.ACCEPTED), new.sequence, now)
             return Acceptance.NEW if begin == now else Acceptance.SCHEDULED
 
     def _again(self, connection: Connection, id: str, fingerprint: str, now: float) -> Acceptance:
@@ -299,7 +306,7 @@ class Ledger:
             row = connection.execute(select(job).where(job.c.id == job_id).with_for_update()).one_or_none()
             if row is None:
                 return None
-            found = Job.of(row)
+            found, now = Job.of(row), self.now()
             asked_at = connection.scalar(select(job.c.accepted_at).where(job.c.id == by))
             too_late = asked_at is not None and (found.ended_at or 0.0) > asked_at
             if too_late or found.retried_by == by or found.status not in {Status.FAILED, Status.CANCELLED}:
@@ -311,9 +318,8 @@ class Ledger:
                 connection.execute(
                     update(step)
                     .where(step.c.job_id == job_id, step.c.state == "intended")
-                    .values(state="void", edition=step.c.edition + 1)
+                    .values(state="void", edition=step.c.edition + 1, started_at=now)
                 )
-            now = self.now()
             connection.execute(
                 update(job)
                 .where(job.c.id == job_id)
@@ -343,6 +349,20 @@ class Ledger:
                 )
             )
             return len(gone)
+
+    def erase(self, job_id: str) -> None:
+        """Forget one job that has ended, with all that is stored of it. Raises `NotErasable`."""
+        with self.database.write() as connection:
+            status = self._status(connection, job_id)
+            if status is None:
+                raise NotErasable(f"there is no job {job_id}")
+            if not status.ended:
+                raise NotErasable(f"{job_id} is {status}: cancel it first")
+            untold = select(event.c.number).where(event.c.job_id == job_id, event.c.published_at.is_(None))
+            if connection.scalar(untold.limit(1)) is not None:
+                raise NotErasable(f"{job_id}: its last events are not published yet, try again")
+            for table, column in ((event, event.c.job_id), (step, step.c.job_id), (job, job.c.id)):
+                connection.execute(delete(table).where(column == job_id))
 
     # -- looking ----------------------------------------------------------------------------------------
 

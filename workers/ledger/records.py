@@ -70,6 +70,7 @@ class Job:
     accepted_at: float
     updated_at: float
     ended_at: float | None
+    restored_at: float | None
 
     @property
     def urgency(self) -> Urgency | None:

@@ -66,6 +66,7 @@ job = Table(
     Column("accepted_at", Float(53), nullable=False),
     Column("updated_at", Float(53), nullable=False),
     Column("ended_at", Float(53)),
+    Column("restored_at", Float(53)),  # effects of the job before this moment may have been forgotten
     Index(
         "job_due",
         "due_at",
@@ -125,6 +126,14 @@ event = Table(
     ),
     Index("event_job", "job_id"),
     sqlite_autoincrement=True,
+)
+
+#: When the ledger was brought back from a back-up, and until when commands may be repeats of forgotten ones.
+restoration = Table(
+    "restoration",
+    metadata,
+    Column("at", Float(53), primary_key=True),
+    Column("until", Float(53), nullable=False),
 )
 
 #: Calls that still count against a vendor's budget: one row for each, none older than the window.

@@ -1,0 +1,58 @@
+"""A worker of `kyb.control` alone keeps the time for vendors that nobody serves just now, as when scaled to zero."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from sandbox import Sandbox
+from tests.end_to_end.conftest import Upstream, Workers
+from workers.ledger.database import Database
+
+QUEUE = "kyb.data8"
+
+
+@pytest.fixture
+def ledger_url(postgres_url: str) -> str:
+    database = Database(postgres_url)
+    database.upgrade()
+    database.close()
+    return postgres_url
+
+
+def test_due_turns_wait_in_the_queue_of_a_vendor_that_is_scaled_to_zero(
+    workers: Workers, upstream: Upstream, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.world.job_seconds = 1.0
+    workers.kill()  # the one that the upstream waited for
+    data8 = workers.start("--queues", QUEUE)
+    (tmp_path / "companies.csv").write_text("name\nAcme\n")
+    inputs = {"Companies": {"file": str(tmp_path / "companies.csv")}}
+    upstream.command("job", "data8.start_job", workflow="Echo", inputs=inputs)
+    upstream.await_events(lambda seen: any(e["type"].endswith(".progressed") for e in seen))
+    data8.kill()
+    data8.wait()
+    workers.running.remove(data8)
+
+    everything = workers.environment
+    vendors = ("CREDITSAFE", "DATA8", "SAYARI")
+    workers.environment = {n: v for n, v in everything.items() if not any(vendor in n for vendor in vendors)}
+    workers.start("--queues", "kyb.control")
+    until(upstream, 1)  # what KEDA looks at
+    upstream.channel.queue_purge(QUEUE)
+    until(upstream, 1)  # handed out again
+    workers.environment = everything
+    workers.start("--queues", QUEUE)
+    upstream.await_events(lambda seen: seen[-1]["type"].endswith(".completed") if seen else False)
+    assert set(sandbox.world.effects.values()) == {1}
+    assert workers.stop() == [0, 0]
+
+
+def until(upstream: Upstream, messages: int, seconds: float = 40.0) -> None:
+    """Wait until so many messages are in the queue: nobody tells when."""
+    ends = time.monotonic() + seconds
+    while upstream.count(QUEUE) != messages:
+        assert time.monotonic() < ends
+        upstream.connection.sleep(0.1)
