@@ -34,6 +34,11 @@ def test_values_are_json_where_the_field_takes_no_text() -> None:
     assert data_of(RetryJob, {}, options) == {"job_id": "1234", "repeat_effect": False}
 
 
+def test_a_field_without_a_value_is_no_text() -> None:
+    with pytest.raises(typer.BadParameter, match="portfolio_id"):
+        data_of(RunMatching, {}, options_of(["--portfolio-id", "--match-against", "SAFE_NUMBER"]))
+
+
 @given(lines)
 def test_text_stays_text_whatever_it_looks_like(text: str) -> None:
     data = data_of(ImportFile, {}, {"file": "a.csv", "portfolio.name": text})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -13,6 +13,8 @@ from messages.envelope import field_errors, read_json
 from workers.cli.console import usage
 
 Path = tuple[str, ...]
+#: What stands behind an option: its text, or nothing.
+Given = str | Literal[True]
 
 
 def json_of(option: str, text: str) -> Any:
@@ -25,9 +27,9 @@ def json_of(option: str, text: str) -> Any:
         raise usage(f"{option}: {error}") from None
 
 
-def options_of(arguments: Sequence[str]) -> dict[str, str]:
-    """`--a b --c.d=e --f` as `{"a": "b", "c.d": "e", "f": "true"}`. Raises wrong usage."""
-    found: dict[str, str] = {}
+def options_of(arguments: Sequence[str]) -> dict[str, Given]:
+    """`--a b --c.d=e --f` as `{"a": "b", "c.d": "e", "f": True}`. Raises wrong usage."""
+    found: dict[str, Given] = {}
     for name, value in _pairs(arguments):
         if not all(name.split(".")):
             raise usage(f"--{name}: not a field's name")
@@ -37,18 +39,19 @@ def options_of(arguments: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def data_of(command: type[Command], base: Any, options: Mapping[str, str]) -> dict[str, Any]:
+def data_of(command: type[Command], base: Any, options: Mapping[str, Given]) -> dict[str, Any]:
     """The command's data: `base` with every option put where its dots say.
 
-    A value stays text where the field takes text, and is read as JSON where it does not. Raises wrong usage
-    with a line for every bad field.
+    A value stays text where the field takes text, and is read as JSON where it does not. A field without a value
+    is true, and no text: what was forgotten, or an unset variable of a shell, must not become a name. Raises
+    wrong usage with a line for every bad field.
     """
     if not isinstance(base, dict):
         raise usage("--data must be a JSON object")
     given = {_path(command, name): value for name, value in options.items()}
     texts = _merged(base, given)
     wrong = _wrong(command, texts)
-    values = {path: _value(text) if _touched(path, wrong) else text for path, text in given.items()}
+    values = {path: _value(value) if _touched(path, wrong) else value for path, value in given.items()}
     data = _merged(base, values)
     try:
         command.model_validate(data)
@@ -58,16 +61,17 @@ def data_of(command: type[Command], base: Any, options: Mapping[str, str]) -> di
     return data
 
 
-def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, Given]]:
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)
         if not argument.startswith("--"):
             raise usage(f"{argument}: expected --field value")
         name, equals, value = argument[2:].partition("=")
-        if not equals:
-            value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
-        yield name, value
+        if equals:
+            yield name, value
+        else:
+            yield name, rest.pop(0) if rest and not rest[0].startswith("--") else True
 
 
 def _path(command: type[Command], name: str) -> Path:
@@ -103,8 +107,10 @@ def _touched(path: Path, wrong: Sequence[Path]) -> bool:
     return any(path == place[: len(path)] for place in wrong)
 
 
-def _value(text: str) -> Any:
+def _value(given: Given) -> Any:
+    if given is True:
+        return True
     try:
-        return read_json(text.encode())
+        return read_json(given.encode())
     except ValueError:
-        return text
+        return given

@@ -18,6 +18,7 @@ from pydantic_core import to_jsonable_python
 
 from clients.operation import Documented, Resource, operations_of
 from messages.envelope import read_json
+from workers.cli.arguments import Given
 from workers.cli.console import usage
 
 #: The parameter that takes a file to write the answer to; `--output` gives it.
@@ -38,12 +39,14 @@ class Parameter:
         """Whether it is the content of a file."""
         return "IO[bytes]" in str(self.hint)
 
-    def value(self, text: str) -> Any:
-        """A text as what the parameter takes: as it is, or read as JSON. Raises wrong usage."""
+    def value(self, text: Given) -> Any:
+        """A text as what the parameter takes: as it is, or read as JSON; nothing is true. Raises wrong usage."""
         try:
             adapter: TypeAdapter[Any] = TypeAdapter(self.hint)
         except PydanticUserError:  # a hint that only type checkers understand
             adapter = TypeAdapter(dict[str, Any])
+        if text is True:
+            return self.checked(adapter, text)
         if text[:1] in {"[", "{"}:
             with suppress(ValueError):  # a list where one may be given, and text where none may
                 return adapter.validate_python(read_json(text.encode()))
@@ -103,7 +106,7 @@ def listed(client: Resource) -> list[dict[str, Any]]:
     ]
 
 
-def call(operation: Documented, options: Mapping[str, str], body: str | None, output: Path | None) -> Any:
+def call(operation: Documented, options: Mapping[str, Given], body: str | None, output: Path | None) -> Any:
     """Call the operation.
 
     Args:
