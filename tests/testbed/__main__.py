@@ -19,7 +19,7 @@ def main() -> int:
     """Exit status: 0 when all is there."""
     missing: dict[str, Missing] = {}
     for package, variable, find in (
-        ("rabbitmq-server", "KYB_TEST_RABBITMQ_URL", rabbitmq.scripts),
+        ("rabbitmq-server", "KYB_TEST_RABBITMQ_URL", rabbitmq.programs),
         ("postgresql", "KYB_TEST_POSTGRES_URL", postgres.programs),
         ("nodejs npm", None, languages.node),
         ("default-jdk-headless librabbitmq-client-java", None, languages.java),
