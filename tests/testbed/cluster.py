@@ -35,30 +35,28 @@ class Cluster:
         return ";".join(node.url for node in self.nodes)
 
     def start(self) -> None:
-        """Start all nodes; about 10 s."""
+        """Start all nodes at once, as they wait for each other; some 20 s."""
         self._mapper.launch(["epmd", "-address", "127.0.0.1", "-port", str(self._epmd)], self._environment)
         self._mapper.await_ready(lambda: listening(self._epmd))
-        first, *others = self.nodes
-        first.start()
         with ThreadPoolExecutor() as pool:
-            list(pool.map(RabbitMQ.start, others))
+            list(pool.map(RabbitMQ.start, self.nodes))
 
     def leader(self, queue: str) -> RabbitMQ:
-        """The node that leads a quorum queue."""
-        for node in self.nodes:
-            if node.running:
-                for line in node.ctl("list_queues", "name", "pid").splitlines():
-                    name, _, pid = line.partition("\t")
-                    if name == queue and (at := re.search(r"kyb-(\d+)@", pid)):
-                        return next(mate for mate in self.nodes if str(mate.port) == at[1])
-        raise LookupError(queue)
+        """The node that leads a quorum queue. Raises `LookupError` if there is none now."""
+        return self._at("list_queues", "pid", "name", has=rf"{re.escape(queue)}$")
 
-    def used_by(self, connection: str) -> RabbitMQ | None:
-        """The node that a client's connection of this name ends at."""
-        for node in self.nodes:
-            if node.running and connection in node.ctl("list_connections", "--local", "client_properties"):
-                return node
-        return None
+    def used_by(self, connection: str) -> RabbitMQ:
+        """The node that a client's connection of this name ends at. Raises `LookupError`."""
+        return self._at("list_connections", "pid", "client_properties", has=re.escape(connection))
+
+    def _at(self, *listing: str, has: str) -> RabbitMQ:
+        """The node named first in the line of a listing that has this pattern."""
+        asked = next(node for node in self.nodes if node.running)
+        for line in asked.ctl(*listing).splitlines():
+            at = re.match(r"<?kyb-(\d+)@", line)
+            if at and re.search(has, line):
+                return next(node for node in self.nodes if str(node.port) == at[1])
+        raise LookupError(has)
 
     def close(self) -> None:
         """Kill all and remove what they left."""
