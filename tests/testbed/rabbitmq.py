@@ -148,7 +148,9 @@ class RabbitMQ:
         epmd: port of a port mapper that runs already, as the nodes of a cluster share one.
     """
 
-    def __init__(self, of: Programs | None = None, *, tls: Tls | None = None, epmd: int | None = None) -> None:
+    def __init__(
+        self, of: Programs | None = None, *, tls: Tls | None = None, epmd: int | None = None
+    ) -> None:
         self._programs = of or programs()
         self._server = Server("rabbitmq")
         self._own_epmd = epmd is None
@@ -190,7 +192,9 @@ class RabbitMQ:
         folder = self._server.folder
         lines = [f"cluster_formation.classic_config.nodes.{n} = {name}" for n, name in enumerate(names, 1)]
         with (folder / "rabbitmq.conf").open("a") as conf:
-            conf.write("cluster_formation.peer_discovery_backend = classic_config\n" + "\n".join(lines) + "\n")
+            conf.write(
+                "cluster_formation.peer_discovery_backend = classic_config\n" + "\n".join(lines) + "\n"
+            )
         (folder / ".erlang.cookie").write_text(cookie)
         (folder / ".erlang.cookie").chmod(0o600)
 
@@ -275,7 +279,9 @@ class RabbitMQ:
 
         A quorum queue that is killed before is half lost: known by name, but it never answers again.
         """
-        self.ctl("eval", f"{_IF_MNESIA} mnesia:dump_log(), [dets:sync(Table) || Table <- dets:all()]; _ -> ok end.")
+        self.ctl(
+            "eval", f"{_IF_MNESIA} mnesia:dump_log(), [dets:sync(Table) || Table <- dets:all()]; _ -> ok end."
+        )
 
     def close_all_connections(self) -> None:
         """Close every client's connection from the broker's side."""

@@ -12,6 +12,7 @@ from alembic import command as alembic
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import ProgramLimitExceeded
 from sqlalchemy import Connection, Engine, Table, create_engine, event, exc, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -125,6 +126,8 @@ def translated() -> Iterator[None]:
         raise
     except (exc.DBAPIError, exc.TimeoutError) as error:
         cause = getattr(error, "orig", None) or error
+        if isinstance(cause, ProgramLimitExceeded):  # too much for a row or an index: waiting helps nobody
+            raise
         raise LedgerUnavailable(
             f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
         ) from None
