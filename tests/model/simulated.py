@@ -373,5 +373,5 @@ class Broker:
     def waiting(self, queue: str) -> int:
         return sum(message.queue == queue for message in self.pending)
 
-    def in_hand(self, seconds: float) -> list[tuple[str, int]]:
+    def in_hand(self, _: float) -> list[tuple[str, int]]:
         return []

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.testbed.certificates import Tls
 from tests.testbed.server import Broken, Missing, Server, free_port, listening
 
 #: Debian and Red Hat keep the plain scripts here; those in `/usr/sbin` switch to the system's user and folders.
@@ -125,15 +126,6 @@ class Vhosts:
     def close(self) -> None:
         """Close the connection to the API."""
         self._api.close()
-
-
-@dataclass(frozen=True)
-class Tls:
-    """What a node shows of itself and asks of its clients: PEM files."""
-
-    ca: Path
-    certificate: Path
-    key: Path
 
 
 class RabbitMQ:
