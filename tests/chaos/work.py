@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +20,43 @@ COUNTRIES = ("CHE", "GBR", "DEU")
 
 @dataclass(frozen=True)
 class Task:
-    """A command to be sent."""
+    """A command to be sent.
+
+    Attributes:
+        fails_as: the error code with which its job must end, if it must not complete.
+        effects: what must have happened at the vendors by then; None: all that belongs to its type.
+    """
 
     id: str
     type: str
     data: dict[str, Any]
+    fails_as: str | None = None
+    effects: Counter[str] | None = None
 
     @property
     def body(self) -> bytes:
         """It as a CloudEvent."""
         event = {"specversion": "1.0", "id": self.id, "source": "/chaos", "type": self.type}
         return json.dumps(event | {"data": self.data}).encode()
+
+
+def poison(count: int) -> Callable[[Path], list[Task]]:
+    """Jobs that kill their process (`plant.POISON`)."""
+    made = [
+        Task(f"poison-{n}", "data8.start_job", {"workflow": "Echo"}, "internal_error", Counter())
+        for n in range(count)
+    ]
+    return lambda _: made
+
+
+def hopeless(folder: Path) -> list[Task]:
+    """Four vendor jobs that fail, and four that never end."""
+    effects = Counter({"data8.datasets.create": 1, "data8.jobs.create": 1})
+    kinds = [("AlwaysFails", "vendor_failed"), ("NeverEnds", "deadline_exceeded")] * 4
+    return [
+        Task(f"hopeless-{n}", "data8.start_job", _data8(_companies(folder, n), workflow), code, effects)
+        for n, (workflow, code) in enumerate(kinds)
+    ]
 
 
 def tasks(prefix: str, count: int, folder: Path, sandbox: Sandbox) -> list[Task]:
@@ -75,8 +102,8 @@ def _import(path: Path, id_: str) -> dict[str, Any]:
     return {"file": str(path), "portfolio": {"name": f"Portfolio of {id_}"}}
 
 
-def _data8(path: Path) -> dict[str, Any]:
-    return {"workflow": "Echo", "inputs": {"Companies": {"file": str(path)}}}
+def _data8(path: Path, workflow: str = "Echo") -> dict[str, Any]:
+    return {"workflow": workflow, "inputs": {"Companies": {"file": str(path)}}}
 
 
 def _portfolio(sandbox: Sandbox, n: int) -> str:

@@ -92,7 +92,10 @@ class Postgres:
         self._server = Server("postgres", user="nobody" if os.geteuid() == 0 else None)
         self.port = free_port()
         self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
-        self._data = (disk or self._server.folder) / "data"
+        self.disk = disk or self._server.folder
+        self._data = self.disk / "data"
+        if self._server.user is not None:
+            shutil.chown(self.disk, self._server.user)
         self._tls = tls
         self._databases = Databases(self.url)
 
@@ -106,6 +109,17 @@ class Postgres:
             self._initdb()
         self._server.launch([str(self._programs / "postgres"), "-D", str(self._data)], {})
         self._server.await_ready(self._answers)
+
+    def start_again(self) -> None:
+        """Start it unless it runs and answers, or comes to do so by itself."""
+        try:
+            self._server.await_ready(self._answers, seconds=10)
+        except Broken:
+            self.start()
+
+    def output(self) -> str:
+        """What it has logged."""
+        return self._server.output.read_text(errors="replace")
 
     def stop(self) -> None:
         """Shut it down in good order; clients' connections are closed (fast shutdown)."""

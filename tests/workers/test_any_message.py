@@ -62,6 +62,15 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     bench.database.close()
 
 
+def arrives(bench: Bench, body: bytes) -> str | None:
+    """Why it is rejected; None if it is not."""
+    try:
+        bench.turns.arrive(body)
+    except Reject as rejected:
+        return str(rejected)
+    return None
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=mutilated())
 @example(body=b"[" * 200_000)
@@ -69,10 +78,9 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
 @example(body=b'{"specversion": "1.0", "id": ' + b"1" * 10_000 + b"}")
 @example(body=b"\xff" * (2 << 20))
 def test_it_is_a_job_or_it_is_rejected(bench: Bench, body: bytes) -> None:
-    try:
-        bench.turns.arrive(body)
-    except Reject as rejected:
-        assert 0 < len(str(rejected)) <= 500
+    reason = arrives(bench, body)
+    if reason is not None:
+        assert 0 < len(reason) <= 500
     else:
         id_ = id_of(read_json(body))
         assert id_ is not None
@@ -84,7 +92,6 @@ def test_it_is_a_job_or_it_is_rejected(bench: Bench, body: bytes) -> None:
     request=requests, more=st.dictionaries(st.from_regex("[a-z0-9]{1,20}", fullmatch=True), odd, max_size=3)
 )
 def test_extensions_of_others_are_borne(bench: Bench, request: Request, more: dict[str, Any]) -> None:
-    try:
-        bench.turns.arrive(json.dumps(more | request.event()).encode())
-    except Reject as rejected:
-        assert str(rejected).partition(":")[0] in {"input_not_allowed", "id_conflict", "invalid_command"}
+    reason = arrives(bench, json.dumps(more | request.event()).encode())
+    known = {"input_not_allowed", "id_conflict", "invalid_command"}
+    assert reason is None or reason.partition(":")[0] in known
