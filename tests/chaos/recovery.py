@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 #: The last line of a turn.
@@ -18,38 +19,42 @@ class Recovery:
     """What a log shows.
 
     Attributes:
-        late: of each job, how many seconds its first turn after the disturbance ended too late: after the end of the
-            disturbance, or after the turn's own time, if that came later.
-        first: seconds from the end of the disturbance to the end of the first turn of all.
+        late: of each job and each moment, how many seconds its next turn ended too late: after the moment, or after
+            the turn's own time, if that came later.
         in_doubt: jobs that waited on purpose for an effect that may have been under way.
     """
 
     late: list[float] = field(default_factory=list)
-    first: float | None = None
     in_doubt: int = 0
 
 
-def recovery(lines: Iterable[dict[str, Any]], over: float, sent: Mapping[str, float]) -> Recovery:
-    """Look at the turns after `over`.
+def recovery(
+    lines: Iterable[dict[str, Any]], moments: Iterable[float], sent: Mapping[str, float]
+) -> Recovery:
+    """Look at the turns after each moment, in epoch seconds, at which work could go on.
 
     Args:
         lines: all that was logged.
-        over: when the disturbance ended, in epoch seconds.
+        moments: at which it could.
         sent: when the command of each job reached RabbitMQ, likewise.
     """
-    found = Recovery()
-    due, seen, doubted = dict(sent), set(), set()
-    for at, line in sorted(((_at(line), line) for line in lines if _ends(line)), key=lambda each: each[0]):
-        job = line["job_id"]
-        if at >= over and job not in seen and job in due:
-            seen.add(job)
-            found.late.append(at - max(over, due[job]))
-            found.first = at - over if found.first is None else found.first
-        if line["event"] == "waiting" and line["step"] is None and line["seconds"] > ON_PURPOSE:
-            doubted.add(job)
-        due[job] = at + line.get("seconds", 0.0)
-    found.in_doubt = len(doubted)
-    return found
+    turns: dict[str, list[tuple[float, float]]] = {job: [(0.0, at)] for job, at in sent.items()}
+    doubted = set()
+    for line in lines:
+        if _ends(line) and line["job_id"] in turns:
+            at = _at(line)
+            turns[line["job_id"]].append((at, at + line.get("seconds", 0.0)))
+            if line["event"] == "waiting" and line["step"] is None and line["seconds"] > ON_PURPOSE:
+                doubted.add(line["job_id"])
+    late = []
+    for ends in turns.values():
+        ends.sort()
+        for moment in moments:
+            for (_, due), (at, _) in pairwise(ends):
+                if at >= moment:
+                    late.append(at - max(moment, due))
+                    break
+    return Recovery(late, len(doubted))
 
 
 def _ends(line: dict[str, Any]) -> bool:

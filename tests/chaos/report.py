@@ -19,7 +19,7 @@ def line(finding: Finding) -> str:
     return (
         f"{finding.name:38} jobs {finding.jobs:4} done {finding.completed:4} unknown {finding.unknown:2}"
         f" lost {finding.lost} doubled {finding.doubled} late median {_seconds(finding.median):5}"
-        f" p99 {_seconds(finding.p99):5} first {_seconds(finding.first):5} in doubt {finding.in_doubt:2}"
+        f" p99 {_seconds(finding.p99):5} in doubt {finding.in_doubt:2}"
         f" last {finding.last:5.1f} total {finding.seconds:5.1f} deaths {finding.deaths}"
         f" {'; '.join(finding.notes)} {'WRONG' if finding.wrong else 'ok'}"
     )
@@ -68,8 +68,9 @@ def document(findings: Sequence[Finding], order: Sequence[Scenario]) -> str:
 
 
 def _row(f: Finding) -> str:
+    name = f"{f.name} ({f.notes[-1]})" if f.notes else f.name
     return (
-        f"| {f.name} | {f.completed} | {f.unknown} | {f.lost} | {f.doubled} | {_seconds(f.median)} "
+        f"| {name} | {f.completed} | {f.unknown} | {f.lost} | {f.doubled} | {_seconds(f.median)} "
         f"| {_seconds(f.p99)} | {f.in_doubt} | {_seconds(f.last)} | {_seconds(f.seconds)} | {f.deaths} |"
     )
 
@@ -102,8 +103,9 @@ may end as failed, but for the jobs that are made to: those that kill their proc
 (`vendor_failed`) or never end there (`deadline_exceeded`). They come on top. The embedded line is one process with the embedded
 broker and SQLite.
 
-*Late* is how soon work goes on when the disturbance has ended: of every job, by how many seconds its next turn ended after that moment, or
-after the turn's own time if that came later; for the job in the middle, and for all but one in a hundred. After a worker's death it must be
+*Late* is how soon work goes on when the disturbance has ended, or when a worker, a node or a database was killed: of every job that had not
+ended, by how many seconds its next turn ended after that moment, or after the turn's own time if that came later; in the middle, and for all
+but one in a hundred. After a worker's death it must be
 within 5 s and after a broker's return within 15 s, or the run fails. *In doubt* are jobs that waited two vendor timeouts on purpose, as an
 effect of theirs that has no unique name could still have been under way. *Last end* is when the last job ended after the disturbance;
 a job takes some 4 s. *Deaths* are workers killed, or killed from inside.

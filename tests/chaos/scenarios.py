@@ -46,7 +46,12 @@ def every(seconds: float, length: float, action: Callable[[int], object]) -> Non
 
 def worker_killed_every_second(now: Situation) -> None:
     chance = random.Random(1)  # noqa: S311 - no secret
-    every(1.0, now.length, lambda _: now.plant.workers.kill_one(chance.randrange(2)))
+
+    def kill(_: int) -> None:
+        now.plant.workers.kill_one(chance.randrange(2))
+        now.again()
+
+    every(1.0, now.length, kill)
 
 
 def all_workers_killed(now: Situation) -> None:
@@ -55,7 +60,11 @@ def all_workers_killed(now: Situation) -> None:
 
 
 def all_workers_killed_again_and_again(now: Situation) -> None:
-    every(2.5, now.length, lambda _: now.plant.workers.kill_all())
+    def kill(_: int) -> None:
+        now.plant.workers.kill_all()
+        now.again()
+
+    every(2.5, now.length, kill)
 
 
 def amid_calls(plant: Plant) -> None:
@@ -78,11 +87,12 @@ def new_version(now: Situation) -> None:
     time.sleep(1.0)
     upgrade(now.plant, folder)
     now.plant.workers.code = folder
-    for _ in range(2):
-        time.sleep(2.5)
+    for number in (1, 2):
         _good_ends(now, [now.plant.workers.terminate_one(0)])
-    serving = [line for line in now.plant.workers.lines() if line.get("version") == "next"]
-    assert len(serving) >= 1, "no worker of the next version has started"
+        deadline = time.monotonic() + 60
+        while sum(line.get("version") == "next" for line in now.plant.workers.lines()) < number:
+            assert time.monotonic() < deadline, "no worker of the next version has started"
+            time.sleep(0.1)  # another process, which tells its log alone
 
 
 def _good_ends(now: Situation, ends: list[tuple[int, float]]) -> None:
@@ -117,14 +127,15 @@ def nodes_killed(now: Situation) -> None:
     cluster = now.plant.cluster
     time.sleep(1.5)
     first = cluster.used_by("kyb-workers consumer")
-    _killed_and_back(first)
+    _killed_and_back(now, first)
     second = cluster.leader("kyb.data8")
-    _killed_and_back(second)
-    _killed_and_back(next(node for node in cluster.nodes if node not in {first, second}))
+    _killed_and_back(now, second)
+    _killed_and_back(now, next(node for node in cluster.nodes if node not in {first, second}))
 
 
-def _killed_and_back(node: RabbitMQ) -> None:
+def _killed_and_back(now: Situation, node: RabbitMQ) -> None:
     node.kill()
+    now.again()
     time.sleep(2.0)
     node.start()
 
@@ -181,6 +192,7 @@ def postgres_killed(now: Situation) -> None:
         time.sleep(1.5)
         now.plant.postgres.kill()
         now.plant.postgres.start()
+        now.again()
 
 
 def postgres_away(now: Situation) -> None:
@@ -333,7 +345,7 @@ SCENARIOS = [
         "all connections closed every second", connections_closed_every_second, within=RETURN, quick=True, on_4=True
     ),
     Scenario("RabbitMQ's data lost", rabbitmq_wiped, resend=10.0, within=RETURN, on_4=True),
-    Scenario("three nodes, one after another killed", nodes_killed, cluster=True, within=RETURN, on_4=True),
+    Scenario("three nodes, one after another killed", nodes_killed, cluster=True, spread=30.0, within=RETURN, on_4=True),
     Scenario("bodies of 16 and 128 MiB", huge_bodies, on_4=True),
     Scenario("PostgreSQL restarted", postgres_restarted, answers_lost=True),
     Scenario("PostgreSQL killed twice", postgres_killed, answers_lost=True),

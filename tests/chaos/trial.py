@@ -40,8 +40,14 @@ class Situation:
     length: float
     #: What it wants to be said in the report.
     notes: list[str] = field(default_factory=list)
+    #: When there was again all that it takes to go on, in epoch seconds; the end of all is one more.
+    moments: list[float] = field(default_factory=list)
     #: Messages without an id that it has sent: they end as dead letters.
     noise: int = 0
+
+    def again(self) -> None:
+        """From now on work can go on."""
+        self.moments.append(time.time())
 
 
 def _nothing(_: Plant) -> None:
@@ -69,6 +75,7 @@ class Scenario:
         at_once: all are published at once.
         cluster: RabbitMQ is three nodes.
         small_disk: PostgreSQL has a small disk of its own.
+        spread: seconds within which the jobs are published, if not those of all.
         length: seconds that a lasting disturbance lasts, if not as long as all.
         within: seconds in which all but one in a hundred jobs must go on.
         on_4: what it disturbs is RabbitMQ, or the work with it, so that it matters which version that is.
@@ -85,6 +92,7 @@ class Scenario:
     at_once: bool = False
     cluster: bool = False
     small_disk: bool = False
+    spread: float | None = None
     length: float | None = None
     within: float | None = None
     on_4: bool = False
@@ -102,7 +110,6 @@ class Finding:
     doubled: int = 0
     seconds: float = 0.0
     late: list[float] = field(default_factory=list)
-    first: float | None = None
     in_doubt: int = 0
     last: float = 0.0
     deaths: int = 0
@@ -156,7 +163,7 @@ class Trial:
         self._scenario.prepare(self._plant)
         self._plant.workers.start()
         try:
-            began = self._publish(spread)
+            began = self._publish(self._scenario.spread or spread)
             situation = Situation(self._plant, self._tasks, self._scenario.length or length)
             self._scenario.disturb(situation)
             over, over_epoch = time.monotonic(), time.time()
@@ -166,7 +173,7 @@ class Trial:
             self._finding.last = max(0.0, *(at - over for at in ends.values()), 0.0)
             self._finding.deaths = self._plant.workers.deaths
             if self._scenario.disturb is not undisturbed and not self._plant.workers.others:
-                self._recovered(over_epoch)
+                self._recovered([*situation.moments, over_epoch])
             self._look(ends, situation.noise)
         finally:
             if self._upstream is not None:
@@ -208,13 +215,13 @@ class Trial:
             time.sleep(0.05)  # a ledger has no event to await
         return ends
 
-    def _recovered(self, over: float) -> None:
+    def _recovered(self, moments: list[float]) -> None:
         """How soon work went on. Clocks that differ would tell nothing."""
         finding = self._finding
         sent = self._upstream.sent if self._upstream is not None else {task.id: 0.0 for task in self._tasks}
         mine = {task.id: sent[task.id] for task in self._tasks if task.id in sent}
-        found = recovery(self._plant.workers.lines(), over, mine)
-        finding.late, finding.first, finding.in_doubt = found.late, found.first, found.in_doubt
+        found = recovery(self._plant.workers.lines(), moments, mine)
+        finding.late, finding.in_doubt = found.late, found.in_doubt
         if self._scenario.within is not None and (finding.p99 or 0.0) > self._scenario.within:
             finding.wrong.append(
                 f"work went on {finding.p99:.1f} s too late, not within {self._scenario.within} s"

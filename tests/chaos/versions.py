@@ -57,7 +57,9 @@ def upgrade(plant: Plant, folder: Path) -> None:
     """`kyb ledger upgrade` of the version in `folder`."""
     environment = os.environ | plant.environment()
     command = [sys.executable, "-c", MAIN, "ledger", "upgrade"]
-    subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, check=True)
+    subprocess.run(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True
+    )
 
 
 def _replace(path: Path, old: str, new: str) -> None:
