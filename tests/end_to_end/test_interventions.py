@@ -91,10 +91,10 @@ def test_retry_redrive_and_purge(
     workers.stop()
     workers.environment["KYB_STORAGE__INPUTS"] = str(tmp_path)
     workers.start()
+    world.job_seconds, world.clock = 0.3, lambda: time.time() + 3_700
     (letter,) = kyb(workers, "dead", "redrive", "kyb.data8", "--all")
     assert letter["outcome"] == "went back"
     assert outcome(upstream, "dead", 2)["status"] == "completed"
-    world.clock = lambda: time.time() + 3_600
     assert outcome(upstream, "waits")["status"] == "completed"
     assert set(world.effects.values()) == {1}
     assert upstream.count("kyb.data8.dead") == 0
