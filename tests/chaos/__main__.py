@@ -9,6 +9,7 @@ import argparse
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -37,34 +38,45 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=100)
     parser.add_argument("--only", default="", help="scenarios whose name matches this")
     parser.add_argument("--keep", help="folder for logs and files, kept")
-    parser.add_argument("--rabbitmq", default=SYSTEM, choices=[SYSTEM, *rabbitmq4.RELEASES])
+    parser.add_argument(
+        "--rabbitmq",
+        default=SYSTEM,
+        help=f"versions, comma-separated: {SYSTEM}, {', '.join(rabbitmq4.RELEASES)}",
+    )
     parser.add_argument("--findings", type=Path, help="file of earlier findings, to be added to")
     parser.add_argument("--report", type=Path, help="write the report there")
     given = parser.parse_args()
     folder = Path(given.keep or tempfile.mkdtemp(prefix="kyb-chaos-"))
-    system = given.rabbitmq == SYSTEM
-    of = rabbitmq.programs() if system else rabbitmq4.programs(given.rabbitmq)
-    chosen = [each for each in SCENARIOS if re.search(given.only, each.name) and (system or each.on_4)]
     findings = report.read(given.findings) if given.findings else []
     wrong = False
     with closing(Postgres()) as postgres:
         postgres.start()
-        versions = (version_of(of), version_of_postgres(postgres))
-        expected: Expected | None = None
-        for number, scenario in enumerate([FIRST, *chosen]):
-            finding = trial(folder / str(number), scenario, given.jobs, expected, postgres, of)
-            expected = expected or finding.results
-            finding.rabbitmq, finding.postgres = versions
-            findings = report.merged(findings, finding)
-            sys.stdout.write(report.line(finding) + "\n")
-            sys.stdout.writelines(f"    WRONG {each}\n" for each in finding.wrong)
-            sys.stdout.flush()
-            wrong = wrong or bool(finding.wrong)
-            if given.findings:
-                report.write(given.findings, findings)
+        for version in given.rabbitmq.split(","):
+            for finding in trials(folder / version, version, given.only, given.jobs, postgres):
+                findings = report.merged(findings, finding)
+                sys.stdout.write(report.line(finding) + "\n")
+                sys.stdout.writelines(f"    WRONG {each}\n" for each in finding.wrong)
+                sys.stdout.flush()
+                wrong = wrong or bool(finding.wrong)
+                if given.findings:
+                    report.write(given.findings, findings)
     if given.report:
         given.report.write_text(report.document(findings, [FIRST, *SCENARIOS]))
     return 1 if wrong else 0
+
+
+def trials(folder: Path, version: str, only: str, jobs: int, postgres: Postgres) -> Iterator[Finding]:
+    """All disturbances that matter with this version of RabbitMQ, and before them none."""
+    system = version == SYSTEM
+    of = rabbitmq.programs() if system else rabbitmq4.programs(version)
+    versions = (version_of(of), version_of_postgres(postgres))
+    chosen = [each for each in SCENARIOS if re.search(only, each.name) and (system or each.on_4)]
+    expected: Expected | None = None
+    for number, scenario in enumerate([FIRST, *chosen]):
+        finding = trial(folder / str(number), scenario, jobs, expected, postgres, of)
+        expected = expected or finding.results
+        finding.rabbitmq, finding.postgres = versions
+        yield finding
 
 
 def version_of(of: Programs) -> str:

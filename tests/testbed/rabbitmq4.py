@@ -1,7 +1,7 @@
 """RabbitMQ 4 beside the system's own: taken from a later Debian, run in place, nothing of the system touched.
 
 `python -m tests.testbed.rabbitmq4 4.0 4.3` fetches both into `.venv/testbed`, where `make clean` finds them. That
-takes root for nothing, but apt-get, dpkg-deb and patchelf, and a system of amd64 or arm64.
+needs no root, but Debian's apt-get, dpkg-deb and patchelf.
 """
 
 from __future__ import annotations
@@ -55,10 +55,15 @@ def programs(version: str) -> Programs:
     return Programs(scripts, root / "usr/lib/erlang/bin")
 
 
-def _fetch(root: Path, suite: str, more: tuple[str, ...]) -> None:
+def tools() -> None:
+    """Raise `Missing` unless there is what fetching takes."""
     for program in ("apt-get", "dpkg-deb", "patchelf"):
         if shutil.which(program) is None:
-            raise Missing(f"RabbitMQ 4 is fetched with {program}: install it (Debian packages of that name)")
+            raise Missing(f"RabbitMQ 4 is fetched with {program}: install it")
+
+
+def _fetch(root: Path, suite: str, more: tuple[str, ...]) -> None:
+    tools()
     folder = root.with_suffix(".fetching")
     shutil.rmtree(folder, ignore_errors=True)
     for name in ("sources", "preferences", "lists/partial", "cache/archives/partial", "debs", "root"):
