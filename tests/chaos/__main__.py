@@ -20,7 +20,7 @@ from sandbox.core import World
 from tests.chaos import report
 from tests.chaos.plant import Plant
 from tests.chaos.scenarios import SCENARIOS
-from tests.chaos.trial import Expected, Finding, Scenario, Trial, undisturbed
+from tests.chaos.trial import Finding, Scenario, Trial, undisturbed
 from tests.testbed import rabbitmq, rabbitmq4
 from tests.testbed.cluster import Cluster
 from tests.testbed.disk import small_disk
@@ -71,10 +71,10 @@ def trials(folder: Path, version: str, only: str, jobs: int, postgres: Postgres)
     of = rabbitmq.programs() if system else rabbitmq4.programs(version)
     versions = (version_of(of), version_of_postgres(postgres))
     chosen = [each for each in SCENARIOS if re.search(only, each.name) and (system or each.on_4)]
-    expected: Expected | None = None
+    expected: Finding | None = None
     for number, scenario in enumerate([FIRST, *chosen]):
         finding = trial(folder / str(number), scenario, jobs, expected, postgres, of)
-        expected = expected or finding.results
+        expected = expected or finding
         finding.rabbitmq, finding.postgres = versions
         yield finding
 
@@ -97,7 +97,7 @@ def trial(
     folder: Path,
     scenario: Scenario,
     jobs: int,
-    expected: Expected | None,
+    expected: Finding | None,
     postgres: Postgres,
     of: Programs,
 ) -> Finding:

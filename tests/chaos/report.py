@@ -32,7 +32,9 @@ def read(path: Path) -> list[Finding]:
 
 def write(path: Path, findings: Sequence[Finding]) -> None:
     """Keep findings, without the results of the jobs."""
-    path.write_text(json.dumps([asdict(each) | {"results": {}} for each in findings], indent=1))
+    path.write_text(
+        json.dumps([asdict(each) | {"results": {}, "effects": {}} for each in findings], indent=1)
+    )
 
 
 def merged(findings: Sequence[Finding], new: Finding) -> list[Finding]:
@@ -89,15 +91,16 @@ Made by `make chaos` on {date}: Python {python}, PostgreSQL {postgres}, {cores} 
 **{disturbed} disturbances, {total} jobs: {lost} lost, {doubled} effects doubled, {unknown} that need a person's look.**
 
 Each line is one disturbance of a whole installation: a RabbitMQ node or three, a PostgreSQL ledger, two worker processes with four
-threads each, and the vendors' stand-ins, whose jobs take 3 s. An upstream in bare pika publishes {jobs} jobs, a quarter each of
-`creditsafe.import_file`, `creditsafe.run_matching`, `data8.start_job` and `sayari.resolve_entities`, while the disturbance goes on. After each:
+threads each, and the vendors' stand-ins, whose jobs take 3 s. An upstream in bare pika publishes {jobs} jobs, an eighth each of
+`creditsafe.import_file`, `creditsafe.run_matching`, `data8.start_job`, `sayari.resolve_entities`, `creditsafe.add_records`,
+`creditsafe.export_records`, `creditsafe.enrich` and `sayari.fetch_entities`, while the disturbance goes on. After each:
 
 * every job has ended, with exactly one final event id, in the ledger and as heard by the upstream;
-* every effect happened at its vendor exactly once, by the vendors' own count; the start of an *unknown* run at most once;
+* every effect happened at its vendor exactly once, by the vendors' own count; the start of an *unknown* run at most once; there are as many of each kind as undisturbed;
 * every result, its files byte by byte but for the vendors' ids and times, is that of the undisturbed run;
 * no message is left in a dead-letter queue, but for those that were rejected.
 
-*Unknown* are matching runs that ended as `outcome_unknown`, and Creditsafe has no way to tell. That is allowed to no other job, and only
+*Unknown* are matching and enrichment runs that ended as `outcome_unknown`: Creditsafe has no way to tell. That is allowed to no other job, and only
 where calls, answers, processes or ledger connections are cut; whether the one start in question was hit is not checked job by job. Nothing else
 may end as failed, but for the jobs that are made to: those that kill their process (`internal_error`), that fail at the vendor
 (`vendor_failed`) or never end there (`deadline_exceeded`). They come on top. The embedded line is one process with the embedded

@@ -25,7 +25,7 @@ from workers.storage import Storage
 #: Seconds after the disturbance in which all jobs must have ended.
 PATIENCE = 150.0
 #: The one way in which a job may fail, where answers are lost: its vendor has no way to tell.
-UNKNOWABLE = ("outcome_unknown", "creditsafe.run_matching", True)
+UNKNOWABLE = {("outcome_unknown", type_, True) for type_ in ("creditsafe.run_matching", "creditsafe.enrich")}
 #: Results of a run that nothing disturbed, by the number of the job.
 Expected = dict[int, Any]
 
@@ -116,6 +116,7 @@ class Finding:
     notes: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     results: Expected = field(default_factory=dict)
+    effects: dict[str, int] = field(default_factory=dict)
     rabbitmq: str = ""
     postgres: str = ""
 
@@ -142,10 +143,10 @@ class Trial:
         plant: not started yet.
         scenario: the disturbance.
         count: how many jobs.
-        expected: their results; None in the undisturbed run.
+        expected: what they came to undisturbed; None in that run itself.
     """
 
-    def __init__(self, plant: Plant, scenario: Scenario, count: int, expected: Expected | None) -> None:
+    def __init__(self, plant: Plant, scenario: Scenario, count: int, expected: Finding | None) -> None:
         self._plant = plant
         self._scenario = scenario
         self._expected = expected
@@ -239,7 +240,7 @@ class Trial:
             job = self._ledger.job(task.id)
             if job is None or job.error is None or job.error["code"] != task.fails_as:
                 wrong.append(f"not {task.fails_as}: {self._standing(task.id)}")
-        _effects(self._finding, self._plant, self._tasks + self._extra, complete=len(self._tasks))
+        _effects(self._finding, self._plant, self._expected, self._extra)
         if self._upstream is not None:
             _queues(self._finding, self._plant, rejected=len(self._upstream.rejected) + noise)
 
@@ -255,11 +256,11 @@ class Trial:
         if job.error is None:
             finding.completed += 1
             finding.results[number] = essence(job.result)
-            if self._expected is not None and finding.results[number] != self._expected[number]:
+            if self._expected is not None and finding.results[number] != self._expected.results[number]:
                 finding.wrong.append(
-                    f"{task.id}: {finding.results[number]} instead of {self._expected[number]}"
+                    f"{task.id}: {finding.results[number]} instead of {self._expected.results[number]}"
                 )
-        elif (job.error["code"], task.type, self._scenario.answers_lost) == UNKNOWABLE:
+        elif (job.error["code"], task.type, self._scenario.answers_lost) in UNKNOWABLE:
             finding.unknown += 1
         else:
             finding.wrong.append(f"{task.id}: {job.error['code']}: {job.error['message']}")
@@ -272,32 +273,24 @@ class Trial:
         return f"{id}: {job.status}, turn {job.turn}, takes {job.takes}, due {job.due_at}, error {job.error}, {steps}"
 
 
-#: Effects of one job that ends well, by command; blocks of an upload to Data8 count one by one.
-EFFECTS = {
-    "creditsafe.import_file": Counter(
-        {"creditsafe.portfolios.create": 1, "creditsafe.records.import_file": 1}
-    ),
-    "creditsafe.run_matching": Counter({"creditsafe.matching.start": 1}),
-    "data8.start_job": Counter({"data8.datasets.create": 1, "data8.jobs.create": 1}),
-    "sayari.resolve_entities": Counter(
-        {"sayari.projects.create": 1, "sayari.projects.resolutions.upload": 1}
-    ),
-}
-
-
-def _effects(finding: Finding, plant: Plant, mine: list[Task], complete: int) -> None:
+def _effects(finding: Finding, plant: Plant, undisturbed: Finding | None, besides: list[Task]) -> None:
+    """Each effect happened once, and there are as many of each kind as undisturbed, unless jobs did not complete."""
     effects = plant.sandbox.world.effects
     doubled = {key: n for key, n in effects.items() if n != 1}
     totals: Counter[str] = Counter()
     for (operation, _), n in effects.items():
         totals[operation] += n
-    most: Counter[str] = sum(
-        (EFFECTS[task.type] if task.effects is None else task.effects for task in mine), Counter()
-    )
-    beyond = {op: f"{totals[op]} of {n}" for op, n in most.items() if totals[op] > n}
-    if finding.completed == complete:
-        beyond |= {op: f"{totals[op]} of {n}" for op, n in most.items() if totals[op] != n}
+    finding.effects = dict(totals)
     finding.doubled = sum(n - 1 for n in doubled.values())
+    if undisturbed is None:
+        beyond = {}
+    else:
+        own: Counter[str] = sum((task.effects or Counter() for task in besides), Counter())
+        most = Counter(undisturbed.effects) + own
+        more = {operation for operation, n in totals.items() if n > most[operation]}
+        fewer = {operation for operation, n in most.items() if totals[operation] < n}
+        uneven = more | fewer if finding.completed == finding.jobs else more
+        beyond = {operation: f"{totals[operation]} of {most[operation]}" for operation in uneven}
     if doubled or beyond:
         finding.wrong.append(f"effects not exactly once: {doubled} {beyond}")
 

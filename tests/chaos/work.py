@@ -1,4 +1,4 @@
-"""The jobs of a trial: four commands in turn, each job with data of its own, so that a mix-up would show."""
+"""The jobs of a trial: eight commands in turn, each job with data of its own, so that a mix-up would show."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from clients.creditsafe import Creditsafe, NewRecord
 from sandbox import Sandbox
-from tests.crash.cases import files_of
+from tests.crash.cases import SCENARIOS, files_of
 
 #: Rows of most inputs, and of every eighth job's: so many take Data8 several blocks.
 ROWS, MANY_ROWS = 12, 2_400
+#: Commands beyond the first four, each of another kind: batches, an export, a run without natural key, a page by page.
+FURTHER = (
+    "creditsafe.add_records",
+    "creditsafe.export_records",
+    "creditsafe.enrich",
+    "sayari.fetch_entities",
+)
 COUNTRIES = ("CHE", "GBR", "DEU")
 
 
@@ -24,7 +32,7 @@ class Task:
 
     Attributes:
         fails_as: the error code with which its job must end, if it must not complete.
-        effects: what must have happened at the vendors by then; None: all that belongs to its type.
+        effects: what must have happened at the vendors by then, where it is not known from an undisturbed run.
     """
 
     id: str
@@ -51,10 +59,15 @@ def poison(count: int) -> Callable[[Path], list[Task]]:
 
 def hopeless(folder: Path) -> list[Task]:
     """Four vendor jobs that fail, and four that never end."""
-    effects = Counter({"data8.datasets.create": 1, "data8.jobs.create": 1})
+    effects = Counter(
+        {
+            f"data8.{name}": 1
+            for name in ("datasets.create", "datasets.upload", "datasets.update", "jobs.create")
+        }
+    )
     kinds = [("AlwaysFails", "vendor_failed"), ("NeverEnds", "deadline_exceeded")] * 4
     return [
-        Task(f"hopeless-{n}", "data8.start_job", _data8(_companies(folder, n), workflow), code, effects)
+        Task(f"hopeless-{n}", "data8.start_job", _data8(_companies(folder, 0), workflow), code, effects)
         for n, (workflow, code) in enumerate(kinds)
     ]
 
@@ -66,6 +79,7 @@ def tasks(prefix: str, count: int, folder: Path, sandbox: Sandbox) -> list[Task]
         ("creditsafe.run_matching", lambda _, n: {"portfolio_id": _portfolio(sandbox, n)}),
         ("data8.start_job", lambda _, n: _data8(_companies(folder, n))),
         ("sayari.resolve_entities", lambda _, n: {"file": str(_companies(folder, n))}),
+        *[(type_, partial(_crashed, type_, folder, sandbox)) for type_ in FURTHER],
     ]
     made = []
     for n in range(count):
@@ -76,13 +90,18 @@ def tasks(prefix: str, count: int, folder: Path, sandbox: Sandbox) -> list[Task]
     return made
 
 
+def _crashed(type_: str, folder: Path, sandbox: Sandbox, _id: str, _n: int) -> dict[str, Any]:
+    """As the crash trials have it."""
+    return SCENARIOS[type_].data(folder, sandbox)
+
+
 def essence(result: Any) -> Any:
     """A result without what differs from run to run: vendors' ids and names; files by their content."""
     if isinstance(result, dict):
         if "sha256" in result:
             return files_of(result)
         return {
-            key: essence(value)
+            key: len(value) if key.endswith("_ids") else essence(value)
             for key, value in result.items()
             if not key.endswith("_id") and key != "job_name"
         }
