@@ -68,8 +68,8 @@ def all_workers_killed_again_and_again(now: Situation) -> None:
 
 
 def amid_calls(plant: Plant) -> None:
-    """Vendors are slow, so that whatever is disturbed is disturbed amid uploads, looks and downloads."""
-    plant.sandbox.world.faults["*"].append(Fault("slow", times=1_000_000, seconds=0.4))
+    """Some calls take long, so that whatever is disturbed is disturbed amid uploads, looks and downloads."""
+    plant.sandbox.world.faults["*"].append(Fault("slow", times=1_000_000, seconds=0.4, chance=0.15))
 
 
 def all_workers_terminated(now: Situation) -> None:
@@ -311,9 +311,9 @@ def clocks_apart(plant: Plant) -> None:
 
 
 def with_poison(plant: Plant) -> None:
-    """Others are always at work in a process that is killed."""
+    """Vendors are slow, so that others are always at work in a process that is killed."""
     plant.preamble = POISON
-    amid_calls(plant)
+    plant.sandbox.world.faults["*"].append(Fault("slow", times=1_000_000, seconds=0.4))
 
 
 def wait_a_moment(now: Situation) -> None:
