@@ -75,6 +75,8 @@ def trials(folder: Path, version: str, only: str, jobs: int, postgres: Postgres)
     for number, scenario in enumerate([FIRST, *chosen]):
         finding = trial(folder / str(number), scenario, jobs, expected, postgres, of)
         expected = expected or finding
+        if scenario.within is not None and (finding.p99 or 0.0) > scenario.within:
+            finding.wrong.append(f"work went on {finding.p99:.1f} s too late, not within {scenario.within} s")
         finding.rabbitmq, finding.postgres = versions
         yield finding
 
