@@ -10,6 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import OperationalError
 
 from workers.ledger.database import MIGRATIONS, Database, LedgerOutdated, LedgerUnavailable
 from workers.ledger.schema import metadata
@@ -71,4 +72,14 @@ def test_database_that_is_away_is_said_to_be() -> None:
     database = Database("postgresql://nobody@127.0.0.1:1/none")
     with pytest.raises(LedgerUnavailable), database.read():
         raise AssertionError("there is no database to read")
+    database.close()
+
+
+def test_what_no_database_will_ever_store_is_a_defect_and_not_waited_for(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    value = "SELECT string_agg(md5(i::text), '') AS name FROM generate_series(1, 2000) i"
+    with database.write() as connection:
+        connection.execute(text(f"CREATE TABLE t AS {value}"))
+    with pytest.raises(OperationalError, match="index row"), database.write() as connection:
+        connection.execute(text("CREATE UNIQUE INDEX ON t (name)"))
     database.close()
