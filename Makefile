@@ -8,8 +8,8 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 LOCKED := \# Made by `make lock` from pyproject.toml.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash chaos check-image check-k8s lint bench-polling bench-budget bench-storage bench-waiting bench-scaling \
-	contract lock clean
+.PHONY: help demo test test-rabbitmq4 crash chaos check-image check-k8s lint bench-polling bench-budget bench-storage bench-waiting \
+	bench-scaling contract lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name what; \
@@ -25,9 +25,14 @@ test: .venv/dev.stamp ## Run all tests, RabbitMQ and PostgreSQL included; ARGS='
 crash: .venv/dev.stamp ## Kill a worker at every single boundary of every command (some minutes)
 	@KYB_TEST_EVERY_BOUNDARY=1 $(BIN)/pytest tests/crash --timeout 1800 -k embedded $(ARGS)
 
-chaos: .venv/dev.stamp ## Disturb whole installations in every way (about 12 minutes); writes docs/reliability.md
-	@$(BIN)/python -m tests.testbed
-	@$(BIN)/python -m tests.chaos --report docs/reliability.md $(ARGS)
+test-rabbitmq4: .venv/dev.stamp ## Run what has to do with RabbitMQ on 4.0 and 4.3, fetched from later Debians
+	@$(BIN)/python -m tests.testbed --rabbitmq4
+	@for version in 4.0 4.3; do KYB_TEST_RABBITMQ_VERSION=$$version $(BIN)/pytest -n 2 tests/broker \
+		tests/cli/test_cli_broker.py tests/end_to_end/test_interventions.py $(ARGS) || exit; done
+
+chaos: .venv/dev.stamp ## Disturb whole installations in every way (about 40 minutes); writes docs/reliability.md
+	@$(BIN)/python -m tests.testbed --rabbitmq4 --clocks
+	@$(BIN)/python -m tests.chaos --rabbitmq system,4.0,4.3 --report docs/reliability.md $(ARGS)
 
 check-image: .venv/dev.stamp ## Build the image and run it locked down, on real parts (root; 2 minutes, more the first time)
 	@$(BIN)/python -m tests.testbed

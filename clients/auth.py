@@ -1,7 +1,8 @@
 """Tokens: fetched once, shared by all threads, renewed before they expire, never begged for.
 
 Vendors lock accounts after a few refused attempts. A refusal therefore bars the credentials for a while:
-60 s at first, doubling to 15 min, for every thread of the process; in that time no call is made.
+60 s at first, doubling to 15 min, for every thread of the process; in that time no call is made. A token that
+is refused although it was just fetched is a refusal too.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class TokenAuth:
         self._barred_until = 0.0
         self._bar = FIRST_BAR
         self._refusal: AuthRefused | None = None
+        self._token_was_refused = False
 
     def token(self, transport: Transport) -> str:
         """A token that is valid now. Raises `AuthRefused` at once while the credentials are barred."""
@@ -66,6 +68,13 @@ class TokenAuth:
             if self._token is not None and self._token.value == token:
                 self._token = None
 
+    def refused(self, token: str, refusal: AuthRefused) -> None:
+        """Bar the credentials: `token` was refused, and so was the one before it."""
+        with self._lock:
+            if self._token is not None and self._token.value == token:
+                self._token = None
+                self._barred(refusal, of_token=True)
+
     def _renewed(self, transport: Transport) -> Token:
         left = self._barred_until - self._clock()
         if left > 0 and self._refusal is not None:
@@ -80,9 +89,18 @@ class TokenAuth:
         try:
             token = self._fetch(transport)
         except AuthRefused as refusal:
-            self._refusal = refusal
-            self._barred_until = self._clock() + self._bar
-            self._bar = min(self._bar * 2, LONGEST_BAR)
+            self._barred(refusal, of_token=False)
             raise
-        self._bar = FIRST_BAR
+        if not self._token_was_refused:
+            self._bar = FIRST_BAR
         return token
+
+    def _barred(self, refusal: AuthRefused, *, of_token: bool) -> None:
+        """Bar for longer than before. Where tokens were refused, another one is no sign of betterment: time is."""
+        now = self._clock()
+        if self._token_was_refused and now - self._barred_until > LONGEST_BAR:
+            self._bar = FIRST_BAR
+        self._token_was_refused = of_token
+        self._refusal = refusal
+        self._barred_until = now + self._bar
+        self._bar = min(self._bar * 2, LONGEST_BAR)

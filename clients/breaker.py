@@ -20,6 +20,8 @@ THRESHOLD = 5
 #: Seconds of the first pause; each further one is twice as long.
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
+#: Seconds after which asking again is worth it at the latest while a probe is under way: it may succeed.
+PROBE_WAIT = 10.0
 
 #: The ticket of every call that is no probe.
 _ORDINARY = 0
@@ -74,7 +76,7 @@ class Breaker:
             if left > 0:
                 raise CircuitOpen(left)
             if self._probe is not None:
-                raise CircuitOpen(self._jittered())
+                raise CircuitOpen(min(self._jittered(), PROBE_WAIT))
             self._probes += 1
             self._probe = self._probes
             return self._probe

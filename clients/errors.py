@@ -7,6 +7,7 @@
     ├── AuthRefused       no: the credentials were refused; more attempts may lock the account
     ├── RateLimited       no: too many calls, by the vendor's word (429) or by our own budget
     ├── Unavailable       no: the vendor could not be reached, or it was only a question
+    │   └── NotCalled     no: the circuit is open, so it was not even asked
     └── OutcomeUnknown    perhaps: an effect was sent and no definite answer came back
 
 Clients only raise these; whether to retry, wait or give up is decided elsewhere.
@@ -74,6 +75,10 @@ class RateLimited(VendorError):
 
 class Unavailable(VendorError):
     """The vendor could not be reached or could not answer a question. Nothing took effect."""
+
+
+class NotCalled(Unavailable):
+    """Nothing was sent: the vendor did not answer others. `retry_after` says when asking again is worth it."""
 
 
 class OutcomeUnknown(VendorError):

@@ -25,6 +25,7 @@ from clients.breaker import Breaker, CircuitOpen
 from clients.errors import (
     AuthRefused,
     Conflict,
+    NotCalled,
     NotFound,
     OutcomeUnknown,
     RateLimited,
@@ -46,6 +47,15 @@ CORRELATION_HEADER = "X-Correlation-ID"
 correlation: ContextVar[str | None] = ContextVar("correlation", default=None)
 
 
+def _nobody() -> None:
+    """Who only asks need not be told."""
+
+
+#: Called when a request that may change something is about to leave: token, circuit and budget have let it
+#: through, nothing is sent yet. What it raises keeps the request back.
+before_effect: ContextVar[Callable[[], None]] = ContextVar("before_effect", default=_nobody)
+
+
 @dataclass(frozen=True)
 class Operation:
     """A documented operation: dotted name, verb, path template, whether it has effects, budget class."""
@@ -65,6 +75,9 @@ class Auth(Protocol):
 
     def expired(self, token: str) -> None:
         """The vendor refused this token: the next `token` fetches another."""
+
+    def refused(self, token: str, refusal: AuthRefused) -> None:
+        """The vendor refused a token that it had just given: the credentials are barred for a while."""
 
 
 @dataclass(frozen=True)
@@ -237,9 +250,14 @@ class Transport:
                         self.vendor, operation.name, "token refused, and the body cannot be sent twice",
                         status=response.status_code,
                     )  # fmt: skip
-                response = self._exchange(operation, self.base_url + path, sendable, self._auth.token(self))
+                token = self._auth.token(self)
+                response = self._exchange(operation, self.base_url + path, sendable, token)
             try:
-                self._check(operation, response)
+                try:
+                    self._check(operation, response)
+                except AuthRefused as refusal:
+                    self._auth.refused(token, refusal)
+                    raise
                 yield response
             finally:
                 response.close()
@@ -304,7 +322,7 @@ class Transport:
         try:
             ticket = breaker.admit()
         except CircuitOpen as circuit:
-            raise Unavailable(
+            raise NotCalled(
                 self.vendor,
                 operation.name,
                 "not called: the calls before had no answer or a server fault",
@@ -317,6 +335,8 @@ class Transport:
                 raise RateLimited(
                     self.vendor, operation.name, "our own call budget is used up", retry_after=wait
                 )
+            if operation.effect:
+                before_effect.get()()
             response = self._send(operation, url, sendable | {"headers": headers})
             success = not response.is_server_error
         except (Unavailable, OutcomeUnknown):

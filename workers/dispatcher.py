@@ -51,6 +51,7 @@ class Dispatcher:
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._kept = 0.0
+        self._vouched = 0.0
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
     def start(self) -> None:
@@ -77,7 +78,20 @@ class Dispatcher:
                 log.warning("not dispatching", error=str(error))
             except Exception:
                 log.exception("defect")
+            self._vouch()
             self._stopping.wait(STANDBY)
+
+    def _vouch(self) -> None:
+        """Tell the ledger now and then what this process has in hand: that is not lost."""
+        if time.monotonic() - self._vouched < KEEP:
+            return
+        self._vouched = time.monotonic()
+        if turns := self._handoff.in_hand(KEEP):
+            try:
+                with self._ledger.database.write() as connection:
+                    self._ledger.held(connection, turns)
+            except LedgerUnavailable as error:
+                log.warning("what this process has in hand may be handed out again", error=str(error))
 
     def _lead(self, connection: Connection) -> None:
         log.debug("dispatching")
@@ -113,6 +127,7 @@ class Dispatcher:
         return TICK if later is None else later
 
     def _keep(self) -> None:
+        self._vouch()
         for queue in self._queues:
             empty = self._handoff.waiting(queue) == 0
             with self._ledger.database.write() as writing:

@@ -23,6 +23,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar, cast
 
 from clients.errors import OutcomeUnknown, VendorError
+from clients.transport import before_effect
 from messages.errors import Code
 from messages.events import Progress
 from workers.errors import JobFailed, StorageUnavailable, Undecided
@@ -178,6 +179,9 @@ class Run:
     ) -> J:
         """Do an effect at a vendor once, whatever happens.
 
+        The intent is recorded when the call is about to leave (`clients.transport.before_effect`), not before: what
+        was never sent, for want of a token, of budget or of a vendor that answers, leaves no doubt behind.
+
         Args:
             name: of the step, unique in the job.
             effect: exactly one call that changes something; gives plain JSON, not None.
@@ -204,8 +208,15 @@ class Run:
                 self._record(name, "effect", found)
                 return found
         self._heed_cancel()
-        self._claim.intend(name)
-        calls = self._claim.job.vendor_calls
+        intended = False
+
+        def intend() -> None:
+            nonlocal intended
+            if not intended:
+                self._claim.intend(name)
+            intended = True
+
+        listening = before_effect.set(intend)
         try:
             value = effect()
         except OutcomeUnknown as lost:
@@ -213,13 +224,12 @@ class Run:
                 raise self._unknown(f"{lost.message}, and the vendor offers no way to find out") from lost
             raise
         except VendorError:
-            if not in_doubt:  # an earlier attempt may still take effect, whatever became of this one
+            # an earlier attempt may still take effect, whatever became of this one
+            if intended and not in_doubt:
                 self._claim.forget(name)
             raise
-        except StorageUnavailable:
-            if not in_doubt and self._claim.job.vendor_calls == calls:  # nothing was sent
-                self._claim.forget(name)
-            raise
+        finally:
+            before_effect.reset(listening)
         self._record(name, "effect", value)
         return value
 

@@ -19,7 +19,7 @@ from contextvars import ContextVar
 
 import structlog
 
-from clients.errors import AuthRefused, RateLimited, Rejected, VendorError
+from clients.errors import AuthRefused, NotCalled, RateLimited, Rejected, VendorError
 from clients.transport import Observation, correlation
 from messages.base import Result, dump
 from messages.catalogue import COMMANDS
@@ -47,8 +47,10 @@ TAKE_LIMIT = 5
 SUSPECT_AFTER = 2
 #: A turn that another worker holds is looked at again after so many seconds.
 BUSY_DELAY = 5.0
-#: The first retry comes after about this many seconds, each further one after twice as many.
+#: The first retry comes after about this many seconds, each further one after twice as many, up to a minute: so
+#: nobody comes back much later than the vendor does.
 RETRY_BASE = 1.0
+LONGEST_RETRY = 60.0
 
 _turn: ContextVar[Claim | None] = ContextVar("turn", default=None)
 
@@ -101,12 +103,13 @@ class Turns:
         self._experience = Experience()
         self._suspects = threading.Lock()
 
-    def arrive(self, body: bytes, queue: str | None = None) -> None:
+    def arrive(self, body: bytes, queue: str | None = None, *, again: bool = False) -> None:
         """A command came in: record it and take its first turn, unless that is to begin later.
 
         Args:
             body: the CloudEvent.
             queue: where it was found; a command that belongs elsewhere is rejected.
+            again: as for `take`.
 
         Raises:
             Reject: it is not valid; its `rejected` event is in the outbox.
@@ -123,17 +126,21 @@ class Turns:
             )
             raise Reject(f"{invalid.code}: {invalid}"[:500]) from None
         if accepted not in {Acceptance.ENDED, Acceptance.SCHEDULED}:
-            self.take(request.id, 1)
+            self.take(request.id, 1, again=again)
 
-    def take(self, job_id: str, turn: int) -> None:
-        """Run one turn of a job, unless it was run before. Raises `LedgerUnavailable`."""
+    def take(self, job_id: str, turn: int, *, again: bool = False) -> None:
+        """Run one turn of a job, unless it was run before. Raises `LedgerUnavailable`.
+
+        `again`: the caller tries once more after `LedgerUnavailable`. The process has outlived that, so the turn is
+        not suspected of killing it.
+        """
         with self._ledger.hold(job_id) as hold:
             if hold is None:
                 self._ledger.look_again(job_id, turn, BUSY_DELAY)
                 return
             try:
                 with self._isolation() as admit:
-                    claim = hold.take(turn, admit)
+                    claim = hold.take(turn, admit, again=again)
                     if claim is not None:
                         with _bound(claim):
                             run = Run(claim, self._limits, self._stopping, past=self._experience.of)
@@ -235,7 +242,12 @@ class Turns:
             text = f"{error.vendor} {error.operation}: {message}"
             self._fail(claim, run, JobFailed(code, text, error.detail), vendor_status=error.status)
             return
-        delay = self._try_again(claim, run, error.retry_after)
+        if isinstance(error, NotCalled):
+            # The circuit is open: nothing was sent, so this job has not failed once more.
+            delay = (error.retry_after or 0.0) * random.uniform(1.0, 1.1)  # noqa: S311 - no secret
+            claim.suspend(min(claim.now + delay, job.deadline_at), None, urgency=_same_look(claim, run))
+        else:
+            delay = self._try_again(claim, run, error.retry_after)
         log.warning(
             "retrying",
             step=run.step,
@@ -257,7 +269,7 @@ class Turns:
     def _try_again(self, claim: Claim, run: Run, retry_after: float | None) -> float:
         """Suspend the job after a failed attempt, each time for longer; in how many seconds it is due."""
         job = claim.job
-        backoff: float = min(RETRY_BASE * 2**job.strikes, self._limits.max_delay)
+        backoff: float = min(RETRY_BASE * 2**job.strikes, LONGEST_RETRY, self._limits.max_delay)
         delay = max(backoff * random.uniform(0.5, 1.0), retry_after or 0.0)  # noqa: S311 - no secret
         job.strikes += 1
         job.retries += 1

@@ -108,7 +108,7 @@ class Worker:
             urls = settings.broker_url.get_secret_value()
             self._publisher = Publisher(urls)
             broker = RabbitBroker(urls, self.queues, threads, self._publisher)
-            handoff = RabbitHandoff(self._publisher)
+            handoff = RabbitHandoff(self._publisher, broker.in_hand)
         self.broker = broker
         self._declare_actors()
         # Whoever dispatches looks after every queue, also those that only others serve, or nobody just now.
@@ -173,13 +173,15 @@ class Worker:
         With the ledger away nothing can be done for any message, so this one waits here instead of going
         round between us and RabbitMQ.
         """
+        again = False
         while True:
             try:
                 if "body" in message:
-                    self.turns.arrive(message["body"], message.get("queue"))
+                    self.turns.arrive(message["body"], message.get("queue"), again=again)
                 else:
-                    self.turns.take(message["job_id"], message["turn"])
+                    self.turns.take(message["job_id"], message["turn"], again=again)
             except LedgerUnavailable as error:
+                again = True
                 log.warning("the ledger is away", error=str(error))
                 if self._stopping.wait(LEDGER_RETRY):
                     raise Requeue from None

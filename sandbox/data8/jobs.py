@@ -32,6 +32,10 @@ class JobBody(Body):
     parameters: dict[str, str] | None = None
 
 
+#: In seconds.
+TEN_YEARS = 315_576_000.0
+
+
 @dataclass
 class Job:
     """A job. What its inputs were when it started is what it works on."""
@@ -129,9 +133,8 @@ class Jobs(Datasets):
         if not workflow.parameters >= set(sent.parameters or {}):
             raise invalid("parameters", f"the workflow knows {sorted(workflow.parameters)}")
         inputs = self._inputs(workflow, sent.input_datasets or {})
-        timed = TimedJob(
-            self.world.clock(), self.world.queue_seconds, self.world.job_seconds, fails=workflow.fails
-        )
+        seconds = self.world.job_seconds if workflow.ends else TEN_YEARS
+        timed = TimedJob(self.world.clock(), self.world.queue_seconds, seconds, fails=workflow.fails)
         job = Job(sent, workflow, inputs, timed)
         for slot, columns in workflow.columns(inputs).items():
             job.outputs[slot] = self._output(job, slot, columns)

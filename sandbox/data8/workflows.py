@@ -44,6 +44,7 @@ class Workflow:
         run: the rows of each output slot.
         several: whether it takes more than one slot where they may have any name.
         fails: whether its jobs end as failed.
+        ends: whether they end at all.
     """
 
     slots: frozenset[str] | None
@@ -52,6 +53,7 @@ class Workflow:
     run: Callable[[Inputs, Mapping[str, str]], dict[str, list[Row]]]
     several: bool = False
     fails: bool = False
+    ends: bool = True
 
 
 def cleanse_columns(inputs: Inputs) -> dict[str, Columns]:
@@ -149,6 +151,7 @@ WORKFLOWS = {
     ),
     "Echo": Workflow(None, frozenset(), echo_columns, echo, several=True),
     "AlwaysFails": Workflow(None, frozenset(), echo_columns, echo, several=True, fails=True),
+    "NeverEnds": Workflow(None, frozenset(), echo_columns, echo, several=True, ends=False),
 }
 
 

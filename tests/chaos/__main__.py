@@ -1,4 +1,7 @@
-"""`python -m tests.chaos`: all disturbances, each with many jobs; a table, and docs/reliability.md."""
+"""`python -m tests.chaos`: all disturbances, each with many jobs; a table, and docs/reliability.md.
+
+With `--findings FILE` they may be made in pieces: those of the file that are not made anew are kept.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import argparse
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -16,9 +20,16 @@ from sandbox.core import World
 from tests.chaos import report
 from tests.chaos.plant import Plant
 from tests.chaos.scenarios import SCENARIOS
-from tests.chaos.trial import Expected, Finding, Scenario, Trial, undisturbed
+from tests.chaos.trial import Finding, Scenario, Trial, undisturbed
+from tests.testbed import rabbitmq, rabbitmq4
+from tests.testbed.cluster import Cluster
+from tests.testbed.disk import small_disk
 from tests.testbed.postgres import Postgres
-from tests.testbed.rabbitmq import RabbitMQ
+from tests.testbed.rabbitmq import Programs, RabbitMQ
+
+#: What the system has installed.
+SYSTEM = "system"
+FIRST = Scenario("undisturbed", undisturbed)
 
 
 def main() -> int:
@@ -27,51 +38,85 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=100)
     parser.add_argument("--only", default="", help="scenarios whose name matches this")
     parser.add_argument("--keep", help="folder for logs and files, kept")
+    parser.add_argument(
+        "--rabbitmq",
+        default=SYSTEM,
+        help=f"versions, comma-separated: {SYSTEM}, {', '.join(rabbitmq4.RELEASES)}",
+    )
+    parser.add_argument("--findings", type=Path, help="file of earlier findings, to be added to")
     parser.add_argument("--report", type=Path, help="write the report there")
     given = parser.parse_args()
     folder = Path(given.keep or tempfile.mkdtemp(prefix="kyb-chaos-"))
-    chosen = [scenario for scenario in SCENARIOS if re.search(given.only, scenario.name)]
-    findings: list[Finding] = []
+    findings = report.read(given.findings) if given.findings else []
+    wrong = False
     with closing(Postgres()) as postgres:
         postgres.start()
-        first = trial(folder / "0", Scenario("undisturbed", undisturbed), given.jobs, None, postgres)
-        findings.append(first)
-        sys.stdout.write(report.line(first) + "\n")
-        for number, scenario in enumerate(chosen, start=1):
-            finding = trial(folder / str(number), scenario, given.jobs, first.results, postgres)
-            findings.append(finding)
-            sys.stdout.write(report.line(finding) + "\n")
-            sys.stdout.writelines(f"    WRONG {wrong}\n" for wrong in finding.wrong)
-            sys.stdout.flush()
+        for version in given.rabbitmq.split(","):
+            for finding in trials(folder / version, version, given.only, given.jobs, postgres):
+                findings = report.merged(findings, finding)
+                sys.stdout.write(report.line(finding) + "\n")
+                sys.stdout.writelines(f"    WRONG {each}\n" for each in finding.wrong)
+                sys.stdout.flush()
+                wrong = wrong or bool(finding.wrong)
+                if given.findings:
+                    report.write(given.findings, findings)
     if given.report:
-        given.report.write_text(report.document(findings, *versions()))
-    return 1 if any(finding.wrong for finding in findings) else 0
+        given.report.write_text(report.document(findings, [FIRST, *SCENARIOS]))
+    return 1 if wrong else 0
 
 
-def versions() -> tuple[str, str]:
-    """Of RabbitMQ and PostgreSQL."""
-    with closing(RabbitMQ()) as rabbitmq, closing(Postgres()) as postgres:
-        rabbitmq.start()
-        postgres.start()
-        with psycopg.connect(postgres.url) as connection:
-            number = connection.info.server_version
-        version = rabbitmq.ctl("version").strip()
-        return version, f"{number // 10_000}.{number % 10_000}"
+def trials(folder: Path, version: str, only: str, jobs: int, postgres: Postgres) -> Iterator[Finding]:
+    """All disturbances that matter with this version of RabbitMQ, and before them none."""
+    system = version == SYSTEM
+    of = rabbitmq.programs() if system else rabbitmq4.programs(version)
+    versions = (version_of(of), version_of_postgres(postgres))
+    chosen = [each for each in SCENARIOS if re.search(only, each.name) and (system or each.on_4)]
+    expected: Finding | None = None
+    for number, scenario in enumerate([FIRST, *chosen]):
+        finding = trial(folder / str(number), scenario, jobs, expected, postgres, of)
+        expected = expected or finding
+        if scenario.within is not None and (finding.p99 or 0.0) > scenario.within:
+            finding.wrong.append(f"work went on {finding.p99:.1f} s too late, not within {scenario.within} s")
+        finding.rabbitmq, finding.postgres = versions
+        yield finding
+
+
+def version_of(of: Programs) -> str:
+    """Of RabbitMQ."""
+    with closing(RabbitMQ(of)) as node:
+        node.start()
+        return node.ctl("version").strip()
+
+
+def version_of_postgres(postgres: Postgres) -> str:
+    """Of PostgreSQL."""
+    with psycopg.connect(postgres.url) as connection:
+        number = connection.info.server_version
+    return f"{number // 10_000}.{number % 10_000}"
 
 
 def trial(
-    folder: Path, scenario: Scenario, jobs: int, expected: Expected | None, postgres: Postgres
+    folder: Path,
+    scenario: Scenario,
+    jobs: int,
+    expected: Finding | None,
+    postgres: Postgres,
+    of: Programs,
 ) -> Finding:
     """One disturbance with a RabbitMQ, a database and vendors of its own."""
     folder.mkdir(parents=True)
     with ExitStack() as stack:
-        rabbitmq = None
+        broker: RabbitMQ | Cluster | None = None
         if not scenario.embedded:
-            rabbitmq = stack.enter_context(closing(RabbitMQ()))
-            rabbitmq.start()
+            broker = stack.enter_context(closing(Cluster(of) if scenario.cluster else RabbitMQ(of)))
+            broker.start()
+        if scenario.small_disk:
+            disk = stack.enter_context(small_disk(160))
+            postgres = stack.enter_context(closing(Postgres(disk=disk)))
+            postgres.start()
         sandbox = stack.enter_context(Sandbox(world=World(job_seconds=3.0)))
         plant = stack.enter_context(
-            closing(Plant(folder, sandbox, rabbitmq, None if scenario.embedded else postgres))
+            closing(Plant(folder, sandbox, broker, None if scenario.embedded else postgres))
         )
         return Trial(plant, scenario, jobs, expected).play(spread=6.0, length=8.0)
 

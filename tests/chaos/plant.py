@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
 
 from sandbox import Sandbox
+from tests.testbed.cluster import Cluster
 from tests.testbed.postgres import Postgres
 from tests.testbed.rabbitmq import RabbitMQ
 
@@ -51,6 +52,11 @@ class Workers:
     def __init__(self, environment: dict[str, str], log: Path, count: int = 2, preamble: str = "") -> None:
         self._environment = os.environ | environment
         self._code = f"{preamble}\n{MAIN}"
+        self._launched = 0
+        #: Of every second worker.
+        self.others: dict[str, str] = {}
+        #: Where their code is; None: here.
+        self.code: Path | None = None
         self._count = count
         self._lock = threading.RLock()
         self._stopping = threading.Event()
@@ -107,15 +113,6 @@ class Workers:
                 if isinstance(found, dict):
                     yield found
 
-    def first_turn_after(self, moment: float) -> float | None:
-        """Seconds from `moment` (epoch) to the end of the first turn after it."""
-        for line in self.lines():
-            if "turn" in line and "timestamp" in line:
-                at = datetime.fromisoformat(line["timestamp"]).timestamp()
-                if at >= moment:
-                    return at - moment
-        return None
-
     def _keep(self) -> None:
         while not self._stopping.is_set():
             with self._lock:
@@ -126,11 +123,20 @@ class Workers:
                     self.running.append(self._launch())
             self._stopping.wait(0.1)
 
+    def peak_memory(self) -> int:
+        """The most that any worker that runs now has ever had in memory, in MiB."""
+        with self._lock:
+            status = [Path(f"/proc/{worker.pid}/status").read_text() for worker in self.running]
+        return max(int(re.search(r"VmHWM:\s+(\d+)", text)[1]) for text in status) // 1024  # type: ignore[index]
+
     def _launch(self) -> subprocess.Popen[bytes]:
+        self._launched += 1
+        environment = self._environment | (self.others if self._launched % 2 else {})
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-c", self._code, "worker"],
-                env=self._environment,
+                env=environment,
+                cwd=self.code,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -143,7 +149,7 @@ class Plant:
 
     Args:
         folder: for inputs, results and logs.
-        rabbitmq: a running node; None: the embedded broker, SQLite and one worker.
+        rabbitmq: a running node, or a cluster; None: the embedded broker, SQLite and one worker.
         postgres: a running cluster.
         sandbox: the vendors.
     """
@@ -152,7 +158,7 @@ class Plant:
         self,
         folder: Path,
         sandbox: Sandbox,
-        rabbitmq: RabbitMQ | None = None,
+        rabbitmq: RabbitMQ | Cluster | None = None,
         postgres: Postgres | None = None,
     ) -> None:
         self.folder = folder
@@ -160,7 +166,9 @@ class Plant:
         self._rabbitmq = rabbitmq
         self._postgres = postgres
         self.embedded = rabbitmq is None
-        self.amqp_url = rabbitmq.url if rabbitmq else "memory://"
+        self.amqp_url = "memory://"
+        if rabbitmq is not None:
+            self.amqp_url = rabbitmq.urls if isinstance(rabbitmq, Cluster) else rabbitmq.url
         self.ledger_url = postgres.fresh_url() if postgres else f"sqlite:///{folder}/kyb.db"
         self.settings: dict[str, str] = {}
         self.preamble = ""
@@ -168,8 +176,14 @@ class Plant:
 
     @property
     def rabbitmq(self) -> RabbitMQ:
-        """The node."""
+        """The node, or any of the cluster."""
         assert self._rabbitmq is not None
+        return self._rabbitmq.nodes[0] if isinstance(self._rabbitmq, Cluster) else self._rabbitmq
+
+    @property
+    def cluster(self) -> Cluster:
+        """The nodes."""
+        assert isinstance(self._rabbitmq, Cluster)
         return self._rabbitmq
 
     @property
@@ -183,7 +197,7 @@ class Plant:
         """The workers; made, but not started, at the first look."""
         if self._workers is None:
             count = 1 if self.embedded else 2
-            environment = self._environment() | self.settings
+            environment = self.environment() | self.settings
             self._workers = Workers(environment, self.folder / "workers.log", count, self.preamble)
         return self._workers
 
@@ -206,7 +220,8 @@ class Plant:
         if self._postgres is not None:
             self._postgres.drop(self.ledger_url)
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """Settings of a worker."""
         timeouts = {f"KYB_{vendor}__TIMEOUT": "2" for vendor in ("CREDITSAFE", "DATA8", "SAYARI")}
         return self.sandbox.environment() | timeouts | {
             "KYB_BROKER_URL": self.amqp_url,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import threading
@@ -15,7 +16,10 @@ import pika
 from sandbox.core import Fault
 from tests.chaos.plant import POISON, Plant
 from tests.chaos.trial import Scenario, Situation
-from tests.chaos.work import Task
+from tests.chaos.versions import next_version, upgrade
+from tests.chaos.work import Task, hopeless, poison
+from tests.testbed import faketime
+from tests.testbed.rabbitmq import RabbitMQ
 
 #: Effects that a vendor would do twice if it were asked twice.
 EFFECTS_WITHOUT_UNIQUE_NAME = (
@@ -42,7 +46,12 @@ def every(seconds: float, length: float, action: Callable[[int], object]) -> Non
 
 def worker_killed_every_second(now: Situation) -> None:
     chance = random.Random(1)  # noqa: S311 - no secret
-    every(1.0, now.length, lambda _: now.plant.workers.kill_one(chance.randrange(2)))
+
+    def kill(_: int) -> None:
+        now.plant.workers.kill_one(chance.randrange(2))
+        now.again()
+
+    every(1.0, now.length, kill)
 
 
 def all_workers_killed(now: Situation) -> None:
@@ -51,7 +60,16 @@ def all_workers_killed(now: Situation) -> None:
 
 
 def all_workers_killed_again_and_again(now: Situation) -> None:
-    every(2.5, now.length, lambda _: now.plant.workers.kill_all())
+    def kill(_: int) -> None:
+        now.plant.workers.kill_all()
+        now.again()
+
+    every(2.5, now.length, kill)
+
+
+def amid_calls(plant: Plant) -> None:
+    """Some calls take long, so that whatever is disturbed is disturbed amid uploads, looks and downloads."""
+    plant.sandbox.world.faults["*"].append(Fault("slow", times=1_000_000, seconds=0.4, chance=0.15))
 
 
 def all_workers_terminated(now: Situation) -> None:
@@ -61,6 +79,20 @@ def all_workers_terminated(now: Situation) -> None:
 
 def rolling_restart(now: Situation) -> None:
     every(2.0, now.length, lambda _: _good_ends(now, [now.plant.workers.terminate_one(0)]))
+
+
+def new_version(now: Situation) -> None:
+    """The ledger is migrated under workers that know nothing of it, and one after the other is replaced."""
+    folder = next_version(now.plant)
+    time.sleep(1.0)
+    upgrade(now.plant, folder)
+    now.plant.workers.code = folder
+    for number in (1, 2):
+        _good_ends(now, [now.plant.workers.terminate_one(0)])
+        deadline = time.monotonic() + 60
+        while sum(line.get("version") == "next" for line in now.plant.workers.lines()) < number:
+            assert time.monotonic() < deadline, "no worker of the next version has started"
+            time.sleep(0.1)  # another process, which tells its log alone
 
 
 def _good_ends(now: Situation, ends: list[tuple[int, float]]) -> None:
@@ -86,8 +118,42 @@ def rabbitmq_killed(now: Situation) -> None:
 def rabbitmq_away(now: Situation) -> None:
     time.sleep(1.5)
     now.plant.rabbitmq.stop()
-    time.sleep(5.0)
+    time.sleep(now.length)
     now.plant.rabbitmq.start()
+
+
+def nodes_killed(now: Situation) -> None:
+    """The node that the workers consume from; when it is back, the one that leads their queues; then another."""
+    cluster = now.plant.cluster
+    time.sleep(1.5)
+    first = cluster.used_by("kyb-workers consumer")
+    _killed_and_back(now, first)
+    second = cluster.leader("kyb.data8")
+    _killed_and_back(now, second)
+    _killed_and_back(now, next(node for node in cluster.nodes if node not in {first, second}))
+
+
+def _killed_and_back(now: Situation, node: RabbitMQ) -> None:
+    node.kill()
+    now.again()
+    time.sleep(2.0)
+    node.start()
+
+
+def huge_bodies(now: Situation) -> None:
+    """The largest messages that RabbitMQ takes: 128 MiB by default, 16 MiB from version 4 on."""
+    old = now.plant.rabbitmq.ctl("version").startswith("3.")
+    sizes = [16 << 20] * 4 + [(128 << 20) - 1024] * (2 if old else 0)
+    connection = pika.BlockingConnection(pika.URLParameters(now.plant.amqp_url))
+    channel = connection.channel()
+    channel.confirm_delivery()
+    lasting = pika.BasicProperties(content_type="application/cloudevents+json", delivery_mode=2)
+    for size in sizes:
+        channel.basic_publish("kyb.commands", "data8.start_job", b"[" * size, lasting, mandatory=True)
+        now.noise += 1
+    connection.close()
+    time.sleep(2.0)
+    now.notes.append(f"{now.plant.workers.peak_memory()} MiB at most in a worker")
 
 
 def rabbitmq_out_of_memory(now: Situation) -> None:
@@ -126,6 +192,7 @@ def postgres_killed(now: Situation) -> None:
         time.sleep(1.5)
         now.plant.postgres.kill()
         now.plant.postgres.start()
+        now.again()
 
 
 def postgres_away(now: Situation) -> None:
@@ -147,6 +214,21 @@ def postgres_read_only(now: Situation) -> None:
     now.plant.sql("SET transaction_read_only = off", "ALTER SYSTEM RESET default_transaction_read_only",
                   "SELECT pg_reload_conf()")  # fmt: skip
     now.plant.terminate_backends()
+
+
+def postgres_disk_full(now: Situation) -> None:
+    """As an operator would: the disk is full, then somebody makes room, and starts it if it gave up."""
+    time.sleep(1.5)
+    filler = now.plant.postgres.disk / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"\0" * 65_536)
+    time.sleep(now.length)
+    filler.unlink()
+    refused = now.plant.postgres.output().count("No space left on device")
+    assert refused, "the disk was never full"
+    now.notes.append(f"{refused} times no space left on device")
+    now.plant.postgres.start_again()
 
 
 # -- vendors --------------------------------------------------------------------------------------------
@@ -172,6 +254,17 @@ def effects_hang(now: Situation) -> None:
         faults[operation].append(Fault("slow", times=1_000_000, seconds=3.0, chance=0.5))
     time.sleep(now.length)
     faults.clear()
+
+
+def patient(plant: Plant) -> None:
+    """Timeouts for which a vendor that hangs for half a minute is still within what is assumed of it."""
+    for vendor in ("CREDITSAFE", "DATA8", "SAYARI"):
+        plant.settings[f"KYB_{vendor}__TIMEOUT"] = "16"
+
+
+def impatient(plant: Plant) -> None:
+    """A deadline that jobs which never end reach soon."""
+    plant.settings["KYB_POLLING__DEADLINE"] = "45s"
 
 
 def tokens_forgotten(now: Situation) -> None:
@@ -207,6 +300,13 @@ def _repeat(url: str, tasks: list[Task]) -> None:
     connection.close()
 
 
+def clocks_apart(plant: Plant) -> None:
+    """Every second worker is a minute ahead."""
+    plant.workers.others = {
+        "LD_PRELOAD": faketime.library(), "FAKETIME": "+60s", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }  # fmt: skip
+
+
 # -- poison, embedded -----------------------------------------------------------------------------------
 
 
@@ -224,47 +324,57 @@ def embedded_killed(now: Situation) -> None:
     every(1.3, now.length / 2, lambda _: now.plant.workers.kill_all())
 
 
+#: Seconds in which work must go on after a worker's death, and after a broker's return.
+DEATH, RETURN = 5.0, 15.0
+
 SCENARIOS = [
-    Scenario("a worker killed every second", worker_killed_every_second, answers_lost=True),
-    Scenario("all workers killed at once", all_workers_killed, answers_lost=True, quick=True),
-    Scenario("all workers killed again and again", all_workers_killed_again_and_again, answers_lost=True),
-    Scenario("SIGTERM to all workers", all_workers_terminated, quick=True),
-    Scenario("rolling restart of workers", rolling_restart),
-    Scenario("RabbitMQ restarted", rabbitmq_restarted),
-    Scenario("RabbitMQ killed", rabbitmq_killed),
-    Scenario("RabbitMQ away for 5 s", rabbitmq_away),
-    Scenario("RabbitMQ out of memory", rabbitmq_out_of_memory),
-    Scenario("RabbitMQ hung for 10 s", rabbitmq_hung),
-    Scenario("all connections closed every second", connections_closed_every_second, quick=True),
-    Scenario("RabbitMQ's data lost", rabbitmq_wiped, resend=10.0),
+    Scenario("a worker killed every second", worker_killed_every_second, answers_lost=True, within=DEATH),
+    Scenario("all workers killed at once", all_workers_killed, answers_lost=True, within=DEATH, quick=True),
+    Scenario(
+        "all workers killed again and again", all_workers_killed_again_and_again, answers_lost=True, within=DEATH
+    ),
+    Scenario("SIGTERM to all workers amid calls", all_workers_terminated, amid_calls, within=DEATH, quick=True),
+    Scenario("rolling restart of workers", rolling_restart, amid_calls, within=DEATH),
+    Scenario("rolling restart, new version and ledger", new_version, amid_calls, within=DEATH),
+    Scenario("RabbitMQ restarted", rabbitmq_restarted, within=RETURN, on_4=True),
+    Scenario("RabbitMQ killed", rabbitmq_killed, within=RETURN, on_4=True),
+    Scenario("RabbitMQ away for a minute", rabbitmq_away, length=60.0, within=RETURN, on_4=True),
+    Scenario("RabbitMQ out of memory", rabbitmq_out_of_memory, within=RETURN, on_4=True),
+    Scenario("RabbitMQ hung for 10 s", rabbitmq_hung, within=RETURN, on_4=True),
+    Scenario(
+        "all connections closed every second", connections_closed_every_second, within=RETURN, quick=True, on_4=True
+    ),
+    Scenario("RabbitMQ's data lost", rabbitmq_wiped, resend=10.0, within=RETURN, on_4=True),
+    Scenario("three nodes, one after another killed", nodes_killed, cluster=True, spread=30.0, within=RETURN, on_4=True),
+    Scenario("bodies of 16 and 128 MiB", huge_bodies, on_4=True),
     Scenario("PostgreSQL restarted", postgres_restarted, answers_lost=True),
     Scenario("PostgreSQL killed twice", postgres_killed, answers_lost=True),
     Scenario("PostgreSQL away for 6 s", postgres_away, answers_lost=True),
     Scenario("all backends terminated every 0.15 s", backends_terminated, answers_lost=True, quick=True),
     Scenario("PostgreSQL read-only", postgres_read_only, answers_lost=True),
+    Scenario("PostgreSQL's disk full", postgres_disk_full, answers_lost=True, small_disk=True),
     Scenario("vendors: 5 % answered 500", faulty(kind="status", chance=0.05), answers_lost=True),
     Scenario("vendors: 20 % answered 429", faulty(kind="status", status=429, retry_after=1, chance=0.2)),
     Scenario(
-        "vendors: 5 % hang beyond the timeout",
-        faulty(kind="slow", seconds=3, chance=0.05),
-        answers_lost=True,
+        "vendors: 3 % hang for 30 s", faulty(kind="slow", seconds=30, chance=0.03), patient, answers_lost=True
     ),
     Scenario("vendors: effects come after the timeout", effects_hang, answers_lost=True),
     Scenario("vendors: 10 % of answers lost", faulty(kind="lost_after", chance=0.1), answers_lost=True),
     Scenario("vendors: 10 % of requests lost", faulty(kind="lost_before", chance=0.1), answers_lost=True),
     Scenario("vendors: tokens forgotten every 1.7 s", tokens_forgotten),
-    Scenario("vendors: away", faulty(kind="status", status=503, retry_after=1)),
-    Scenario("everything published five times", everything_five_times, quick=True),
+    Scenario("vendors: away for a minute", faulty(kind="status", status=503, retry_after=1), length=60.0),
+    Scenario("vendors: jobs that fail or never end", wait_a_moment, impatient, besides=hopeless),
+    Scenario("everything published five times", everything_five_times, quick=True, on_4=True),
+    Scenario("clocks a minute apart", worker_killed_every_second, clocks_apart, answers_lost=True),
     Scenario(
-        "two jobs that kill their process",
-        wait_a_moment,
-        with_poison,
-        poison=2,
-        answers_lost=True,
-        quick=True,
+        "two jobs that kill their process", wait_a_moment, with_poison,
+        besides=poison(2), at_once=True, answers_lost=True, quick=True, on_4=True,
     ),
-    Scenario("eight jobs that kill their process", wait_a_moment, with_poison, poison=8, answers_lost=True),
+    Scenario(
+        "eight jobs that kill their process", wait_a_moment, with_poison,
+        besides=poison(8), at_once=True, answers_lost=True, on_4=True,
+    ),
     Scenario(
         "embedded, killed again and again", embedded_killed, embedded=True, answers_lost=True, quick=True
     ),
-]
+]  # fmt: skip

@@ -11,15 +11,15 @@ from sandbox import Sandbox
 from sandbox.core import World
 from tests.chaos.plant import Plant
 from tests.chaos.scenarios import SCENARIOS
-from tests.chaos.trial import Expected, Finding, Scenario, Trial, undisturbed
+from tests.chaos.trial import Finding, Scenario, Trial, undisturbed
 from tests.testbed.postgres import Postgres
 from tests.testbed.rabbitmq import RabbitMQ
 
-JOBS = 12
+JOBS = 16
 
 
 def trial(
-    folder: Path, scenario: Scenario, expected: Expected | None, postgres: Postgres, rabbitmq: RabbitMQ | None
+    folder: Path, scenario: Scenario, expected: Finding | None, postgres: Postgres, rabbitmq: RabbitMQ | None
 ) -> Finding:
     folder.mkdir()
     with (
@@ -36,6 +36,6 @@ def test_nothing_is_lost_or_done_twice(tmp_path: Path, postgres: Postgres, frail
     assert (first.completed, first.wrong) == (JOBS, [])
     for number, scenario in enumerate((each for each in SCENARIOS if each.quick), start=1):
         rabbitmq = None if scenario.embedded else frail_rabbitmq
-        found = trial(tmp_path / str(number), scenario, first.results, postgres, rabbitmq)
+        found = trial(tmp_path / str(number), scenario, first, postgres, rabbitmq)
         assert found.wrong == [], f"{found.name}: {found.wrong}"
         assert found.completed + found.unknown == JOBS

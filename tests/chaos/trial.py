@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
-
-import pika
 
 from messages.catalogue import QUEUES
 from tests.chaos.plant import Plant
-from tests.chaos.upstream import FINAL, Upstream
+from tests.chaos.recovery import recovery
+from tests.chaos.upstream import FINAL, Upstream, connect
 from tests.chaos.work import Task, essence, tasks
 from workers.admission import Admission
 from workers.ledger.database import Database
@@ -24,7 +25,7 @@ from workers.storage import Storage
 #: Seconds after the disturbance in which all jobs must have ended.
 PATIENCE = 150.0
 #: The one way in which a job may fail, where answers are lost: its vendor has no way to tell.
-UNKNOWABLE = ("outcome_unknown", "creditsafe.run_matching", True)
+UNKNOWABLE = {("outcome_unknown", type_, True) for type_ in ("creditsafe.run_matching", "creditsafe.enrich")}
 #: Results of a run that nothing disturbed, by the number of the job.
 Expected = dict[int, Any]
 
@@ -39,10 +40,22 @@ class Situation:
     length: float
     #: What it wants to be said in the report.
     notes: list[str] = field(default_factory=list)
+    #: When there was again all that it takes to go on, in epoch seconds; the end of all is one more.
+    moments: list[float] = field(default_factory=list)
+    #: Messages without an id that it has sent: they end as dead letters.
+    noise: int = 0
+
+    def again(self) -> None:
+        """From now on work can go on."""
+        self.moments.append(time.time())
 
 
 def _nothing(_: Plant) -> None:
     """Most scenarios need no preparation."""
+
+
+def _no_tasks(_: Path) -> list[Task]:
+    return []
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,14 @@ class Scenario:
         answers_lost: whether vendors' answers, or the processes that wait for them, are lost in it: then a
             start of a matching run may end as `outcome_unknown`, and only then.
         quick: part of the short run.
-        poison: jobs among them that kill their process; then all are published at once.
+        besides: makes jobs that cannot complete, to be run among the others.
+        at_once: all are published at once.
+        cluster: RabbitMQ is three nodes.
+        small_disk: PostgreSQL has a small disk of its own.
+        spread: seconds within which the jobs are published, if not those of all.
+        length: seconds that a lasting disturbance lasts, if not as long as all.
+        within: seconds in which all but one in a hundred jobs must go on, in the long run: it is no business of tests.
+        on_4: what it disturbs is RabbitMQ, or the work with it, so that it matters which version that is.
     """
 
     name: str
@@ -68,7 +88,14 @@ class Scenario:
     resend: float | None = None
     answers_lost: bool = False
     quick: bool = False
-    poison: int = 0
+    besides: Callable[[Path], list[Task]] = _no_tasks
+    at_once: bool = False
+    cluster: bool = False
+    small_disk: bool = False
+    spread: float | None = None
+    length: float | None = None
+    within: float | None = None
+    on_4: bool = False
 
 
 @dataclass
@@ -82,23 +109,27 @@ class Finding:
     lost: int = 0
     doubled: int = 0
     seconds: float = 0.0
-    first_turn: float | None = None
-    recovery: list[float] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
+    in_doubt: int = 0
+    last: float = 0.0
     deaths: int = 0
     notes: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     results: Expected = field(default_factory=dict)
+    effects: dict[str, int] = field(default_factory=dict)
+    rabbitmq: str = ""
+    postgres: str = ""
 
     @property
-    def median(self) -> float:
-        """Seconds from the end of the disturbance to the end of the job in the middle."""
-        return statistics.median(self.recovery) if self.recovery else 0.0
+    def median(self) -> float | None:
+        """Seconds by which the job in the middle went on too late."""
+        return statistics.median(self.late) if self.late else None
 
     @property
-    def p99(self) -> float:
-        """Seconds from the end of the disturbance to the end of all but one in a hundred."""
-        ordered = sorted(self.recovery)
-        return ordered[min(len(ordered) - 1, round(0.99 * len(ordered)))] if ordered else 0.0
+    def p99(self) -> float | None:
+        """Seconds by which all but one in a hundred went on too late at most."""
+        ordered = sorted(self.late)
+        return ordered[max(0, math.ceil(0.99 * len(ordered)) - 1)] if ordered else None
 
 
 def undisturbed(_: Situation) -> None:
@@ -112,10 +143,10 @@ class Trial:
         plant: not started yet.
         scenario: the disturbance.
         count: how many jobs.
-        expected: their results; None in the undisturbed run.
+        expected: what they came to undisturbed; None in that run itself.
     """
 
-    def __init__(self, plant: Plant, scenario: Scenario, count: int, expected: Expected | None) -> None:
+    def __init__(self, plant: Plant, scenario: Scenario, count: int, expected: Finding | None) -> None:
         self._plant = plant
         self._scenario = scenario
         self._expected = expected
@@ -124,9 +155,7 @@ class Trial:
         self._ledger = Ledger(self._database)
         prefix = "".join(c if c.isalnum() else "-" for c in scenario.name)
         self._tasks = tasks(prefix, count, plant.folder, plant.sandbox)
-        self._poison = [
-            Task(f"poison-{n}", "data8.start_job", {"workflow": "Echo"}) for n in range(scenario.poison)
-        ]
+        self._extra = scenario.besides(plant.folder)
         self._upstream = None if plant.embedded else Upstream(plant.amqp_url)
         self._finding = Finding(scenario.name, count)
 
@@ -135,18 +164,18 @@ class Trial:
         self._scenario.prepare(self._plant)
         self._plant.workers.start()
         try:
-            began = self._publish(spread)
-            situation = Situation(self._plant, self._tasks, length)
+            began = self._publish(self._scenario.spread or spread)
+            situation = Situation(self._plant, self._tasks, self._scenario.length or length)
             self._scenario.disturb(situation)
             over, over_epoch = time.monotonic(), time.time()
             ends = self._await_ends()
             self._finding.notes = situation.notes
             self._finding.seconds = time.monotonic() - began
-            self._finding.recovery = [max(0.0, at - over) for at in ends.values()]
+            self._finding.last = max(0.0, *(at - over for at in ends.values()), 0.0)
             self._finding.deaths = self._plant.workers.deaths
-            if self._scenario.disturb is not undisturbed:
-                self._finding.first_turn = self._plant.workers.first_turn_after(over_epoch)
-            self._look(ends)
+            if self._scenario.disturb is not undisturbed and not self._plant.workers.others:
+                self._recovered([*situation.moments, over_epoch])
+            self._look(ends, situation.noise)
         finally:
             if self._upstream is not None:
                 self._upstream.stop()
@@ -159,8 +188,8 @@ class Trial:
             self._upstream.start()
             self._plant.rabbitmq.sync()
             middle = len(self._tasks) // 2
-            mixed = self._tasks[:middle] + self._poison + self._tasks[middle:]
-            arguments = (mixed, 0.0 if self._poison else spread)
+            mixed = self._tasks[:middle] + self._extra + self._tasks[middle:]
+            arguments = (mixed, 0.0 if self._scenario.at_once else spread)
             threading.Thread(target=self._upstream.publish, args=arguments, daemon=True).start()
             return time.monotonic()
         folder = self._plant.folder
@@ -171,7 +200,7 @@ class Trial:
 
     def _await_ends(self) -> dict[str, float]:
         """When each job that has ended did."""
-        wanted = self._tasks + self._poison
+        wanted = self._tasks + self._extra
         if self._upstream is not None:
             self._upstream.await_finals(wanted, PATIENCE, self._scenario.resend)
             heard = self._upstream.finals
@@ -187,7 +216,15 @@ class Trial:
             time.sleep(0.05)  # a ledger has no event to await
         return ends
 
-    def _look(self, ends: dict[str, float]) -> None:
+    def _recovered(self, moments: list[float]) -> None:
+        """How soon work went on. Clocks that differ would tell nothing."""
+        finding = self._finding
+        sent = self._upstream.sent if self._upstream is not None else {task.id: 0.0 for task in self._tasks}
+        mine = {task.id: sent[task.id] for task in self._tasks if task.id in sent}
+        found = recovery(self._plant.workers.lines(), moments, mine)
+        finding.late, finding.in_doubt = found.late, found.in_doubt
+
+    def _look(self, ends: dict[str, float], noise: int) -> None:
         wrong = self._finding.wrong
         for number, task in enumerate(self._tasks):
             if task.id in ends:
@@ -195,13 +232,13 @@ class Trial:
             else:
                 self._finding.lost += 1
                 wrong.append(f"never ended: {self._standing(task.id)}")
-        for task in self._poison:
+        for task in self._extra:
             job = self._ledger.job(task.id)
-            if job is None or job.error is None or job.error["code"] != "internal_error":
-                wrong.append(f"poison: {self._standing(task.id)}")
-        _effects(self._finding, self._plant, self._tasks)
+            if job is None or job.error is None or job.error["code"] != task.fails_as:
+                wrong.append(f"not {task.fails_as}: {self._standing(task.id)}")
+        _effects(self._finding, self._plant, self._expected, self._extra)
         if self._upstream is not None:
-            _queues(self._finding, self._plant, rejected=len(self._upstream.rejected))
+            _queues(self._finding, self._plant, rejected=len(self._upstream.rejected) + noise)
 
     def _judge(self, number: int, task: Task) -> None:
         finding, job = self._finding, self._ledger.job(task.id)
@@ -215,11 +252,11 @@ class Trial:
         if job.error is None:
             finding.completed += 1
             finding.results[number] = essence(job.result)
-            if self._expected is not None and finding.results[number] != self._expected[number]:
+            if self._expected is not None and finding.results[number] != self._expected.results[number]:
                 finding.wrong.append(
-                    f"{task.id}: {finding.results[number]} instead of {self._expected[number]}"
+                    f"{task.id}: {finding.results[number]} instead of {self._expected.results[number]}"
                 )
-        elif (job.error["code"], task.type, self._scenario.answers_lost) == UNKNOWABLE:
+        elif (job.error["code"], task.type, self._scenario.answers_lost) in UNKNOWABLE:
             finding.unknown += 1
         else:
             finding.wrong.append(f"{task.id}: {job.error['code']}: {job.error['message']}")
@@ -232,37 +269,31 @@ class Trial:
         return f"{id}: {job.status}, turn {job.turn}, takes {job.takes}, due {job.due_at}, error {job.error}, {steps}"
 
 
-#: Effects of one job that ends well, by command; blocks of an upload to Data8 count one by one.
-EFFECTS = {
-    "creditsafe.import_file": Counter(
-        {"creditsafe.portfolios.create": 1, "creditsafe.records.import_file": 1}
-    ),
-    "creditsafe.run_matching": Counter({"creditsafe.matching.start": 1}),
-    "data8.start_job": Counter({"data8.datasets.create": 1, "data8.jobs.create": 1}),
-    "sayari.resolve_entities": Counter(
-        {"sayari.projects.create": 1, "sayari.projects.resolutions.upload": 1}
-    ),
-}
-
-
-def _effects(finding: Finding, plant: Plant, mine: list[Task]) -> None:
+def _effects(finding: Finding, plant: Plant, undisturbed: Finding | None, besides: list[Task]) -> None:
+    """Each effect happened once, and there are as many of each kind as undisturbed, unless jobs did not complete."""
     effects = plant.sandbox.world.effects
     doubled = {key: n for key, n in effects.items() if n != 1}
     totals: Counter[str] = Counter()
     for (operation, _), n in effects.items():
         totals[operation] += n
-    most: Counter[str] = sum((EFFECTS[task.type] for task in mine), Counter())
-    beyond = {op: f"{totals[op]} of {n}" for op, n in most.items() if totals[op] > n}
-    if finding.completed == len(mine):
-        beyond |= {op: f"{totals[op]} of {n}" for op, n in most.items() if totals[op] != n}
+    finding.effects = dict(totals)
     finding.doubled = sum(n - 1 for n in doubled.values())
+    if undisturbed is None:
+        beyond = {}
+    else:
+        own: Counter[str] = sum((task.effects or Counter() for task in besides), Counter())
+        most = Counter(undisturbed.effects) + own
+        more = {operation for operation, n in totals.items() if n > most[operation]}
+        fewer = {operation for operation, n in most.items() if totals[operation] < n}
+        uneven = more | fewer if finding.completed == finding.jobs else more
+        beyond = {operation: f"{totals[operation]} of {most[operation]}" for operation in uneven}
     if doubled or beyond:
         finding.wrong.append(f"effects not exactly once: {doubled} {beyond}")
 
 
 def _queues(finding: Finding, plant: Plant, rejected: int) -> None:
     """Nothing is left over: no message waits, and dead letters are those that were rejected."""
-    connection = pika.BlockingConnection(pika.URLParameters(plant.amqp_url))
+    connection = connect(plant.amqp_url)
     channel = connection.channel()
 
     def count(queues: list[str]) -> int:

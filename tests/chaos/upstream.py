@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import threading
 import time
 from collections import defaultdict
@@ -26,15 +27,26 @@ RETRY = 0.3
 TROUBLE = (AMQPError, OSError)
 
 
+def connect(urls: str) -> pika.BlockingConnection:
+    """Connect to any of the nodes, separated by `;`."""
+    first, *others = random.sample(urls.split(";"), urls.count(";") + 1)
+    try:
+        return pika.BlockingConnection(pika.URLParameters(first))
+    except TROUBLE:
+        if not others:
+            raise
+        return connect(";".join(others))
+
+
 class Upstream:
     """Publishes commands and listens to all events.
 
     Args:
-        url: of RabbitMQ.
+        urls: of RabbitMQ's nodes, separated by `;`.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, urls: str) -> None:
+        self._urls = urls
         self._news = threading.Condition()
         self._stopping = threading.Event()
         self._listener = threading.Thread(target=self._listen, name="upstream", daemon=True)
@@ -43,6 +55,8 @@ class Upstream:
         #: Rejections by job.
         self.rejected: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self.listening = threading.Event()
+        #: When RabbitMQ first confirmed the command of each job, in epoch seconds.
+        self.sent: dict[str, float] = {}
 
     def start(self) -> None:
         """Begin to listen; waits until the workers have declared what there is to hear."""
@@ -63,7 +77,7 @@ class Upstream:
         while waiting:
             try:
                 if connection is None or channel is None:
-                    connection = pika.BlockingConnection(pika.URLParameters(self._url))
+                    connection = connect(self._urls)
                     channel = connection.channel()
                     channel.confirm_delivery()
                 channel.basic_publish(
@@ -78,7 +92,7 @@ class Upstream:
                 connection = channel = None
                 time.sleep(RETRY)  # RabbitMQ is away: nothing tells when it is back
             else:
-                waiting.pop(0)
+                self.sent.setdefault(waiting.pop(0).id, time.time())
                 time.sleep(pause)
         _close(connection)
 
@@ -110,7 +124,7 @@ class Upstream:
                 self._stopping.wait(RETRY)
 
     def _consume(self) -> None:
-        connection = pika.BlockingConnection(pika.URLParameters(self._url))
+        connection = connect(self._urls)
         try:
             channel = connection.channel()
             channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})

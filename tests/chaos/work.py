@@ -1,35 +1,75 @@
-"""The jobs of a trial: four commands in turn, each job with data of its own, so that a mix-up would show."""
+"""The jobs of a trial: eight commands in turn, each job with data of its own, so that a mix-up would show."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from clients.creditsafe import Creditsafe, NewRecord
 from sandbox import Sandbox
-from tests.crash.cases import files_of
+from tests.crash.cases import SCENARIOS, files_of
 
 #: Rows of most inputs, and of every eighth job's: so many take Data8 several blocks.
 ROWS, MANY_ROWS = 12, 2_400
+#: Commands beyond the first four, each of another kind: batches, an export, a run without natural key, a page by page.
+FURTHER = (
+    "creditsafe.add_records",
+    "creditsafe.export_records",
+    "creditsafe.enrich",
+    "sayari.fetch_entities",
+)
 COUNTRIES = ("CHE", "GBR", "DEU")
 
 
 @dataclass(frozen=True)
 class Task:
-    """A command to be sent."""
+    """A command to be sent.
+
+    Attributes:
+        fails_as: the error code with which its job must end, if it must not complete.
+        effects: what must have happened at the vendors by then, where it is not known from an undisturbed run.
+    """
 
     id: str
     type: str
     data: dict[str, Any]
+    fails_as: str | None = None
+    effects: Counter[str] | None = None
 
     @property
     def body(self) -> bytes:
         """It as a CloudEvent."""
         event = {"specversion": "1.0", "id": self.id, "source": "/chaos", "type": self.type}
         return json.dumps(event | {"data": self.data}).encode()
+
+
+def poison(count: int) -> Callable[[Path], list[Task]]:
+    """Jobs that kill their process (`plant.POISON`)."""
+    made = [
+        Task(f"poison-{n}", "data8.start_job", {"workflow": "Echo"}, "internal_error", Counter())
+        for n in range(count)
+    ]
+    return lambda _: made
+
+
+def hopeless(folder: Path) -> list[Task]:
+    """Four vendor jobs that fail, and four that never end."""
+    effects = Counter(
+        {
+            f"data8.{name}": 1
+            for name in ("datasets.create", "datasets.upload", "datasets.update", "jobs.create")
+        }
+    )
+    kinds = [("AlwaysFails", "vendor_failed"), ("NeverEnds", "deadline_exceeded")] * 4
+    return [
+        Task(f"hopeless-{n}", "data8.start_job", _data8(_companies(folder, 0), workflow), code, effects)
+        for n, (workflow, code) in enumerate(kinds)
+    ]
 
 
 def tasks(prefix: str, count: int, folder: Path, sandbox: Sandbox) -> list[Task]:
@@ -39,6 +79,7 @@ def tasks(prefix: str, count: int, folder: Path, sandbox: Sandbox) -> list[Task]
         ("creditsafe.run_matching", lambda _, n: {"portfolio_id": _portfolio(sandbox, n)}),
         ("data8.start_job", lambda _, n: _data8(_companies(folder, n))),
         ("sayari.resolve_entities", lambda _, n: {"file": str(_companies(folder, n))}),
+        *[(type_, partial(_crashed, type_, folder, sandbox)) for type_ in FURTHER],
     ]
     made = []
     for n in range(count):
@@ -49,13 +90,18 @@ def tasks(prefix: str, count: int, folder: Path, sandbox: Sandbox) -> list[Task]
     return made
 
 
+def _crashed(type_: str, folder: Path, sandbox: Sandbox, _id: str, _n: int) -> dict[str, Any]:
+    """As the crash trials have it."""
+    return SCENARIOS[type_].data(folder, sandbox)
+
+
 def essence(result: Any) -> Any:
     """A result without what differs from run to run: vendors' ids and names; files by their content."""
     if isinstance(result, dict):
         if "sha256" in result:
             return files_of(result)
         return {
-            key: essence(value)
+            key: len(value) if key.endswith("_ids") else essence(value)
             for key, value in result.items()
             if not key.endswith("_id") and key != "job_name"
         }
@@ -75,8 +121,8 @@ def _import(path: Path, id_: str) -> dict[str, Any]:
     return {"file": str(path), "portfolio": {"name": f"Portfolio of {id_}"}}
 
 
-def _data8(path: Path) -> dict[str, Any]:
-    return {"workflow": "Echo", "inputs": {"Companies": {"file": str(path)}}}
+def _data8(path: Path, workflow: str = "Echo") -> dict[str, Any]:
+    return {"workflow": workflow, "inputs": {"Companies": {"file": str(path)}}}
 
 
 def _portfolio(sandbox: Sandbox, n: int) -> str:

@@ -184,6 +184,27 @@ def test_refused_credentials_are_barred_for_longer_and_longer_until_they_are_tak
     transport.close()
 
 
+def test_a_token_that_is_refused_when_fresh_bars_for_longer_and_longer_too() -> None:
+    """Another token is no sign that the credentials are good again; only time without a refusal is."""
+    now = [0.0]
+    auth = TokenAuth(lambda _: Token(f"token {now[0]}", 10), clock=lambda: now[0])
+    transport = Transport("data8", "http://127.0.0.1:1", auth)
+    refusal = AuthRefused("data8", "jobs.list", "token refused twice", status=401)
+
+    def bar() -> float:
+        auth.refused(auth.token(transport), refusal)
+        auth.refused("an older one, from another thread", refusal)
+        with pytest.raises(AuthRefused, match="not tried again") as barred:
+            auth.token(transport)
+        now[0] += barred.value.retry_after or 0.0
+        return barred.value.retry_after or 0.0
+
+    assert [bar() for _ in range(6)] == [FIRST_BAR, 120, 240, 480, LONGEST_BAR, LONGEST_BAR]
+    now[0] += LONGEST_BAR + 1
+    assert bar() == FIRST_BAR
+    transport.close()
+
+
 # -- other hosts ----------------------------------------------------------------------------------------
 
 

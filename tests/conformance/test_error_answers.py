@@ -126,12 +126,14 @@ def test_an_error_answer_is_typed(
 ) -> None:
     operation, call = CALLS[vendor][kind]
     name = f"{vendor}.{operation}"
-    call(clients[vendor])
+    refused = answer.status == 401
+    client = connect(vendor, sandbox) if refused else clients[vendor]
+    call(client)
     calls, effects = sandbox.world.calls[name], sum(sandbox.world.effects.values())
     sandbox.world.faults[name].append(Fault(**answer.fault))
 
     with pytest.raises(VendorError) as failed:
-        call(clients[vendor])
+        call(client)
 
     error = failed.value
     assert type(error) is getattr(answer, kind)
@@ -142,7 +144,12 @@ def test_an_error_answer_is_typed(
     assert sandbox.world.calls[name] - calls == answer.fault.get("times", 1), "nothing is sent twice"
     happened = kind == "effect" and answer.title == "cut after"
     assert sum(sandbox.world.effects.values()) - effects == happened
-    call(clients[vendor])  # it was the answer that was bad, not the client that it left
+    if refused:
+        with pytest.raises(AuthRefused, match="not tried again for 60 s"):
+            call(client)
+        client.close()
+    else:
+        call(client)  # it was the answer that was bad, not the client that it left
 
 
 @pytest.mark.parametrize("vendor", VENDORS)

@@ -12,7 +12,16 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, ExceptionContext, event
 
-from clients.errors import AuthRefused, Conflict, OutcomeUnknown, RateLimited, Rejected, Unavailable
+from clients.errors import (
+    AuthRefused,
+    Conflict,
+    NotCalled,
+    OutcomeUnknown,
+    RateLimited,
+    Rejected,
+    Unavailable,
+)
+from clients.transport import before_effect
 from workers.errors import Undecided
 from workers.jobs.data8_datasets import refused_twice
 from workers.ledger.database import Database, LedgerUnavailable
@@ -210,6 +219,10 @@ class Vendor:
             self._meanwhile(trouble)
         if trouble == "vendor job fails" and key:
             self.failed.add(key)
+        if trouble in UNSENT:
+            raise UNSENT[trouble](name)
+        if effect:
+            before_effect.get()()
         self._raise_if(trouble, BEFORE, name, lost)
         result = act()
         if trouble == "usurped after":
@@ -226,17 +239,21 @@ class Vendor:
 
 Trouble = Callable[[str], BaseException | None]
 
-#: What is raised before the effect, and after it; None is the loss of the answer.
+#: What is raised after the request was sent and before its effect, before it was sent, and after the effect; None
+#: is the loss of the answer.
 BEFORE: Mapping[str, Trouble] = {
     "down": lambda name: Unavailable("simulated", name, "cannot be reached"),
     "busy": lambda name: RateLimited("simulated", name, "too many calls", status=429, retry_after=3.0),
-    "budget": lambda name: RateLimited("simulated", name, "our own budget is used up", retry_after=2.0),
     "refused": lambda name: Rejected("simulated", name, "refused", status=400),
     "credentials": lambda name: AuthRefused("simulated", name, "refused", status=401),
     "lost before": lambda name: None,
     "crash before": lambda name: Crash(),
     "lands late, answer lost": lambda name: None,
     "lands late, crash": lambda name: Crash(),
+}
+UNSENT: Mapping[str, Callable[[str], Exception]] = {
+    "budget": lambda name: RateLimited("simulated", name, "our own budget is used up", retry_after=2.0),
+    "circuit": lambda name: NotCalled("simulated", name, "not called", retry_after=2.0),
 }
 AFTER: Mapping[str, Trouble] = {
     "lost after": lambda name: None,
@@ -245,6 +262,7 @@ AFTER: Mapping[str, Trouble] = {
 }
 
 CALL_TROUBLE = (
+    *UNSENT,
     *BEFORE,
     *AFTER,
     "slow",
@@ -354,3 +372,6 @@ class Broker:
 
     def waiting(self, queue: str) -> int:
         return sum(message.queue == queue for message in self.pending)
+
+    def in_hand(self, _: float) -> list[tuple[str, int]]:
+        return []

@@ -1,6 +1,7 @@
 """`python -m tests.testbed`: install the servers and languages that the tests need, where that can be done.
 
 As root, with apt-get, what is missing comes from the system's packages. Otherwise one line says what to install.
+With `--rabbitmq4` and `--clocks`, also what fetches a RabbitMQ 4, and what sets clocks apart.
 """
 
 from __future__ import annotations
@@ -9,22 +10,29 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from tests.testbed import languages, openssh, postgres, rabbitmq
+from tests.testbed import faketime, languages, openssh, postgres, rabbitmq, rabbitmq4
 from tests.testbed.server import Broken, Missing
+
+#: Each package with the variable that names a server to be used in its place, and what finds it.
+ALWAYS: list[tuple[str, str | None, Callable[[], object]]] = [
+    ("rabbitmq-server", "KYB_TEST_RABBITMQ_URL", rabbitmq.programs),
+    ("postgresql", "KYB_TEST_POSTGRES_URL", postgres.programs),
+    ("nodejs npm", None, languages.node),
+    ("default-jdk-headless librabbitmq-client-java", None, languages.java),
+    ("openssh-server", None, openssh.program),
+]
+ON_REQUEST: dict[str, tuple[str, str | None, Callable[[], object]]] = {
+    "--rabbitmq4": ("patchelf", None, rabbitmq4.tools),
+    "--clocks": ("libfaketime", None, faketime.library),
+}
 
 
 def main() -> int:
     """Exit status: 0 when all is there."""
     missing: dict[str, Missing] = {}
-    for package, variable, find in (
-        ("rabbitmq-server", "KYB_TEST_RABBITMQ_URL", rabbitmq.scripts),
-        ("postgresql", "KYB_TEST_POSTGRES_URL", postgres.programs),
-        ("nodejs npm", None, languages.node),
-        ("default-jdk-headless librabbitmq-client-java", None, languages.java),
-        ("openssh-server", None, openssh.program),
-    ):
+    for package, variable, find in [*ALWAYS, *(ON_REQUEST[name] for name in sys.argv[1:])]:
         try:
             if variable is None or not os.environ.get(variable):
                 find()

@@ -12,7 +12,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from tests.testbed.server import Broken, Missing, Server, free_port
+from tests.testbed.certificates import Tls
+from tests.testbed.server import Broken, Missing, Server, free_port, listening
 
 _CONF = """
 listen_addresses = '127.0.0.1'
@@ -23,6 +24,14 @@ shared_buffers = 32MB
 full_page_writes = off
 # The tests kill processes, never the machine: what was written reaches the disk without waiting for it.
 fsync = off
+"""
+
+
+_TLS_CONF = """
+ssl = on
+ssl_ca_file = 'ca.pem'
+ssl_cert_file = 'certificate.pem'
+ssl_key_file = 'key.pem'
 """
 
 
@@ -70,15 +79,24 @@ class Databases:
 
 
 class Postgres:
-    """A cluster that tests may stop, kill and restart. What was committed stays."""
+    """A cluster that tests may stop, kill and restart. What was committed stays.
 
-    def __init__(self) -> None:
+    Args:
+        tls: take only clients that show a certificate of the same authority.
+        disk: a folder to keep the data in, e.g. a small disk of its own.
+    """
+
+    def __init__(self, tls: Tls | None = None, disk: Path | None = None) -> None:
         self._programs = programs()
         # PostgreSQL refuses to run as root.
         self._server = Server("postgres", user="nobody" if os.geteuid() == 0 else None)
         self.port = free_port()
         self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
-        self._data = self._server.folder / "data"
+        self.disk = disk or self._server.folder
+        self._data = self.disk / "data"
+        if self._server.user is not None:
+            shutil.chown(self.disk, self._server.user)
+        self._tls = tls
         self._databases = Databases(self.url)
 
     def start(self) -> None:
@@ -91,6 +109,17 @@ class Postgres:
             self._initdb()
         self._server.launch([str(self._programs / "postgres"), "-D", str(self._data)], {})
         self._server.await_ready(self._answers)
+
+    def start_again(self) -> None:
+        """Start it unless it runs and answers, or comes to do so by itself."""
+        try:
+            self._server.await_ready(self._answers, seconds=10)
+        except Broken:
+            self.start()
+
+    def output(self) -> str:
+        """What it has logged."""
+        return self._server.output.read_text(errors="replace")
 
     def stop(self) -> None:
         """Shut it down in good order; clients' connections are closed (fast shutdown)."""
@@ -145,8 +174,20 @@ class Postgres:
             raise Broken(f"initdb: {done.stdout}")
         with (self._data / "postgresql.auto.conf").open("a") as conf:
             conf.write(_CONF.format(port=self.port, folder=self._server.folder))
+            if self._tls is not None:
+                conf.write(_TLS_CONF)
+        if self._tls is not None:
+            for name, path in vars(self._tls).items():
+                shutil.copy(path, self._data / f"{name}.pem")
+                (self._data / f"{name}.pem").chmod(0o600)  # PostgreSQL insists on that for its key
+                if self._server.user is not None:
+                    shutil.chown(self._data / f"{name}.pem", self._server.user)
+            rule = "hostssl all all 127.0.0.1/32 trust clientcert=verify-ca\n"
+            (self._data / "pg_hba.conf").write_text(rule)
 
     def _answers(self) -> bool:
+        if self._tls is not None:
+            return listening(self.port)
         try:
             psycopg.connect(self.url, connect_timeout=2).close()
         except psycopg.OperationalError:

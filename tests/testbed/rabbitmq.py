@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
 import subprocess
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from tests.testbed.certificates import Tls
 from tests.testbed.server import Broken, Missing, Server, free_port, listening
 
 #: Debian and Red Hat keep the plain scripts here; those in `/usr/sbin` switch to the system's user and folders.
 _SCRIPTS = Path("/usr/lib/rabbitmq/bin")
+
+#: RabbitMQ 4 keeps its metadata in Khepri, which writes them to disk by itself.
+_IF_MNESIA = "case mnesia:system_info(is_running) of yes ->"
 
 _CONF = """
 listeners.tcp.1 = 127.0.0.1:{port}
@@ -28,22 +35,50 @@ vm_memory_high_watermark.absolute = 512MiB
 raft.wal_max_size_bytes = 16777216
 """
 
+_TLS_CONF = """
+listeners.ssl.1 = 127.0.0.1:{port}
+ssl_options.cacertfile = {tls.ca}
+ssl_options.certfile = {tls.certificate}
+ssl_options.keyfile = {tls.key}
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = true
+"""
 
-def scripts() -> Path:
-    """The folder of `rabbitmq-server` and `rabbitmqctl`.
+
+@dataclass(frozen=True)
+class Programs:
+    """The folder of `rabbitmq-server` and `rabbitmqctl`, and that of Erlang where it is not the system's."""
+
+    scripts: Path
+    erlang: Path | None = None
+
+    @property
+    def path(self) -> str:
+        """Where programs are looked for."""
+        first = [str(self.erlang)] if self.erlang else []
+        return ":".join([*first, os.environ["PATH"], "/usr/sbin:/usr/bin:/bin"])
+
+
+def programs() -> Programs:
+    """The system's, or those of the version that `KYB_TEST_RABBITMQ_VERSION` names.
 
     Raises:
-        Missing: there is none.
+        Missing: there are none.
     """
+    wanted = os.environ.get("KYB_TEST_RABBITMQ_VERSION")
+    if wanted:
+        from tests.testbed import rabbitmq4  # noqa: PLC0415 - it needs this module
+
+        return rabbitmq4.programs(wanted)
     if (_SCRIPTS / "rabbitmq-server").exists():
-        return _SCRIPTS
+        return Programs(_SCRIPTS)
     found = shutil.which("rabbitmq-server")
     if found is None or shutil.which("epmd") is None:
         raise Missing(
             "the tests need RabbitMQ: install the package rabbitmq-server (3.10 or later),"
             " or set KYB_TEST_RABBITMQ_URL to one with its management plugin on port 15672"
         )
-    return Path(found).resolve().parent
+    return Programs(Path(found).resolve().parent)
 
 
 class Vhosts:
@@ -98,28 +133,42 @@ class RabbitMQ:
 
     What was published and confirmed stays across all of these but `wipe()`; across a `kill()` only in
     queues that are older than about 3 s or were there at a `sync()`.
+
+    Args:
+        of: the programs; the system's, or as `KYB_TEST_RABBITMQ_VERSION` says.
+        tls: also listen with TLS, and let nobody in there without a certificate of the same CA.
+        epmd: port of a port mapper that runs already, as the nodes of a cluster share one.
     """
 
-    def __init__(self) -> None:
-        self._scripts = scripts()
+    def __init__(
+        self, of: Programs | None = None, *, tls: Tls | None = None, epmd: int | None = None
+    ) -> None:
+        self._programs = of or programs()
         self._server = Server("rabbitmq")
+        self._own_epmd = epmd is None
         self.port, self.management_port = free_port(), free_port()
+        self.tls_port = free_port() if tls else None
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
+        self.name = f"kyb-{self.port}@localhost"
         self._vhosts = Vhosts(self.url, self.management_port)
         self._live: set[str] = set()
         folder = self._server.folder
-        (folder / "rabbitmq.conf").write_text(_CONF.format(port=self.port, management=self.management_port))
+        conf = _CONF.format(port=self.port, management=self.management_port)
+        if tls is not None:
+            conf += _TLS_CONF.format(port=self.tls_port, tls=tls)
+        (folder / "rabbitmq.conf").write_text(conf)
         (folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
         self._environment = {
+            "PATH": self._programs.path,
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "ERL_EPMD_PORT": str(free_port()),
+            "ERL_EPMD_PORT": str(epmd or free_port()),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq"),
             "RABBITMQ_DIST_PORT": str(free_port()),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
             "RABBITMQ_LOG_BASE": str(folder / "log"),
             "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
-            "RABBITMQ_NODENAME": f"kyb-{self.port}@localhost",
+            "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_PID_FILE": str(folder / "pid"),
             # With this the script becomes the node instead of a parent that passes signals on.
             "RABBITMQ_ALLOW_INPUT": "1",
@@ -130,6 +179,17 @@ class RabbitMQ:
             ),
         }
 
+    def mate(self, names: Sequence[str], cookie: str) -> None:
+        """Before its first start: belong to the cluster of the nodes of these names."""
+        folder = self._server.folder
+        lines = [f"cluster_formation.classic_config.nodes.{n} = {name}" for n, name in enumerate(names, 1)]
+        with (folder / "rabbitmq.conf").open("a") as conf:
+            conf.write(
+                "cluster_formation.peer_discovery_backend = classic_config\n" + "\n".join(lines) + "\n"
+            )
+        (folder / ".erlang.cookie").write_text(cookie)
+        (folder / ".erlang.cookie").chmod(0o600)
+
     def start(self) -> None:
         """Start the node and wait until it takes connections.
 
@@ -137,9 +197,15 @@ class RabbitMQ:
             Broken: it did not.
         """
         # The port mapper belongs to the process group, so that it goes with the node.
-        command = f'epmd -address 127.0.0.1 -port $ERL_EPMD_PORT & exec "{self._scripts}/rabbitmq-server"'
-        self._server.launch(["sh", "-c", command], self._environment)
+        mapper = "epmd -address 127.0.0.1 -port $ERL_EPMD_PORT & " if self._own_epmd else ""
+        server = self._programs.scripts / "rabbitmq-server"
+        self._server.launch(["sh", "-c", f'{mapper}exec "{server}"'], self._environment)
         self._server.await_ready(lambda: listening(self.port))
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and takes connections."""
+        return listening(self.port)
 
     def stop(self) -> None:
         """Shut the node down in good order."""
@@ -152,7 +218,7 @@ class RabbitMQ:
         coordinator that refuses every further stream. That is no news to test each time, so its metadata are
         written to disk first.
         """
-        self.ctl("eval", "mnesia:sync_log().")
+        self.ctl("eval", f"{_IF_MNESIA} mnesia:sync_log(); _ -> ok end.")
         self._server.kill()
 
     def freeze(self) -> None:
@@ -188,8 +254,8 @@ class RabbitMQ:
             Broken: it failed.
         """
         done = subprocess.run(
-            [self._scripts / "rabbitmqctl", "--quiet", *arguments],
-            env={"PATH": "/usr/sbin:/usr/bin:/bin", "HOME": str(self._server.folder), **self._environment},
+            [self._programs.scripts / "rabbitmqctl", "--quiet", *arguments],
+            env={"HOME": str(self._server.folder), **self._environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -205,7 +271,9 @@ class RabbitMQ:
 
         A quorum queue that is killed before is half lost: known by name, but it never answers again.
         """
-        self.ctl("eval", "mnesia:dump_log(), [dets:sync(Table) || Table <- dets:all()].")
+        self.ctl(
+            "eval", f"{_IF_MNESIA} mnesia:dump_log(), [dets:sync(Table) || Table <- dets:all()]; _ -> ok end."
+        )
 
     def close_all_connections(self) -> None:
         """Close every client's connection from the broker's side."""

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from clients.errors import AuthRefused, OutcomeUnknown, RateLimited, Rejected, Unavailable
-from clients.transport import Observation
+from clients.errors import AuthRefused, NotCalled, OutcomeUnknown, RateLimited, Rejected, Unavailable
+from clients.transport import Observation, before_effect
 from messages.errors import Code
 from messages.events import Status
-from tests.workers.bench import LIMITS, Bench
+from tests.workers.bench import LIMITS, Bench, command
 from workers.errors import JobFailed, StorageUnavailable, Undecided
 from workers.ledger.claim import Claim
+from workers.ledger.database import LedgerUnavailable
 from workers.run import Limits, Run, Sighting, repeatable
 from workers.turns import count_call
 
@@ -28,6 +29,7 @@ class Vendor:
         self.refuse: Exception | None = None
 
     def do(self, name: str) -> dict[str, Any]:
+        before_effect.get()()
         if self.refuse is not None:
             error, self.refuse = self.refuse, None
             raise error
@@ -133,6 +135,7 @@ def test_not_found_is_only_trusted_when_no_request_can_be_in_flight(
 
     def play(run: Run) -> dict[str, Any]:
         def effect() -> dict[str, Any]:
+            before_effect.get()()
             vendor.done.append("a")
             raise OutcomeUnknown("data8", "x", "lost")
 
@@ -180,6 +183,47 @@ def test_ends_at_once(bench_of: Callable[..., Bench], vendor: Vendor, error: Exc
     assert bench.job().status is Status.FAILED
     assert error_code(bench) == code
     assert bench.finals() == ["data8.start_job.failed"]
+
+
+def test_what_was_never_sent_leaves_no_doubt_behind(bench_of: Callable[..., Bench], vendor: Vendor) -> None:
+    """The ledger goes away while an effect that nobody can find again waits for its budget, not for its answer."""
+    away = [True]
+
+    def effect() -> dict[str, Any]:
+        if away:
+            away.clear()
+            raise LedgerUnavailable("gone while the call was counted")
+        return vendor.do("a")
+
+    bench = bench_of(lambda run: run.once("start", effect))
+    with pytest.raises(LedgerUnavailable):
+        bench.arrive()
+    assert bench.ledger.steps("job") == []
+    assert bench.turn().status is Status.COMPLETED
+    assert vendor.done == ["a"]
+
+
+def test_refusal_by_an_open_circuit_is_no_failed_attempt(bench_of: Callable[..., Bench]) -> None:
+    """However long the vendor was away, the job comes back when its circuit is to be tried again."""
+    limits = Limits(min_delay=1, max_delay=300, stall=60, slice=15, in_flight=0)
+    outage: list[Exception] = [NotCalled("data8", "jobs.get", "not called", retry_after=7.0)] * 30
+    outage += [Unavailable("data8", "jobs.get", "cannot be reached")] * 12
+
+    def ask() -> dict[str, Any]:
+        raise outage.pop()
+
+    bench = bench_of(lambda run: ask(), limits)
+    bench.arrive()
+    for _ in range(11):
+        job = bench.turn()
+    assert (job.strikes, job.retries) == (12, 12)
+    assert job.due_at is not None
+    assert job.due_at - bench.ledger.now() <= 60
+    for _ in range(30):
+        job = bench.turn()
+        assert job.due_at is not None
+        assert 6.5 < job.due_at - bench.ledger.now() <= 7.7
+    assert (job.strikes, job.retries) == (12, 12)
 
 
 def test_vendor_that_stays_away_fails_the_job_at_its_deadline(bench_of: Callable[..., Bench]) -> None:
@@ -352,7 +396,7 @@ def test_turn_that_kills_its_workers_is_given_up(bench_of: Callable[..., Bench])
 
 
 def test_storage_that_is_away_is_tried_again(bench_of: Callable[..., Bench], vendor: Vendor) -> None:
-    vendor.refuse = StorageUnavailable("s3://bucket cannot be reached", retry_after=0.5)
+    unread = [StorageUnavailable("s3://bucket cannot be reached", retry_after=0.5)]
     away = [StorageUnavailable("s3://bucket cannot be reached")]
 
     def work(at: Any) -> Generator[dict[str, Any]]:
@@ -362,8 +406,13 @@ def test_storage_that_is_away_is_tried_again(bench_of: Callable[..., Bench], ven
             vendor.do(str(done))
             yield {"done": done}
 
+    def start() -> dict[str, Any]:
+        if unread:
+            raise unread.pop()
+        return vendor.do("a")
+
     def play(run: Run) -> dict[str, Any]:
-        return {"started": run.once("start", lambda: vendor.do("a")), "moved": run.transfer("move", work)}
+        return {"started": run.once("start", start), "moved": run.transfer("move", work)}
 
     bench = bench_of(play)
     bench.arrive()
@@ -401,3 +450,22 @@ def test_storage_that_stays_away_ends_the_job_at_its_deadline(bench_of: Callable
     assert error_code(bench) == Code.DEADLINE_EXCEEDED
     assert bench.job().error is not None
     assert "s3://bucket" in str(bench.job().error)
+
+
+def test_ledger_that_goes_away_again_and_again_is_not_the_jobs_fault(bench_of: Callable[..., Bench]) -> None:
+    away = [LedgerUnavailable("gone")] * 10
+
+    def play(run: Run) -> dict[str, Any]:
+        if away:
+            raise away.pop()
+        return {}
+
+    bench = bench_of(play)
+    with pytest.raises(LedgerUnavailable):
+        bench.turns.arrive(command("job"))
+    while away:
+        with pytest.raises(LedgerUnavailable):
+            bench.turns.take("job", 1, again=True)  # as a worker does whose ledger is away
+    assert bench.job().takes == 1
+    bench.turns.take("job", 1, again=True)
+    assert bench.job().status is Status.COMPLETED

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import pika
-from pika.exceptions import AMQPError
+from pika.exceptions import AMQPError, IncompatibleProtocolError
+
+from workers.broker.tls import parameters_of
 
 T = TypeVar("T")
 
@@ -37,7 +40,7 @@ def reach(urls: str, name: str, use: Callable[[pika.URLParameters], T]) -> T:
     nodes = [url.strip() for url in urls.split(";") if url.strip()]
     trouble = BrokerUnavailable("cannot reach RabbitMQ (no URL)")
     for url in random.sample(nodes, len(nodes)):
-        parameters = pika.URLParameters(url)
+        parameters = parameters_of(url)
         parameters.heartbeat = HEARTBEAT
         parameters.blocked_connection_timeout = BLOCKED_TIMEOUT
         parameters.socket_timeout = CONNECT_TIMEOUT
@@ -55,10 +58,31 @@ def connect(parameters: pika.URLParameters) -> pika.BlockingConnection:
     try:
         return pika.BlockingConnection(parameters)
     except (AMQPError, OSError) as error:
-        trouble = f"{parameters.host}:{parameters.port}: {type(error).__name__}"
+        trouble = f"{parameters.host}:{parameters.port}: {reason(error, parameters)}"
         raise BrokerUnavailable(f"cannot reach RabbitMQ ({trouble})") from None
 
 
 def open_connection(urls: str, name: str) -> pika.BlockingConnection:
     """Connect to one of the nodes; arguments and error as `reach`."""
     return reach(urls, name, connect)
+
+
+def reason(error: BaseException, parameters: pika.ConnectionParameters) -> str:
+    """What went wrong, in one line: pika wraps what TLS says of it, often more than once."""
+    for found in _wrapped(error):
+        if isinstance(found, ssl.SSLCertVerificationError):
+            return f"its certificate is refused: {found.verify_message}"
+        if isinstance(found, ssl.SSLError):
+            return f"TLS: {found.reason or found}"
+    if parameters.ssl_options is not None and isinstance(error, IncompatibleProtocolError):
+        # With TLS 1.3 a client learns so, and no better, that its certificate is missing or not liked.
+        return "it ended the connection after the TLS handshake: it wants a certfile, or another one"
+    return type(error).__name__
+
+
+def _wrapped(error: BaseException) -> Iterator[BaseException]:
+    yield error
+    inner = [error.__cause__, error.__context__, getattr(error, "exception", None), *error.args]
+    for found in inner:
+        if isinstance(found, BaseException):
+            yield from _wrapped(found)

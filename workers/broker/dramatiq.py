@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -47,6 +49,38 @@ class Settlement(Middleware):
             message.reason = str(exception) if isinstance(exception, Reject) else None
 
 
+class InHand(Middleware):
+    """The turns that this process was given and has not done with: they wait in no queue, and are not lost."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._since: dict[tuple[str, int], float] = {}
+
+    def add(self, message: dramatiq.Message[Any]) -> None:
+        """A message came; only those that are turns matter."""
+        if "turn" in message.kwargs:
+            with self._lock:
+                self._since[message.kwargs["job_id"], message.kwargs["turn"]] = time.monotonic()
+
+    def after_process_message(
+        self,
+        broker: dramatiq.Broker,  # noqa: ARG002 - as Dramatiq calls it
+        message: Any,
+        *,
+        result: Any = None,  # noqa: ARG002 - as Dramatiq calls it
+        exception: BaseException | None = None,  # noqa: ARG002 - as Dramatiq calls it
+    ) -> None:
+        """It is done with, well or not."""
+        with self._lock:
+            self._since.pop((message.kwargs.get("job_id"), message.kwargs.get("turn")), None)
+
+    def longer_than(self, seconds: float) -> list[tuple[str, int]]:
+        """Job and turn of those that came more than so many seconds ago."""
+        before = time.monotonic() - seconds
+        with self._lock:
+            return [turn for turn, since in self._since.items() if since < before]
+
+
 class RabbitMessage(MessageProxy):
     """A message and the delivery that brought it; `reason` says why it is dead-lettered, if it is."""
 
@@ -59,9 +93,12 @@ class RabbitMessage(MessageProxy):
 class RabbitConsumer(Consumer):
     """One queue of the process's consuming connection."""
 
-    def __init__(self, link: ConsumerLink, publisher: Publisher, queue: str, timeout: float) -> None:
+    def __init__(
+        self, link: ConsumerLink, publisher: Publisher, in_hand: InHand, queue: str, timeout: float
+    ) -> None:
         self._link = link
         self._publisher = publisher
+        self._in_hand = in_hand
         self._queue = queue
         self._timeout = timeout
 
@@ -72,6 +109,7 @@ class RabbitConsumer(Consumer):
         message: dramatiq.Message[Any] = dramatiq.Message.decode(delivery.body)
         if "body" in message.kwargs:
             message.kwargs["queue"] = self._queue
+        self._in_hand.add(message)
         return RabbitMessage(message.copy(queue_name=self._queue), delivery)
 
     def ack(self, message: MessageProxy) -> None:
@@ -106,7 +144,8 @@ class RabbitBroker(dramatiq.Broker):
     """
 
     def __init__(self, urls: str, queues: list[str], prefetch: int, publisher: Publisher) -> None:
-        super().__init__(middleware=[Settlement()])
+        self.in_hand = InHand()
+        super().__init__(middleware=[Settlement(), self.in_hand])
         self.link = ConsumerLink(urls, queues, prefetch)
         self._publisher = publisher
 
@@ -120,14 +159,15 @@ class RabbitBroker(dramatiq.Broker):
         """A consumer of the queue; `timeout` in milliseconds."""
         if queue_name not in self.queues:
             raise QueueNotFound(queue_name)  # type: ignore[no-untyped-call]
-        return RabbitConsumer(self.link, self._publisher, queue_name, timeout / 1000)
+        return RabbitConsumer(self.link, self._publisher, self.in_hand, queue_name, timeout / 1000)
 
 
 class EmbeddedBroker(StubBroker):
     """Dramatiq's broker in memory. It forgets everything with its process: the ledger does not."""
 
     def __init__(self) -> None:
-        super().__init__(middleware=[])
+        self.in_hand = InHand()
+        super().__init__(middleware=[self.in_hand])
 
 
 def _rabbit(message: MessageProxy) -> RabbitMessage:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from workers.broker import topology
-from workers.broker.dramatiq import EmbeddedBroker
+from workers.broker.dramatiq import EmbeddedBroker, InHand
 from workers.broker.encoder import turn_message
 from workers.broker.line import Outgoing
 from workers.broker.publisher import CLOUD_EVENT, TURN, Publisher
@@ -28,14 +28,18 @@ class Handoff(Protocol):
     def waiting(self, queue: str) -> int:
         """How many messages wait in `queue`."""
 
+    def in_hand(self, seconds: float) -> list[tuple[str, int]]:
+        """Job and turn of messages that this process was given so many seconds ago and has not done with."""
+
 
 class RabbitHandoff:
     """RabbitMQ: turns go straight to their queue, events to the exchange `kyb.events`."""
 
     forgets = False
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, in_hand: InHand) -> None:
         self._publisher = publisher
+        self._in_hand = in_hand
 
     def turns(self, turns: Sequence[DueTurn]) -> None:
         """Publish turns with confirms."""
@@ -56,6 +60,10 @@ class RabbitHandoff:
         """As RabbitMQ counts them."""
         return self._publisher.ready(queue)
 
+    def in_hand(self, seconds: float) -> list[tuple[str, int]]:
+        """By the consumers of this process."""
+        return self._in_hand.longer_than(seconds)
+
 
 class EmbeddedHandoff:
     """Queues in this process; events stay in the ledger, where `kyb events tail` reads them."""
@@ -68,7 +76,9 @@ class EmbeddedHandoff:
     def turns(self, turns: Sequence[DueTurn]) -> None:
         """Put turns into their queues."""
         for due in turns:
-            self._broker.enqueue(turn_message(due.command, due.job_id, due.turn))
+            message = turn_message(due.command, due.job_id, due.turn)
+            self._broker.in_hand.add(message)
+            self._broker.enqueue(message)
 
     def events(self, events: Sequence[StoredEvent]) -> None:
         """Nothing to do: the ledger has them."""
@@ -76,3 +86,7 @@ class EmbeddedHandoff:
     def waiting(self, queue: str) -> int:
         """Messages not yet taken."""
         return int(self._broker.queues[queue].qsize())
+
+    def in_hand(self, seconds: float) -> list[tuple[str, int]]:
+        """All that were handed over."""
+        return self._broker.in_hand.longer_than(seconds)

@@ -62,16 +62,14 @@ def opened_database(found: Settings) -> Database:
 
 def broker_urls(found: Settings) -> str:
     """The URLs of RabbitMQ's nodes. Raises `SettingsError` for one that is none."""
-    import pika  # noqa: PLC0415 - commands about the ledger alone do without it
+    from workers.broker.tls import parameters_of  # noqa: PLC0415 - commands about the ledger alone do without it
 
     urls = found.broker_url.get_secret_value()
     for url in urls.split(";"):
         try:
-            pika.URLParameters(url.strip())
-        except ValueError:
-            raise SettingsError(
-                "KYB_BROKER_URL: must look like amqp://user:password@host:5672/vhost"
-            ) from None
+            parameters_of(url.strip())
+        except ValueError as error:
+            raise SettingsError(f"KYB_BROKER_URL: {error}") from None
     return urls
 
 

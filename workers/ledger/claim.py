@@ -50,8 +50,12 @@ class Claim:
         job_id: str,
         turn: int,
         admit: Callable[[int], bool] = lambda _: True,
+        *,
+        again: bool = False,
     ) -> Claim | None:
         """Begin the turn; None if the job is not at this turn, or has ended.
+
+        `again`: the process that takes it began it before, so that it is not counted once more.
 
         Raises:
             PutOff: `admit`, asked with how often it was begun, this time included, says no.
@@ -60,7 +64,12 @@ class Claim:
             row = connection.execute(
                 update(job)
                 .where(job.c.id == job_id, job.c.turn == turn, job.c.ended_at.is_(None))
-                .values(takes=job.c.takes + 1, fence=job.c.fence + 1, due_at=None, updated_at=database.now())
+                .values(
+                    takes=job.c.takes + (0 if again else 1),
+                    fence=job.c.fence + 1,
+                    due_at=None,
+                    updated_at=database.now(),
+                )
                 .returning(job)
             ).one_or_none()
             if row is None:

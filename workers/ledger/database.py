@@ -12,8 +12,12 @@ from alembic import command as alembic
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import ProgramLimitExceeded
 from sqlalchemy import Connection, Engine, Table, create_engine, event, exc, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
+
+#: Seconds for which the database's clock is extrapolated by a monotonic one.
+CLOCK_TRUSTED = 300.0
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -56,7 +60,8 @@ class Database:
         if self.sqlite:
             event.listen(self.engine, "connect", _sqlite_settings)
             event.listen(self.engine, "begin", _sqlite_begin)
-        self._clock_offset: float | None = None
+        #: When the clocks were last compared, by ours and by the database's.
+        self._compared: tuple[float, float] | None = None
 
     def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
         """An insert that can say `on_conflict_do_…`."""
@@ -67,15 +72,17 @@ class Database:
         self.engine.dispose()
 
     def now(self) -> float:
-        """Epoch seconds by the database's clock, so that workers whose clocks differ agree."""
-        if self._clock_offset is None:
-            if self.sqlite:
-                self._clock_offset = 0.0
-            else:
-                with self.read() as connection:
-                    there = connection.scalar(text("SELECT extract(epoch FROM clock_timestamp())"))
-                self._clock_offset = float(there or 0) - time.time()
-        return time.time() + self._clock_offset
+        """Epoch seconds by the database's clock, so that workers whose clocks differ, or are set, agree."""
+        if self.sqlite:
+            return time.time()
+        elapsed = time.monotonic()
+        if self._compared is None or elapsed - self._compared[0] > CLOCK_TRUSTED:
+            with self.read() as connection:
+                there = connection.scalar(text("SELECT extract(epoch FROM clock_timestamp())"))
+            elapsed = time.monotonic()
+            self._compared = (elapsed, float(there or 0))
+        compared, there = self._compared
+        return there + elapsed - compared
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -95,15 +102,19 @@ class Database:
         with translated(), self.engine.connect().execution_options(kyb_read=True) as connection:
             yield connection
 
-    def upgrade(self) -> None:
-        """Create or migrate the tables. Safe to call from several processes at once."""
+    def upgrade(self, to: str = "head") -> None:
+        """Create or migrate the tables. Safe to call from several processes at once.
+
+        Args:
+            to: the revision, the newest by default.
+        """
         with self.write() as connection:
             if not self.sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(7201902841)"))
             config = Config()
             config.set_main_option("script_location", str(MIGRATIONS))
             config.attributes["connection"] = connection
-            alembic.upgrade(config, "head")
+            alembic.upgrade(config, to)
 
     def check(self) -> None:
         """Raise `LedgerOutdated` unless the tables are there and not older than this code."""
@@ -125,6 +136,8 @@ def translated() -> Iterator[None]:
         raise
     except (exc.DBAPIError, exc.TimeoutError) as error:
         cause = getattr(error, "orig", None) or error
+        if isinstance(cause, ProgramLimitExceeded):  # too much for a row or an index: waiting helps nobody
+            raise
         raise LedgerUnavailable(
             f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
         ) from None

@@ -65,9 +65,11 @@ class Hold:
     connection: Connection
     job_id: str
 
-    def take(self, turn: int, admit: Callable[[int], bool] = lambda _: True) -> Claim | None:
-        """Begin turn `turn`; None if it was taken before or the job has ended. `admit` as in `Claim.take`."""
-        return Claim.take(self.database, self.connection, self.job_id, turn, admit)
+    def take(
+        self, turn: int, admit: Callable[[int], bool] = lambda _: True, *, again: bool = False
+    ) -> Claim | None:
+        """Begin turn `turn`; None if it was taken before or the job has ended. The rest as in `Claim.take`."""
+        return Claim.take(self.database, self.connection, self.job_id, turn, admit, again=again)
 
 
 class Ledger:
@@ -227,6 +229,19 @@ class Ledger:
             .values(due_at=None, handed_at=now)
         )
         connection.execute(statement, [{"job": turn.job_id, "its_turn": turn.turn} for turn in turns])
+
+    def held(self, connection: Connection, turns: Sequence[tuple[str, int]]) -> None:
+        """These turns, by job and number, are in the hands of a worker that has not come to them or works on them.
+
+        They wait in no queue, so `recover_lost` would take them for lost.
+        """
+        statement = (
+            update(job)
+            .where(job.c.id == bindparam("job"), job.c.turn == bindparam("its_turn"))
+            .where(job.c.due_at.is_(None), job.c.ended_at.is_(None))
+            .values(updated_at=self.now())
+        )
+        connection.execute(statement, [{"job": job_id, "its_turn": turn} for job_id, turn in turns])
 
     def unpublished(self, connection: Connection, limit: int) -> list[StoredEvent]:
         """Events that the outbox still holds, oldest first."""

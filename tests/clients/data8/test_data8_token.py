@@ -97,6 +97,11 @@ def test_a_token_that_is_refused_twice_is_an_error(rig: Rig) -> None:
 
     assert refused.value.status == 401
     assert rig.tokens_asked() == 2
+    for _ in range(3):
+        with pytest.raises(AuthRefused, match="not tried again for 60 s"):
+            client.jobs.list()
+    assert rig.tokens_asked() == 2
+    assert rig.sandbox.world.calls["data8.jobs.list"] == 2
 
 
 def test_a_token_expires_at_the_vendor_by_its_clock(rig: Rig) -> None:

@@ -1,0 +1,118 @@
+"""What a person does about jobs, on RabbitMQ and PostgreSQL, and what the vendors see of it: nothing twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import Sandbox
+from sandbox.core import Fault
+from tests.end_to_end.conftest import WORKER, Upstream, Workers
+from workers.ledger.database import Database
+
+FINAL = ("completed", "failed", "cancelled", "rejected")
+
+
+@pytest.fixture
+def ledger_url(postgres_url: str) -> str:
+    database = Database(postgres_url)
+    database.upgrade()
+    database.close()
+    return postgres_url
+
+
+def kyb(workers: Workers, *arguments: str) -> Any:
+    """A command of the operator, with the workers' settings; what it prints as JSON."""
+    command = [sys.executable, "-c", WORKER, *arguments, "--json"]
+    done = subprocess.run(command, env=os.environ | workers.environment, capture_output=True, check=True)
+    return json.loads(done.stdout)
+
+
+def outcome(upstream: Upstream, id: str, number: int = 1) -> dict[str, Any]:
+    """The data of the job's `number`th final event."""
+
+    def finals(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        mine = {e["id"]: e for e in events if e["subject"] == id and e["type"].endswith(FINAL)}
+        return list(mine.values())
+
+    seen = upstream.await_events(lambda events: len(finals(events)) >= number)
+    return dict(finals(seen)[number - 1]["data"])
+
+
+def echo(file: Path) -> dict[str, Any]:
+    return {"workflow": "Echo", "inputs": {"A": {"file": str(file)}}}
+
+
+def test_retry_redrive_and_purge(
+    upstream: Upstream, workers: Workers, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "allowed").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    for folder in ("allowed", "elsewhere"):
+        (tmp_path / folder / "companies.csv").write_text("name\nAcme\n")
+    workers.stop()
+    workers.environment["KYB_STORAGE__INPUTS"] = str(tmp_path / "allowed")
+    workers.start()
+    world = sandbox.world
+
+    # A job fails when all its effects are done; one waits long; one may not read its file.
+    world.faults["data8.jobs.get"].append(Fault("status", status=400))
+    upstream.command("fails", "data8.start_job", **echo(tmp_path / "allowed/companies.csv"))
+    assert outcome(upstream, "fails")["error"]["code"] == "vendor_rejected"
+    done = dict(world.effects)
+    effects = {name for name, _ in done}
+    calls = {name: world.calls[name] for name in effects}
+    assert effects > {"data8.datasets.create", "data8.jobs.create"}
+    world.job_seconds = 3_600.0
+    upstream.command("waits", "data8.start_job", **echo(tmp_path / "allowed/companies.csv"))
+    upstream.command("dead", "data8.start_job", **echo(tmp_path / "elsewhere/companies.csv"))
+    assert outcome(upstream, "dead")["error"]["code"] == "input_not_allowed"
+
+    # Retried, it goes on from its last recorded step: no finished effect is as much as asked for again.
+    kyb(workers, "jobs", "retry", "fails")
+    assert outcome(upstream, "fails", 2)["status"] == "completed"
+    assert {key: world.effects[key] for key in done} == dict.fromkeys(done, 1)
+    assert {name: world.calls[name] for name in effects} == {
+        name: n + 1 for name, n in calls.items()
+    }  # of `waits`
+
+    # Whatever its age, a job that has not ended is not purged.
+    assert kyb(workers, "jobs", "purge", "--older-than", "0")["purged"] >= 1
+    assert [job["id"] for job in kyb(workers, "jobs", "list")] == ["waits"]
+
+    # The message goes back when its cause is mended, and works.
+    workers.stop()
+    workers.environment["KYB_STORAGE__INPUTS"] = str(tmp_path)
+    workers.start()
+    world.job_seconds, world.clock = 0.3, lambda: time.time() + 3_700
+    (letter,) = kyb(workers, "dead", "redrive", "kyb.data8", "--all")
+    assert letter["outcome"] == "went back"
+    assert outcome(upstream, "dead", 2)["status"] == "completed"
+    assert outcome(upstream, "waits")["status"] == "completed"
+    assert set(world.effects.values()) == {1}
+    assert upstream.count("kyb.data8.dead") == 0
+
+
+def test_cancel_takes_effect_within_one_turn_however_long_the_job_would_wait(
+    upstream: Upstream, workers: Workers, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "companies.csv").write_text("name\nAcme\n")
+    workers.stop()
+    workers.environment |= {"KYB_POLLING__MIN_DELAY": "1h", "KYB_POLLING__MAX_DELAY": "1h"}
+    workers.start()
+    upstream.command("deep", "data8.start_job", **echo(tmp_path / "companies.csv"))
+    upstream.await_events(lambda events: any(e["type"].endswith(".progressed") for e in events))
+    before = kyb(workers, "jobs", "show", "deep")
+    calls = dict(sandbox.world.calls)
+    upstream.command("c-1", "job.cancel", job_id="deep")
+    cancelled = outcome(upstream, "deep")
+    assert cancelled["status"] == "cancelled"
+    assert cancelled["stats"]["turns"] == before["stats"]["turns"] + 1
+    assert dict(sandbox.world.calls) == calls

@@ -1,0 +1,41 @@
+"""A throw-away certificate authority, and what it has signed, as PEM files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import trustme
+
+
+@dataclass(frozen=True)
+class Tls:
+    """What a server or a client shows of itself, and the authority by which it judges the other."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+class Authority:
+    """An authority that lasts as long as the test.
+
+    Args:
+        folder: for its files, which any user may read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._authority = trustme.CA()
+        self.ca = folder / "ca.pem"
+        folder.mkdir()
+        self._authority.cert_pem.write_to_path(self.ca)
+
+    def issue(self, name: str) -> Tls:
+        """A certificate for a host name or an address, which a client may show as well."""
+        issued = self._authority.issue_cert(name)
+        certificate, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
+        issued.cert_chain_pems[0].write_to_path(certificate)
+        issued.private_key_pem.write_to_path(key)
+        key.chmod(0o600)
+        return Tls(self.ca, certificate, key)

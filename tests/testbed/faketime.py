@@ -1,0 +1,15 @@
+"""A library that tells a process another time: Debian's `libfaketime`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.testbed.server import Missing
+
+
+def library() -> str:
+    """To be preloaded. Raises `Missing`."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    if not found:
+        raise Missing("clocks are set apart by libfaketime: install the package libfaketime")
+    return str(found[0])
