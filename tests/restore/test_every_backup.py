@@ -85,6 +85,8 @@ def test_what_a_backup_has_forgotten_is_not_done_again(
                 }
                 assert not again, f"{backup.name}: done again: {again}"
                 check(scenario, job, undisturbed, backup.name)
+            for draft in tmp_path.rglob("*.part"):  # each back-up is the only one that was restored
+                draft.unlink()
 
 
 @pytest.mark.parametrize("name", CASES)
