@@ -14,6 +14,7 @@ from workers.broker.dramatiq import EmbeddedBroker, RabbitBroker, Requeue
 from workers.broker.encoder import REJECT
 from workers.broker.handoff import EmbeddedHandoff, Handoff, RabbitHandoff
 from workers.broker.publisher import Publisher
+from workers.credentials import live
 from workers.dispatcher import Dispatcher
 from workers.jobs import (
     control,
@@ -87,7 +88,9 @@ class Worker:
         self._settings = settings
         self._stopping = threading.Event()
         threads = settings.worker.threads
-        self.ledger = Ledger(Database(settings.ledger_url.get_secret_value(), threads + SPARE_CONNECTIONS))
+        self.ledger = Ledger(
+            Database(live("KYB_LEDGER_URL", settings.ledger_url), threads + SPARE_CONNECTIONS)
+        )
         self._tools = tools_of(settings, self.ledger)
         self.queues = _served(self._tools, queues)
         self.turns = Turns(
@@ -105,7 +108,7 @@ class Worker:
             broker = EmbeddedBroker()
             handoff = EmbeddedHandoff(broker)
         else:
-            urls = settings.broker_url.get_secret_value()
+            urls = live("KYB_BROKER_URL", settings.broker_url)
             self._publisher = Publisher(urls)
             broker = RabbitBroker(urls, self.queues, threads, self._publisher)
             handoff = RabbitHandoff(self._publisher, broker.in_hand)

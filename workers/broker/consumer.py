@@ -18,7 +18,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError, ConnectionWrongStateError
 
 from workers.broker import topology
-from workers.broker.connection import BrokerUnavailable, open_connection
+from workers.broker.connection import BrokerUnavailable, Urls, open_connection
 
 log = structlog.get_logger("kyb.broker")
 
@@ -46,7 +46,7 @@ class ConsumerLink:
         prefetch: unsettled messages per queue.
     """
 
-    def __init__(self, urls: str, queues: list[str], prefetch: int) -> None:
+    def __init__(self, urls: Urls, queues: list[str], prefetch: int) -> None:
         self._urls = urls
         self._prefetch = prefetch
         self._inboxes: dict[str, queue.Queue[Delivery]] = {name: queue.Queue() for name in queues}

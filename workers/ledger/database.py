@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,13 @@ class Database:
     """Connections to the ledger.
 
     Args:
-        url: `sqlite:///PATH` or `postgresql://…`.
+        url: `sqlite:///PATH` or `postgresql://…`, or what gives the one that holds now: PostgreSQL's is asked for
+            with every new connection.
         connections: how many may be open at once.
     """
 
-    def __init__(self, url: str, connections: int = 12) -> None:
-        parsed = make_url(url)
+    def __init__(self, url: str | Callable[[], str], connections: int = 12) -> None:
+        parsed = make_url(url if isinstance(url, str) else url())
         self.sqlite = parsed.get_backend_name() == "sqlite"
         if self.sqlite:
             if parsed.database and parsed.database != ":memory:":
@@ -60,6 +61,8 @@ class Database:
         if self.sqlite:
             event.listen(self.engine, "connect", _sqlite_settings)
             event.listen(self.engine, "begin", _sqlite_begin)
+        elif not isinstance(url, str):
+            event.listen(self.engine, "do_connect", _connect_as(url))
         #: When the clocks were last compared, by ours and by the database's.
         self._compared: tuple[float, float] | None = None
 
@@ -141,6 +144,16 @@ def translated() -> Iterator[None]:
         raise LedgerUnavailable(
             f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
         ) from None
+
+
+def _connect_as(url: Callable[[], str]) -> Callable[..., None]:
+    """Connects with user and password as they are now."""
+
+    def do_connect(_dialect: object, _record: object, _args: object, parameters: dict[str, Any]) -> None:
+        found = make_url(url())
+        parameters |= {"user": found.username, "password": found.password}
+
+    return do_connect
 
 
 def _sqlite_settings(connection: Any, _: object) -> None:
