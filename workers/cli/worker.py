@@ -12,6 +12,7 @@ import typer
 
 from workers import logs
 from workers.cli.start import broker_urls, opened_ledger, storage_of
+from workers.observe import tracing
 from workers.probes import Probes
 from workers.settings import Settings, SettingsError, load
 from workers.supervisor import Supervisor
@@ -60,19 +61,28 @@ def told_to_stop() -> threading.Event:
 
 
 def _serve(found: Settings, asked: list[str] | None) -> None:
+    tracing.start()
     served = Worker(found, asked)
     if served.queues == ["kyb.control"] and asked is None:
         log.warning("no vendor has settings: only kyb.control is served")
     try:
-        probes = Probes(found.http, {"broker": served.consuming, "ledger": served.reachable})
+        probes = Probes(found.http, served.health, [served.watch])
     except OSError as error:
         raise SettingsError(
             f"KYB_HTTP__HOST, KYB_HTTP__PORT: cannot listen there ({error.strerror})"
         ) from None
     stopping = told_to_stop()
+    threading.excepthook = thread_died
     probes.start()
     served.start()
     stopping.wait()
     log.info("stopping")
-    probes.stop()
     served.stop()
+    probes.stop()
+    tracing.stop()
+
+
+def thread_died(death: threading.ExceptHookArgs) -> None:
+    """A thread ended by an exception: `/livez` tells if it is missed."""
+    name = death.thread.name if death.thread is not None else None
+    log.error("thread died", thread=name, exc_info=death.exc_value)

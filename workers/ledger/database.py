@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 CLOCK_TRUSTED = 300.0
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+#: A connection whose other end has vanished without a word ends by itself after about half a minute.
+_NETWORK = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
 
 
 class LedgerUnavailable(Exception):
@@ -49,7 +59,7 @@ class Database:
             options: dict[str, Any] = {"connect_args": {"timeout": 30, "check_same_thread": False}}
         else:
             parsed = parsed.set(drivername="postgresql+psycopg")
-            options = {"connect_args": {"connect_timeout": 5, "application_name": "kyb-workers"}}
+            options = {"connect_args": {"application_name": "kyb-workers", **_NETWORK}}
         self.engine: Engine = create_engine(
             parsed,
             pool_size=connections,
@@ -123,11 +133,17 @@ class Database:
         """Raise `LedgerOutdated` unless the tables are there and not older than this code."""
         with self.read() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
-        known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
-        head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+        known, head = _revisions()
         if current is None or (current in known and current != head):
             raise LedgerOutdated(f"the ledger's tables are at {current or 'nothing'}, this version needs {head}: "
                                  "run `kyb ledger upgrade`")  # fmt: skip
+
+
+@cache
+def _revisions() -> tuple[frozenset[str], str | None]:
+    """The versions of the tables that this code knows, and the last of them: they are files of ours."""
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    return frozenset(script.revision for script in scripts.walk_revisions()), scripts.get_current_head()
 
 
 @contextmanager
