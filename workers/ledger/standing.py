@@ -51,15 +51,18 @@ def standing(database: Database, connection: Connection) -> Standing:
         jobs[command, "waiting"] = count - overdue
         jobs[command, "due"] = int(overdue)
         due += [first] if first <= now else []
-    outside = (
-        select(job.c.queue, job.c.command, func.count(), func.min(job.c.handed_at))
-        .where(job.c.due_at.is_(None), job.c.ended_at.is_(None))
-        .group_by(job.c.queue, job.c.command)
-    )
-    oldest_out = dict.fromkeys(QUEUES, now)
-    for queue, command, count, handed_at in connection.execute(outside):
-        jobs[command, "out"] = count
-        oldest_out[queue] = min(oldest_out.get(queue, now), handed_at or now)
+    oldest_out = {}
+    for queue in QUEUES:  # one by one: SQLite, which keeps no statistics, would take another index for all
+        outside = (
+            select(job.c.command, func.count(), func.min(job.c.handed_at))
+            .where(job.c.queue == queue, job.c.due_at.is_(None), job.c.ended_at.is_(None))
+            .group_by(job.c.command)
+        )
+        handed = []
+        for command, count, handed_at in connection.execute(outside):
+            jobs[command, "out"] = count
+            handed += [handed_at or now]
+        oldest_out[queue] = min(handed, default=now)
     untold = event.c.published_at.is_(None)
     return Standing(
         now=now,
