@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -49,6 +50,9 @@ from messages.envelope import Request
 from workers.ledger.records import Job, StoredEvent
 from workers.observe.happenings import Ending
 
+#: Seconds that the last spans may take on their way when the worker ends.
+FLUSH = 3.0
+
 _WRITE = re.compile(r"\s*(INSERT INTO|UPDATE|DELETE FROM)\s+\"?(\w+)", re.IGNORECASE)
 _PROPAGATOR = TraceContextTextMapPropagator()
 
@@ -79,8 +83,10 @@ class Spans:
         self._tracer: Tracer = provider.get_tracer("kyb-workers")
 
     def close(self) -> None:
-        """Send what is left."""
-        self._provider.shutdown()
+        """Send what is left; a collector that is away is not waited for longer than `FLUSH` seconds."""
+        flushing = threading.Thread(target=self._provider.shutdown, name="flush", daemon=True)
+        flushing.start()
+        flushing.join(FLUSH)
 
     def rooted(self, request: Request) -> Request:
         """The command's span; where the upstream has none of its own, the job's trace begins with it."""
