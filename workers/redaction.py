@@ -6,6 +6,7 @@ Code takes care not to log any; this is the second line, for what a library or a
 from __future__ import annotations
 
 import base64
+import json
 import re
 import threading
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -85,7 +86,8 @@ def spellings(secret: str) -> Iterator[str]:
     yield quote(secret, safe="")
     yield quote_plus(secret)
     yield repr(secret)[1:-1]
-    yield secret.replace("\\", "\\\\").replace('"', '\\"')
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
     raw = secret.encode()
     for ahead in range(3):  # inside a longer text, e.g. behind the name in HTTP Basic: wherever it begins
         whole = base64.b64encode(b"\0" * ahead + raw).decode().rstrip("=")
