@@ -94,6 +94,11 @@ _WATCHED = (
     Code.STALLED,
 )
 
+for _code in (Code.INVALID_COMMAND, Code.ID_CONFLICT, Code.INPUT_NOT_ALLOWED):
+    for _command in ("", *COMMANDS):
+        RECEIVED.labels(_command, _code.value)
+for _vendor in ("creditsafe", "data8", "sayari"):
+    TOKENS.labels(_vendor, "refused")
 for _command in COMMANDS:
     ENDED.labels(_command, Outcome.COMPLETED.value, "")
     for _code in _WATCHED:
