@@ -246,7 +246,6 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         env_file=".env",
         extra="ignore",
-        secrets_dir_missing="ok",
         nested_model_default_partial_update=True,
     )
 
@@ -271,7 +270,9 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment counts more than `.env`, and that more than the files of secrets."""
-        secret_files = NestedSecretsSettingsSource(file_secret_settings, secrets_folder())
+        secret_files = NestedSecretsSettingsSource(
+            file_secret_settings, secrets_folder(), secrets_dir_missing="ok"
+        )
         return init_settings, env_settings, dotenv_settings, secret_files
 
     @field_validator("broker_url")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, case, func, select, text
+from sqlalchemy import Connection, case, func, literal_column, select, text
 
 from messages.catalogue import COMMANDS, QUEUES
 from workers.ledger.database import Database
@@ -47,22 +47,22 @@ def standing(database: Database, connection: Connection) -> Standing:
         .group_by(job.c.command)
     )
     due: list[float] = []
-    for command, count, overdue, first in connection.execute(timers):
-        jobs[command, "waiting"] = count - overdue
-        jobs[command, "due"] = int(overdue)
+    for its_command, count, overdue, first in connection.execute(timers):
+        jobs[its_command, "waiting"] = count - overdue
+        jobs[its_command, "due"] = int(overdue)
         due += [first] if first <= now else []
-    oldest_out = {}
-    for queue in QUEUES:  # one by one: SQLite, which keeps no statistics, would take another index for all
-        outside = (
-            select(job.c.command, func.count(), func.min(job.c.handed_at))
-            .where(job.c.queue == queue, job.c.due_at.is_(None), job.c.ended_at.is_(None))
-            .group_by(job.c.command)
-        )
-        handed = []
-        for command, count, handed_at in connection.execute(outside):
-            jobs[command, "out"] = count
-            handed += [handed_at or now]
-        oldest_out[queue] = min(handed, default=now)
+    command, queue, handed_at = map(literal_column, ("command", "queue", "handed_at"))
+    outside = (
+        select(queue, command, func.count(), func.min(handed_at))
+        # SQLite keeps no statistics and might take an index that holds every job.
+        .select_from(text("job INDEXED BY job_out" if database.sqlite else "job"))
+        .where(text("due_at IS NULL AND ended_at IS NULL"))
+        .group_by(queue, command)
+    )
+    oldest_out = dict.fromkeys(QUEUES, now)
+    for its_queue, its_command, count, oldest in connection.execute(outside):
+        jobs[its_command, "out"] = count
+        oldest_out[its_queue] = min(oldest_out.get(its_queue, now), oldest or now)
     untold = event.c.published_at.is_(None)
     return Standing(
         now=now,
