@@ -89,14 +89,14 @@ class Observation:
     Attributes:
         vendor: its name.
         operation: the client's name of the operation.
+        status: of the answer; None when none came.
+        seconds: until the answer's headers, or until it was clear that none comes.
+        budget: the operation's budget class.
+        retry_after: seconds that the vendor wants to be left alone.
+        total: seconds until the answer was read, or put aside.
         method: HTTP verb.
         template: the path as documented, parameters not filled in; empty for a link that the vendor handed out.
         host: whom the request went to.
-        status: of the answer; None when none came.
-        seconds: until the answer's headers, or until it was clear that none comes.
-        total: seconds until the answer was read, or put aside.
-        budget: the operation's budget class.
-        retry_after: seconds that the vendor wants to be left alone.
         sent: bytes of the request's body, where its length was known beforehand.
         received: bytes of the answer's body, as they came over the wire.
         authenticates: whether a token was asked for.
@@ -104,14 +104,14 @@ class Observation:
 
     vendor: str
     operation: str
-    method: str
-    template: str
-    host: str
     status: int | None
     seconds: float
-    total: float
     budget: str = "standard"
     retry_after: float | None = None
+    total: float = 0.0
+    method: str = ""
+    template: str = ""
+    host: str = ""
     sent: int = 0
     received: int = 0
     authenticates: bool = False
@@ -410,17 +410,17 @@ class Transport:
             Observation(
                 self.vendor,
                 operation.name,
-                operation.method,
-                operation.path if operation.path.startswith("/") else "",
-                request.url.host if request is not None else "",
                 response.status_code if response is not None else None,
                 (exchange.answered or now) - exchange.started,
-                now - exchange.started,
                 operation.budget,
                 retry_after(response) if response is not None else None,
-                int(length) if length.isdecimal() else 0,
-                response.num_bytes_downloaded if response is not None else 0,
-                exchange.authenticates,
+                total=now - exchange.started,
+                method=operation.method,
+                template=operation.path if operation.path.startswith("/") else "",
+                host=request.url.host if request is not None else "",
+                sent=int(length) if length.isdecimal() else 0,
+                received=response.num_bytes_downloaded if response is not None else 0,
+                authenticates=exchange.authenticates,
             )
         )
 

@@ -190,21 +190,22 @@ class Turns:
             result = dump(self._play(claim, run))
             claim.finish(Outcome.COMPLETED, result=result)
             log.info("completed", turns=job.turns)
+            ending = Ending("completed", result=result)
         except Suspended as suspended:
-            return self._suspend(claim, suspended)
+            ending = self._suspend(claim, suspended)
         except Cancelled:
             claim.finish(Outcome.CANCELLED)
             log.info("cancelled", step=run.step)
-            return Ending("cancelled")
+            ending = Ending("cancelled")
         except (Fenced, LedgerUnavailable):
             raise
         except VendorError as error:
-            return self._vendor_trouble(claim, run, error)
+            ending = self._vendor_trouble(claim, run, error)
         except StorageUnavailable as error:
-            return self._storage_trouble(claim, run, error)
+            ending = self._storage_trouble(claim, run, error)
         except JobFailed as failed:
             void = failed.void if isinstance(failed, VendorJobFailed) else ()
-            return self._fail(claim, run, failed, void=void)
+            ending = self._fail(claim, run, failed, void=void)
         except Exception as error:
             if isinstance(error, DraftLost) and job.restored_at is not None:
                 # Published or removed in what the ledger has forgotten: what wrote it is done anew.
@@ -212,10 +213,10 @@ class Turns:
                 claim.void_transfers()
                 return self._suspend(claim, Suspended(claim.now + RETRY_BASE))
             log.exception("defect", step=run.step)
-            return self._fail(
+            ending = self._fail(
                 claim, run, JobFailed(Code.INTERNAL_ERROR, "a defect of ours; the trace is in the log")
             )
-        return Ending("completed", result=result)
+        return ending
 
     def _play(self, claim: Claim, run: Run) -> Result:
         job = claim.job

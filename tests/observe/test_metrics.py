@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import Any
 
@@ -143,7 +144,7 @@ def test_how_the_jobs_of_a_ledger_stand(ledger: Ledger) -> None:
 
 
 def test_counting_jobs_reads_no_row(ledger: Ledger) -> None:
-    """Only indexes, however many jobs wait and however many have ended."""
+    """Only the indexes of those that have not ended, however many jobs wait and however many have ended."""
     ledger.accept(parse(command("job")), 600.0, handed=False)
     others = ", ".join(
         column.name for column in job.columns if column.name not in {"id", "due_at", "ended_at"}
@@ -178,7 +179,10 @@ def test_counting_jobs_reads_no_row(ledger: Ledger) -> None:
     with ledger.database.read() as connection:
         for statement, parameters in asked:
             plan = "\n".join(map(str, connection.exec_driver_sql(explain + statement, parameters)))
-            assert ("COVERING INDEX job_" if sqlite else "Index Only Scan using job_") in plan, plan
+            # SQLite looks at the rows of those that are out, which are few.
+            wanted = r"INDEX job_(due|out)" if sqlite else r"Index Only Scan using job_(due|out)"
+            assert re.search(wanted, plan), plan
+            assert sqlite or "Seq Scan" not in plan
 
 
 def test_budgets_left_and_who_shows_the_ledger(ledger: Ledger) -> None:

@@ -15,8 +15,6 @@ from workers.observe import metrics
 from workers.observe.watch import budgets, jobs
 from workers.settings import Rate
 
-assert metrics
-
 ALERTS = alerts()
 
 
@@ -94,3 +92,11 @@ def test_every_section_is_of_an_alert() -> None:
 def test_the_dashboard_asks_for_all_of_it_and_nothing_else() -> None:
     asked = set().union(*map(metrics_in, dashboard_expressions()))
     assert asked == exported().keys()
+
+
+def test_every_kind_of_transfer_is_known() -> None:
+    named = set()
+    for module in (ROOT / "workers" / "jobs").glob("*.py"):
+        named |= set(re.findall(r"run\.transfer\(\s*f?\"(\w+)", module.read_text()))
+    assert named <= metrics.KINDS
+    assert len(named) > 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, case, func, literal_column, select, text
+from sqlalchemy import Connection, Float, Text, case, func, literal_column, select, text
 
 from messages.catalogue import COMMANDS, QUEUES
 from workers.ledger.database import Database
@@ -51,9 +51,9 @@ def standing(database: Database, connection: Connection) -> Standing:
         jobs[its_command, "waiting"] = count - overdue
         jobs[its_command, "due"] = int(overdue)
         due += [first] if first <= now else []
-    command, queue, handed_at = map(literal_column, ("command", "queue", "handed_at"))
+    command, queue = literal_column("command", Text), literal_column("queue", Text)
     outside = (
-        select(queue, command, func.count(), func.min(handed_at))
+        select(queue, command, func.count(), func.min(literal_column("handed_at", Float)))
         # SQLite keeps no statistics and might take an index that holds every job.
         .select_from(text("job INDEXED BY job_out" if database.sqlite else "job"))
         .where(text("due_at IS NULL AND ended_at IS NULL"))

@@ -84,7 +84,9 @@ LEADS = Gauge("kyb_dispatcher_leading", "1 in the process that dispatches, 0 in 
 
 _STATUSES = {status.value for status in HTTPStatus}
 #: First words of transfers' names.
-_KINDS = {"inspect", "read", "tally", "upload", "download", "fetch"}
+KINDS = {
+    "clear", "collect", "download", "export", "fetch", "inspect", "read", "tally", "trace", "upload", "write",
+}  # fmt: skip
 #: Ends that alerts watch: their series are there from the beginning, so that the first one counts.
 _WATCHED = (
     Code.OUTCOME_UNKNOWN,
@@ -156,7 +158,7 @@ def turn_ended(command: str, ending: Ending, seconds: float, happened: Happening
             DELAY.labels(command).observe(max(delay, 0.0))
     for step, records in happened.moved:
         kind = step.partition(" ")[0]
-        MOVED.labels(command, kind if kind in _KINDS else "other").inc(max(records, 0))
+        MOVED.labels(command, kind if kind in KINDS else "other").inc(max(records, 0))
     if ending.name == "retrying":
         RETRIES.labels(command, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", ending.reason).lower()).inc()
     elif ending.name == "budget":
