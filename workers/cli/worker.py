@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+from queue import SimpleQueue
 from types import FrameType
 from typing import Annotated
 
@@ -36,6 +38,7 @@ def worker(
     found = load()
     logs.configure(found.log)
     storage_of(found)
+    tracing.wanted(os.environ)  # what is wrong with it is said here, once, and not by every process
     if not found.embedded:
         broker_urls(found)
     with opened_ledger(found):
@@ -48,13 +51,22 @@ def worker(
 
 
 def told_to_stop() -> threading.Event:
-    """An event that SIGTERM or Ctrl-C sets; the same signal once more ends the process at once."""
+    """An event that SIGTERM or Ctrl-C sets; the same signal once more ends the process at once.
+
+    A handler that set the event itself could come while this very thread has the event's lock, and wait for ever.
+    """
     stopping = threading.Event()
+    told: SimpleQueue[int] = SimpleQueue()  # takes something however it is interrupted
 
     def stop(number: int, _: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
+        told.put(number)
+
+    def listen() -> None:
+        told.get()
         stopping.set()
 
+    threading.Thread(target=listen, name="signals", daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     return stopping
