@@ -231,6 +231,7 @@ def test_a_worker_exports_to_a_collector(vendors: Sandbox, floor: Floor, collect
         "KYB_LEDGER_URL": str(floor.ledger.database.engine.url),
         "KYB_HTTP__PORT": "0",
         "KYB_POLLING__MIN_DELAY": "20ms",
+        "KYB_POLLING__MAX_DELAY": "100ms",
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test",
@@ -259,6 +260,8 @@ def test_a_collector_that_is_away_holds_nobody_up(vendors: Sandbox, floor: Floor
     environment = {
         "KYB_LEDGER_URL": str(floor.ledger.database.engine.url),
         "KYB_HTTP__PORT": "0",
+        "KYB_POLLING__MIN_DELAY": "20ms",
+        "KYB_POLLING__MAX_DELAY": "100ms",
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
         "OTEL_BSP_SCHEDULE_DELAY": "50",
     }

@@ -65,7 +65,7 @@ def exporting(exporter: str) -> Spans:
     resource = Resource.create(
         {"service.version": version("kyb-workers")} | ({} if named else {"service.name": "kyb-workers"})
     )
-    provider = TracerProvider(resource=resource)
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     sink: SpanExporter = OTLPSpanExporter() if exporter == "otlp" else ConsoleSpanExporter()
     provider.add_span_processor(BatchSpanProcessor(sink))
     return Spans(provider)
