@@ -60,6 +60,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
         "httpcore",
         "dramatiq",
         "alembic",
+        "urllib3",
         "aiobotocore",
         "asyncssh",
         "botocore",
