@@ -8,7 +8,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 LOCKED := \# Made by `make lock` from pyproject.toml.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rabbitmq4 crash chaos check-image check-k8s lint bench-polling bench-budget bench-storage bench-waiting \
+.PHONY: help demo test test-rabbitmq4 crash chaos check-alerts check-image check-k8s lint bench-polling bench-budget bench-storage bench-waiting \
 	bench-scaling contract lock clean
 
 help: ## Show this list
@@ -42,6 +42,9 @@ check-k8s: .venv/checkov.stamp ## Hold the production manifests against checkov'
 	@$(BIN)/kubectl kustomize k8s/prod > .venv/prod.yaml
 	@$(CHECKOV)/bin/checkov --skip-download --framework kubernetes --compact --quiet --file .venv/prod.yaml \
 		--skip-check CKV_K8S_15,CKV_K8S_43  # whoever releases replaces the placeholder's tag by a digest
+
+check-alerts: .venv/dev.stamp ## Hold alerts, dashboard and a real scrape to promtool
+	@$(BIN)/python -m tests.alerts
 
 lint: .venv/dev.stamp ## Check format, rules and types
 	@$(BIN)/ruff format --check --quiet .

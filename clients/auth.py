@@ -1,22 +1,30 @@
 """Tokens: fetched once, shared by all threads, renewed before they expire, never begged for.
 
 Vendors lock accounts after a few refused attempts. A refusal therefore bars the credentials for a while:
-60 s at first, doubling to 15 min, for every thread of the process; in that time no call is made. A token that
-is refused although it was just fetched is a refusal too.
+60 s at first, doubling to 15 min, for every thread of the process; in that time no call is made, unless the
+credentials have been changed meanwhile. A token that is refused although it was just fetched is a refusal too.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from clients.errors import AuthRefused
 from clients.transport import Transport
 
+#: A credential, or what gives the one that holds now: it is asked for each token.
+Credential = str | Callable[[], str]
+
 FIRST_BAR = 60.0
 LONGEST_BAR = 900.0
+
+
+def current(credential: Credential) -> str:
+    """The credential that holds now."""
+    return credential if isinstance(credential, str) else credential()
 
 
 @dataclass(frozen=True)
@@ -33,13 +41,20 @@ class TokenAuth:
     Args:
         fetch: asks the vendor for a token (one call). Raises `AuthRefused`.
         clock: monotonic seconds.
+        credentials: those that `fetch` uses; others than the refused ones are not barred.
     """
 
     def __init__(
-        self, fetch: Callable[[Transport], Token], clock: Callable[[], float] = time.monotonic
+        self,
+        fetch: Callable[[Transport], Token],
+        clock: Callable[[], float] = time.monotonic,
+        credentials: Sequence[Credential] = (),
     ) -> None:
         self._fetch = fetch
         self._clock = clock
+        self._credentials = credentials
+        self._used: list[str] = []
+        self._refused: list[str] = []
         self._lock = threading.Lock()
         self._token: Token | None = None
         self._renew_at = 0.0
@@ -77,7 +92,8 @@ class TokenAuth:
 
     def _renewed(self, transport: Transport) -> Token:
         left = self._barred_until - self._clock()
-        if left > 0 and self._refusal is not None:
+        self._used = [current(credential) for credential in self._credentials]
+        if left > 0 and self._refusal is not None and self._used == self._refused:
             raise AuthRefused(
                 self._refusal.vendor,
                 self._refusal.operation,
@@ -101,6 +117,6 @@ class TokenAuth:
         if self._token_was_refused and now - self._barred_until > LONGEST_BAR:
             self._bar = FIRST_BAR
         self._token_was_refused = of_token
-        self._refusal = refusal
+        self._refusal, self._refused = refusal, self._used
         self._barred_until = now + self._bar
         self._bar = min(self._bar * 2, LONGEST_BAR)

@@ -43,6 +43,8 @@ DETAIL_LIMIT = 2_000
 #: Carries `correlation` to the vendor. None of the three documents such a header; an unknown one is ignored.
 CORRELATION_HEADER = "X-Correlation-ID"
 
+_EXCHANGE = "kyb_exchange"
+
 #: What the calls made from here belong to, in the words of whoever asked for them.
 correlation: ContextVar[str | None] = ContextVar("correlation", default=None)
 
@@ -82,9 +84,22 @@ class Auth(Protocol):
 
 @dataclass(frozen=True)
 class Observation:
-    """One finished HTTP exchange with a vendor: `status` is None when no answer came.
+    """One finished HTTP exchange with a vendor.
 
-    `budget` is the operation's budget class, `retry_after` the seconds that the vendor wants to be left alone.
+    Attributes:
+        vendor: its name.
+        operation: the client's name of the operation.
+        status: of the answer; None when none came.
+        seconds: until the answer's headers, or until it was clear that none comes.
+        budget: the operation's budget class.
+        retry_after: seconds that the vendor wants to be left alone.
+        total: seconds until the answer was read, or put aside.
+        method: HTTP verb.
+        template: the path as documented, parameters not filled in; empty for a link that the vendor handed out.
+        host: whom the request went to.
+        sent: bytes of the request's body, where its length was known beforehand.
+        received: bytes of the answer's body, as they came over the wire.
+        authenticates: whether a token was asked for.
     """
 
     vendor: str
@@ -93,6 +108,23 @@ class Observation:
     seconds: float
     budget: str = "standard"
     retry_after: float | None = None
+    total: float = 0.0
+    method: str = ""
+    template: str = ""
+    host: str = ""
+    sent: int = 0
+    received: int = 0
+    authenticates: bool = False
+
+
+@dataclass
+class _Exchange:
+    """A request under way, and what will be told of it."""
+
+    operation: Operation
+    started: float
+    authenticates: bool
+    answered: float | None = None
 
 
 class Answer:
@@ -243,7 +275,7 @@ class Transport:
             token = self._auth.token(self)
             response = self._exchange(operation, self.base_url + path, sendable, token)
             if response.status_code == httpx.codes.UNAUTHORIZED:
-                response.close()
+                self._close(response)
                 self._auth.expired(token)
                 if not rewind(sendable):
                     raise Unavailable(
@@ -260,7 +292,7 @@ class Transport:
                     raise
                 yield response
             finally:
-                response.close()
+                self._close(response)
 
     def authenticate(self, operation: Operation, url: str, sendable: dict[str, Any], secret: str = "") -> Any:
         """Ask for a token at `url`, unauthenticated; the JSON answer. Raises `AuthRefused` on any 4xx.
@@ -277,7 +309,7 @@ class Transport:
             self._check(operation, response)
             return Answer(self, operation, response).json()
         finally:
-            response.close()
+            self._close(response)
 
     @contextmanager
     def download(self, url: str, headers: Mapping[str, str] | None = None) -> Iterator[httpx.Response]:
@@ -300,7 +332,7 @@ class Transport:
                 with self.reading(operation):
                     yield response
             finally:
-                response.close()
+                self._close(response)
 
     @contextmanager
     def reading(self, operation: Operation) -> Iterator[None]:
@@ -337,7 +369,8 @@ class Transport:
                 )
             if operation.effect:
                 before_effect.get()()
-            response = self._send(operation, url, sendable | {"headers": headers})
+            exchange = _Exchange(operation, time.monotonic(), authenticates=own and token is None)
+            response = self._send(exchange, url, sendable | {"headers": headers})
             success = not response.is_server_error
         except (Unavailable, OutcomeUnknown):
             success = False
@@ -347,25 +380,49 @@ class Transport:
         finally:
             breaker.report(ticket, success=success)
 
-    def _send(self, operation: Operation, url: str, sendable: dict[str, Any]) -> httpx.Response:
-        started = time.monotonic()
-        status: int | None = None
-        pause: float | None = None
+    def _send(self, exchange: _Exchange, url: str, sendable: dict[str, Any]) -> httpx.Response:
+        operation = exchange.operation
+        request: httpx.Request | None = None
         try:
             request = self._http.build_request(operation.method, url, **sendable)
             response = self._http.send(request, stream=True)
-            status, pause = response.status_code, retry_after(response)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise Unavailable(
-                self.vendor, operation.name, f"cannot be reached ({type(error).__name__})"
-            ) from None
         except httpx.HTTPError as error:
+            self._tell(exchange, request, None)
+            if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
+                raise Unavailable(
+                    self.vendor, operation.name, f"cannot be reached ({type(error).__name__})"
+                ) from None
             raise self._lost(operation, error) from None
-        else:
-            return response
-        finally:
-            seconds = time.monotonic() - started
-            self._observe(Observation(self.vendor, operation.name, status, seconds, operation.budget, pause))
+        exchange.answered = time.monotonic()
+        response.extensions[_EXCHANGE] = exchange
+        return response
+
+    def _close(self, response: httpx.Response) -> None:
+        response.close()
+        self._tell(response.extensions[_EXCHANGE], response.request, response)
+
+    def _tell(
+        self, exchange: _Exchange, request: httpx.Request | None, response: httpx.Response | None
+    ) -> None:
+        operation, now = exchange.operation, time.monotonic()
+        length = request.headers.get("content-length", "") if request is not None else ""
+        self._observe(
+            Observation(
+                self.vendor,
+                operation.name,
+                response.status_code if response is not None else None,
+                (exchange.answered or now) - exchange.started,
+                operation.budget,
+                retry_after(response) if response is not None else None,
+                total=now - exchange.started,
+                method=operation.method,
+                template=operation.path if operation.path.startswith("/") else "",
+                host=request.url.host if request is not None else "",
+                sent=int(length) if length.isdecimal() else 0,
+                received=response.num_bytes_downloaded if response is not None else 0,
+                authenticates=exchange.authenticates,
+            )
+        )
 
     def _lost(self, operation: Operation, error: httpx.HTTPError) -> VendorError:
         kind = OutcomeUnknown if operation.effect else Unavailable

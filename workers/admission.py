@@ -5,6 +5,7 @@ from __future__ import annotations
 from messages.envelope import InvalidCommand, Request, parse
 from messages.errors import Code, FieldError
 from workers.ledger.ledger import Acceptance, Ledger
+from workers.observe import tracing
 from workers.storage import InputNotAllowed, Storage
 
 #: A job may be scheduled so many days ahead: a wrong year is an error, not a job that nobody sees again.
@@ -39,6 +40,7 @@ class Admission:
         try:
             request = self._valid(body, queue)
             self._check_schedule(request)
+            request = tracing.rooted(request)
             accepted = self._ledger.accept(request, self._deadline, handed=handed)
             if accepted is Acceptance.CONFLICT:
                 raise _invalid(request, "id", "is the id of another job", Code.ID_CONFLICT)

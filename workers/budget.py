@@ -19,7 +19,7 @@ import structlog
 from pyrate_limiter import InMemoryBucket
 from pyrate_limiter import Rate as BucketRate
 from pyrate_limiter.abstracts import RateItem
-from sqlalchemy import Connection, delete, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from workers.ledger.database import Database, LedgerUnavailable
 from workers.ledger.schema import vendor_call, vendor_pause
@@ -172,3 +172,25 @@ class SharedBudget:
             {"longest": str(LONGEST_COUNT), "key": int.from_bytes(key, signed=True)},
         )
         return float(connection.scalar(text("SELECT extract(epoch FROM clock_timestamp())")) or 0)
+
+
+def calls_left(database: Database, rates: Mapping[tuple[str, str], Rate]) -> dict[tuple[str, str], int]:
+    """Of each vendor and class, the calls that all workers together may still make now.
+
+    Raises `LedgerUnavailable`. Nothing is asked of the ledger where there is no limit.
+    """
+    if not rates:
+        return {}
+    at = vendor_call.c.at
+    with database.read() as connection:
+        now = database.now()
+        made = {
+            (vendor, kind): connection.scalar(
+                select(func.count())
+                .select_from(vendor_call)
+                .where(vendor_call.c.vendor == vendor, vendor_call.c.kind == kind)
+                .where(at > now - rate.seconds - SPREAD)
+            )
+            for (vendor, kind), rate in rates.items()
+        }
+    return {key: max(rate.calls - (made[key] or 0), 0) for key, rate in rates.items()}

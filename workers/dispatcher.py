@@ -17,6 +17,9 @@ from workers.broker.connection import BrokerUnavailable
 from workers.broker.handoff import Handoff
 from workers.ledger.database import LedgerUnavailable
 from workers.ledger.ledger import Ledger
+from workers.observe import metrics, tracing
+from workers.observe.health import DISPATCHER_STUCK
+from workers.observe.pulse import Pulse
 from workers.ration import Ration
 
 log = structlog.get_logger("kyb.dispatcher")
@@ -53,6 +56,10 @@ class Dispatcher:
         self._kept = 0.0
         self._vouched = 0.0
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
+        #: Beats with every round.
+        self.pulse = Pulse(DISPATCHER_STUCK)
+        #: Whether this process is the one that dispatches.
+        self.leading = False
 
     def start(self) -> None:
         """Begin."""
@@ -64,22 +71,33 @@ class Dispatcher:
         self._wake.set()
         self._thread.join()
 
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
     def wake(self) -> None:
         """Look now: something may be due, or to be told."""
         self._wake.set()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self.pulse.beat()
             try:
                 with self._ledger.database.connect() as connection, self._ledger.lead(connection) as leading:
                     if leading:
+                        self._leads(True)
                         self._lead(connection.execution_options(kyb_read=True))
             except (LedgerUnavailable, BrokerUnavailable) as error:
                 log.warning("not dispatching", error=str(error))
             except Exception:
                 log.exception("defect")
+            self._leads(False)
             self._vouch()
             self._stopping.wait(STANDBY)
+
+    def _leads(self, leading: bool) -> None:
+        self.leading = leading
+        metrics.LEADS.set(leading)
 
     def _vouch(self) -> None:
         """Tell the ledger now and then what this process has in hand: that is not lost."""
@@ -100,6 +118,7 @@ class Dispatcher:
                 self._ledger.reclaim(writing)
         while True:
             self._wake.clear()
+            self.pulse.beat()
             pause = self._tick(connection)
             if self._stopping.is_set():
                 return
@@ -115,10 +134,15 @@ class Dispatcher:
             self._handoff.turns(turns)
             with self._ledger.database.write() as writing:
                 self._ledger.handed(writing, turns)
+            for turn in turns:
+                metrics.HANDED.labels(turn.queue).inc()
         if events:
+            began = time.monotonic()
             self._handoff.events(events)
             with self._ledger.database.write() as writing:
                 self._ledger.published(writing, events)
+            metrics.PUBLISHED.inc(len(events))
+            tracing.published(events, time.monotonic() - began)
         if time.monotonic() - self._kept >= KEEP:
             self._keep()
             self._kept = time.monotonic()
@@ -133,4 +157,5 @@ class Dispatcher:
             with self._ledger.database.write() as writing:
                 lost = self._ledger.recover_lost(writing, queue, LOST_AFTER, empty=empty)
             if lost:
+                metrics.LOST.labels(queue).inc(lost)
                 log.warning("handed out again", queue=queue, turns=lost)

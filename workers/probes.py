@@ -1,20 +1,22 @@
-"""`/livez` and `/readyz` of a worker, for Kubernetes and for scripts that wait until it serves."""
+"""`/livez`, `/readyz` and `/metrics` of a worker: answered from memory, so that no answer waits for anything."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import structlog
 
+from workers.observe.health import Health
+from workers.observe.metrics import Collector, render
 from workers.settings import HttpSettings
 
 log = structlog.get_logger("kyb.probes")
 
-#: Name and check of each part that must work for a worker to be ready; a check raises or gives False.
-Checks = dict[str, Callable[[], bool]]
+#: Seconds that somebody who connects has to say what he wants.
+PATIENCE = 5
 
 
 class Probes:
@@ -22,11 +24,12 @@ class Probes:
 
     Args:
         settings: where it listens; port 0 takes a free one.
-        ready: what `/readyz` checks: 200 if all hold, else 503 with the names of those that do not.
+        health: `/livez` answers 503 with what is stuck, `/readyz` with what is missing, both 200 otherwise.
+        collectors: what `/metrics` shows beside the metrics of the process.
     """
 
-    def __init__(self, settings: HttpSettings, ready: Checks) -> None:
-        self._server = ThreadingHTTPServer((settings.host, settings.port), _handler(ready))
+    def __init__(self, settings: HttpSettings, health: Health, collectors: Sequence[Collector] = ()) -> None:
+        self._server = ThreadingHTTPServer((settings.host, settings.port), _handler(health, collectors))
         self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, name="probes", daemon=True)
@@ -42,21 +45,31 @@ class Probes:
         self._thread.join()
 
 
-def _handler(ready: Checks) -> type[BaseHTTPRequestHandler]:
+def _handler(health: Health, collectors: Sequence[Collector]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path == "/livez":
-                self._answer(200, {"status": "alive"})
-            elif self.path == "/readyz":
-                down = [name for name, check in ready.items() if not _holds(check)]
-                self._answer(503 if down else 200, {"status": "not ready" if down else "ready", "down": down})
-            else:
-                self._answer(404, {"status": "not found"})
+        timeout = PATIENCE
 
-        def _answer(self, status: int, body: dict[str, object]) -> None:
-            payload = json.dumps(body).encode()
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0]
+            if path == "/livez":
+                self._verdict("alive", "stuck", health.stuck)
+            elif path == "/readyz":
+                self._verdict("ready", "down", health.missing)
+            elif path == "/metrics":
+                self._answer(200, *render(self.headers.get("Accept", ""), collectors))
+            else:
+                self._json(404, {"status": "not found"})
+
+        def _verdict(self, well: str, wrong: str, ask: Callable[[], list[str]]) -> None:
+            found = ask()
+            self._json(503 if found else 200, {"status": f"not {well}" if found else well, wrong: found})
+
+        def _json(self, status: int, body: dict[str, object]) -> None:
+            self._answer(status, "application/json", json.dumps(body).encode())
+
+        def _answer(self, status: int, media_type: str, payload: bytes) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", media_type)
             self.send_header("Content-Length", str(len(payload)))
             self.end_headers()
             self.wfile.write(payload)
@@ -65,11 +78,3 @@ def _handler(ready: Checks) -> type[BaseHTTPRequestHandler]:
             log.debug("probe", line=format % args)
 
     return Handler
-
-
-def _holds(check: Callable[[], bool]) -> bool:
-    try:
-        return check()
-    except Exception as error:  # noqa: BLE001 - whatever is wrong, the answer is "not ready"
-        log.debug("not ready", error=type(error).__name__)
-        return False

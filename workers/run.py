@@ -29,6 +29,7 @@ from messages.events import Progress
 from workers.errors import JobFailed, StorageUnavailable, Undecided
 from workers.ledger.claim import Claim
 from workers.ledger.records import Step, Urgency
+from workers.observe.happenings import Happenings
 from workers.polling import Evidence, History, lateness, next_look
 
 J = TypeVar("J")
@@ -52,6 +53,7 @@ class Sighting:
         total: of so many.
         detail: the vendor's own words about a failure.
         retry_after: seconds in which the vendor does not want to be asked again.
+        done_at: when it was done, if the vendor says so.
     """
 
     state: Literal["running", "done", "failed"]
@@ -62,6 +64,7 @@ class Sighting:
     total: int | None = None
     detail: str | None = None
     retry_after: float | None = None
+    done_at: datetime | None = None
 
     def share(self, elapsed: float, now: float) -> float | None:
         """How much is done, 0 to 1, by the best of what the vendor says; None if it says nothing usable."""
@@ -153,6 +156,8 @@ class Run:
         self.step: str | None = None
         #: Whether it is a look at a vendor's job.
         self.looking = False
+        #: What is to be counted of this turn.
+        self.happened = Happenings()
 
     @property
     def job_id(self) -> str:
@@ -259,7 +264,9 @@ class Run:
         sighting = ask()
         self.looking = False
         self._claim.job.polls += 1
+        self.happened.polls += 1
         if sighting.state == "done":
+            self._note_delay(step, sighting)
             self._record(name, "poll", sighting.answer)
             return sighting.answer
         if sighting.state == "failed":
@@ -281,6 +288,7 @@ class Run:
             return step.value
         self._heed_cancel()
         last = saved = step.value if step is not None and step.state == "open" else None
+        first = _done(last)
         began = checked = self._monotonic()
         with closing(work(last)) as pieces:
             try:
@@ -296,6 +304,8 @@ class Run:
                 if last is not saved:
                     self._checkpoint(name, last, total)
                 raise
+            finally:
+                self.happened.moved.append((name, _done(last) - first))
         self._record(name, "transfer", last)
         return last
 
@@ -307,7 +317,7 @@ class Run:
 
     def _checkpoint(self, name: str, value: Any, total: int | None) -> None:
         self._claim.job.strikes = 0
-        done = value.get("done") if isinstance(value, dict) else None
+        done = _done(value) if isinstance(value, dict) and "done" in value else None
         # More may have come to light than was counted before.
         percent = min(round(100.0 * done / total, 1), 100.0) if done is not None and total else None
         self._claim.checkpoint(name, value, Progress(step=name, percent=percent, done=done, total=total))
@@ -326,17 +336,26 @@ class Run:
 
     def _recover(self, step: Step, recover: Callable[[], J | None] | None, *, unique: bool) -> J | None:
         if recover is None:
+            self.happened.recovered.append("undecided")
             raise self._unknown("the vendor offers no way to find out")
         asked_at = self._claim.now
         try:
             found = recover()
         except Undecided as undecided:
+            self.happened.recovered.append("undecided")
             raise self._unknown(str(undecided)) from undecided
         if found is None and not unique:
             certain_at = step.started_at + self._limits.in_flight
             if asked_at < certain_at:
                 raise Suspended(certain_at)
+        self.happened.recovered.append("not_happened" if found is None else "adopted")
         return found
+
+    def _note_delay(self, step: Step, sighting: Sighting) -> None:
+        now = self._claim.now
+        seen = step.started_at if step.seen_at is None else step.seen_at
+        delay = now - sighting.done_at.timestamp() if sighting.done_at is not None else None
+        self.happened.found_done.append((now - seen, delay))
 
     def _unknown(self, why: str) -> JobFailed:
         return JobFailed(
@@ -383,3 +402,9 @@ class Run:
     def _heed_cancel(self) -> None:
         if self._claim.job.cancel_requested:
             raise Cancelled
+
+
+def _done(checkpoint: Any) -> int:
+    """How many records a checkpoint says are done; 0 where it does not count them."""
+    done = checkpoint.get("done") if isinstance(checkpoint, dict) else None
+    return done if isinstance(done, int) else 0

@@ -1,4 +1,4 @@
-"""Settings: environment variables `KYB_…` (`__` nests), `.env`, and files in `/run/secrets`.
+"""Settings: environment variables `KYB_…` (`__` nests), `.env`, and files in `KYB_SECRETS_DIR` (`/run/secrets`).
 
 The tables of `docs/settings.md` say what each means. An unset vendor is not served by this worker.
 """
@@ -20,10 +20,16 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 from pydantic_settings import SettingsError as Unparsable
 
-SECRETS = Path("/run/secrets")
+from workers.credentials import secrets_folder
+from workers.redaction import REDACTOR, secrets_in
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _SPANS = {"second": 1.0, "minute": 60.0, "hour": 3_600.0, "day": 86_400.0}
@@ -240,7 +246,6 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         env_file=".env",
         extra="ignore",
-        secrets_dir=SECRETS if SECRETS.is_dir() else None,
         nested_model_default_partial_update=True,
     )
 
@@ -254,6 +259,21 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - as pydantic calls it
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment counts more than `.env`, and that more than the files of secrets."""
+        secret_files = NestedSecretsSettingsSource(
+            file_secret_settings, secrets_folder(), secrets_dir_missing="ok"
+        )
+        return init_settings, env_settings, dotenv_settings, secret_files
 
     @field_validator("broker_url")
     @classmethod
@@ -282,9 +302,9 @@ class SettingsError(Exception):
 
 
 def load(**overrides: Any) -> Settings:
-    """The settings of this process. Raises `SettingsError`."""
+    """The settings of this process; their secrets are kept out of its log. Raises `SettingsError`."""
     try:
-        return Settings(**overrides)
+        found = Settings(**overrides)
     except Unparsable as error:
         raise SettingsError(f"{error}: several settings in one variable are a JSON object") from None
     except ValidationError as error:
@@ -293,3 +313,5 @@ def load(**overrides: Any) -> Settings:
             for e in error.errors(include_input=False, include_url=False)
         ]
         raise SettingsError("\n".join(lines)) from None
+    REDACTOR.learn(*secrets_in(found))
+    return found

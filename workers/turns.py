@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -34,6 +35,8 @@ from workers.ledger.claim import Claim, Fenced, PutOff
 from workers.ledger.database import LedgerUnavailable
 from workers.ledger.ledger import Acceptance, Ledger
 from workers.ledger.records import Urgency, encode
+from workers.observe import metrics, tracing
+from workers.observe.happenings import INTERRUPTED, Ending
 from workers.polling.experience import Experience
 from workers.run import Cancelled, Limits, Run, Suspended, VendorJobFailed
 from workers.storage import DraftLost
@@ -60,11 +63,13 @@ class Reject(Exception):
 
 
 def count_call(observation: Observation) -> None:
-    """Count a vendor call for the turn that makes it, and log it at debug level."""
+    """Count a vendor call, also for the turn that makes it, and log it at debug level."""
     claim = _turn.get()
     if claim is not None:
         claim.job.vendor_calls += 1
         claim.called = budget_name(observation.vendor, observation.budget)
+    metrics.vendor_called(observation)
+    tracing.vendor_called(observation)
     log.debug(
         "vendor call",
         operation=f"{observation.vendor}.{observation.operation}",
@@ -117,6 +122,7 @@ class Turns:
         try:
             request, accepted = self._admission.accept(body, queue, handed=True)
         except InvalidCommand as invalid:
+            metrics.received(invalid.type, invalid.code.value)
             log.warning(
                 "rejected",
                 job_id=invalid.id,
@@ -125,6 +131,7 @@ class Turns:
                 error=str(invalid)[:500],
             )
             raise Reject(f"{invalid.code}: {invalid}"[:500]) from None
+        metrics.received(request.type, accepted.value)
         if accepted not in {Acceptance.ENDED, Acceptance.SCHEDULED}:
             self.take(request.id, 1, again=again)
 
@@ -142,12 +149,7 @@ class Turns:
                 with self._isolation() as admit:
                     claim = hold.take(turn, admit, again=again)
                     if claim is not None:
-                        with _bound(claim):
-                            run = Run(claim, self._limits, self._stopping, past=self._experience.of)
-                            try:
-                                self._run(claim, run)
-                            except Fenced:
-                                log.warning("another worker has taken this turn", step=run.step)
+                        self._observed(claim)
             except PutOff:
                 self._ledger.look_again(job_id, turn, BUSY_DELAY)
 
@@ -167,37 +169,54 @@ class Turns:
             if alone:
                 self._suspects.release()
 
-    def _run(self, claim: Claim, run: Run) -> None:
+    def _observed(self, claim: Claim) -> None:
+        """Run the turn, and tell once how it ended to whoever counts and traces."""
+        job, began, ending = claim.job, time.monotonic(), INTERRUPTED
+        run = Run(claim, self._limits, self._stopping, past=self._experience.of)
+        with tracing.turn(job) as span, _bound(claim):
+            try:
+                ending = self._run(claim, run)
+            except Fenced:
+                ending = Ending("fenced")
+                log.warning("another worker has taken this turn", step=run.step)
+            finally:
+                lasted = time.time() - job.accepted_at
+                metrics.turn_ended(job.command, ending, time.monotonic() - began, run.happened, lasted)
+                span.ended(ending, run.step)
+
+    def _run(self, claim: Claim, run: Run) -> Ending:
         job = claim.job
         try:
-            result = self._play(claim, run)
-            claim.finish(Outcome.COMPLETED, result=dump(result))
+            result = dump(self._play(claim, run))
+            claim.finish(Outcome.COMPLETED, result=result)
             log.info("completed", turns=job.turns)
+            ending = Ending("completed", result=result)
         except Suspended as suspended:
-            self._suspend(claim, suspended)
+            ending = self._suspend(claim, suspended)
         except Cancelled:
             claim.finish(Outcome.CANCELLED)
             log.info("cancelled", step=run.step)
+            ending = Ending("cancelled")
         except (Fenced, LedgerUnavailable):
             raise
         except VendorError as error:
-            self._vendor_trouble(claim, run, error)
+            ending = self._vendor_trouble(claim, run, error)
         except StorageUnavailable as error:
-            self._storage_trouble(claim, run, error)
+            ending = self._storage_trouble(claim, run, error)
         except JobFailed as failed:
             void = failed.void if isinstance(failed, VendorJobFailed) else ()
-            self._fail(claim, run, failed, void=void)
+            ending = self._fail(claim, run, failed, void=void)
         except Exception as error:
             if isinstance(error, DraftLost) and job.restored_at is not None:
                 # Published or removed in what the ledger has forgotten: what wrote it is done anew.
                 log.warning("a draft is gone since the ledger was restored", step=run.step)
                 claim.void_transfers()
-                self._suspend(claim, Suspended(claim.now + RETRY_BASE))
-                return
+                return self._suspend(claim, Suspended(claim.now + RETRY_BASE))
             log.exception("defect", step=run.step)
-            self._fail(
+            ending = self._fail(
                 claim, run, JobFailed(Code.INTERNAL_ERROR, "a defect of ours; the trace is in the log")
             )
+        return ending
 
     def _play(self, claim: Claim, run: Run) -> Result:
         job = claim.job
@@ -210,25 +229,26 @@ class Turns:
         command = COMMANDS[job.command].model_validate_json(encode(job.data))
         return self._jobs[job.command](command, run, self._tools)
 
-    def _suspend(self, claim: Claim, suspended: Suspended) -> None:
+    def _suspend(self, claim: Claim, suspended: Suspended) -> Ending:
         now = claim.now
         if now >= claim.job.deadline_at:
             claim.finish(
                 Outcome.FAILED, error=_error(Code.DEADLINE_EXCEEDED, "the job outlived its deadline")
             )
             log.warning("failed", code=Code.DEADLINE_EXCEEDED)
-            return
+            return Ending("failed", Code.DEADLINE_EXCEEDED.value)
         due_at = min(suspended.due_at, claim.job.deadline_at)
         claim.suspend(due_at, suspended.progress, polled=suspended.polled, urgency=suspended.urgency)
         log.info("waiting", step=suspended.polled, seconds=round(max(due_at - now, 0.0), 2))
+        return Ending("waiting")
 
-    def _vendor_trouble(self, claim: Claim, run: Run, error: VendorError) -> None:
+    def _vendor_trouble(self, claim: Claim, run: Run, error: VendorError) -> Ending:
         """Retry what may go better later, within the deadline; end the job otherwise."""
         if isinstance(error, RateLimited) and error.status is None:
             # Our own budget: nothing was sent, so nothing has failed. Those who wait do not all come at once.
             wait = (error.retry_after or 0.0) * random.uniform(1.0, 1.1)  # noqa: S311 - no secret
-            self._suspend(claim, Suspended(claim.now + wait, urgency=_same_look(claim, run)))
-            return
+            ending = self._suspend(claim, Suspended(claim.now + wait, urgency=_same_look(claim, run)))
+            return ending if ending.ends_job else Ending("budget", error.vendor)
         job = claim.job
         failure: tuple[Code, str] | None = None
         if isinstance(error, AuthRefused):
@@ -240,8 +260,7 @@ class Turns:
         if failure is not None:
             code, message = failure
             text = f"{error.vendor} {error.operation}: {message}"
-            self._fail(claim, run, JobFailed(code, text, error.detail), vendor_status=error.status)
-            return
+            return self._fail(claim, run, JobFailed(code, text, error.detail), vendor_status=error.status)
         if isinstance(error, NotCalled):
             # The circuit is open: nothing was sent, so this job has not failed once more.
             delay = (error.retry_after or 0.0) * random.uniform(1.0, 1.1)  # noqa: S311 - no secret
@@ -256,15 +275,16 @@ class Turns:
             status=error.status,
             seconds=round(delay, 2),
         )
+        return Ending("retrying", type(error).__name__)
 
-    def _storage_trouble(self, claim: Claim, run: Run, error: StorageUnavailable) -> None:
+    def _storage_trouble(self, claim: Claim, run: Run, error: StorageUnavailable) -> Ending:
         """Retry within the deadline, as with a vendor that is away."""
         if claim.now >= claim.job.deadline_at:
             message = f"the storage was away until the job's deadline: {error.message}"
-            self._fail(claim, run, JobFailed(Code.DEADLINE_EXCEEDED, message))
-            return
+            return self._fail(claim, run, JobFailed(Code.DEADLINE_EXCEEDED, message))
         delay = self._try_again(claim, run, error.retry_after)
         log.warning("retrying", step=run.step, error=error.message, seconds=round(delay, 2))
+        return Ending("retrying", type(error).__name__)
 
     def _try_again(self, claim: Claim, run: Run, retry_after: float | None) -> float:
         """Suspend the job after a failed attempt, each time for longer; in how many seconds it is due."""
@@ -284,11 +304,12 @@ class Turns:
         *,
         vendor_status: int | None = None,
         void: tuple[str, ...] = (),
-    ) -> None:
+    ) -> Ending:
         error = _error(failed.code, failed.message, failed.detail, vendor_status, run.step)
         claim.finish(Outcome.FAILED, error=error, void=void)
         # without the detail: a vendor's words may repeat a record
         log.warning("failed", code=failed.code, step=run.step, error=failed.message)
+        return Ending("failed", failed.code.value)
 
 
 def _same_look(claim: Claim, run: Run) -> Urgency | None:

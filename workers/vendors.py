@@ -12,6 +12,7 @@ from clients.data8 import Assumptions, Data8
 from clients.sayari import Sayari
 from clients.transport import Observation
 from workers.budget import Budget, SharedBudget
+from workers.credentials import live
 from workers.jobs.registry import Tools
 from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
@@ -46,8 +47,8 @@ def creditsafe_of(settings: CreditsafeSettings, database: Database | None = None
     """Creditsafe's client; with the ledger's database its calls are counted for all workers together."""
     return Creditsafe.connect(
         settings.base_url,
-        settings.username,
-        settings.password.get_secret_value(),
+        live("KYB_CREDITSAFE__USERNAME", settings.username),
+        live("KYB_CREDITSAFE__PASSWORD", settings.password),
         timeout=settings.timeout,
         concurrency=settings.concurrency,
         **_calls(database, "creditsafe", settings),
@@ -59,8 +60,8 @@ def data8_of(settings: Data8Settings, database: Database | None = None) -> Data8
     return Data8.connect(
         settings.base_url,
         settings.token_url,
-        settings.client_id,
-        settings.client_secret.get_secret_value(),
+        live("KYB_DATA8__CLIENT_ID", settings.client_id),
+        live("KYB_DATA8__CLIENT_SECRET", settings.client_secret),
         basic_auth=settings.basic_auth,
         assumptions=assumptions_of(settings.assumptions),
         timeout=settings.timeout,
@@ -81,8 +82,8 @@ def sayari_of(settings: SayariSettings, database: Database | None = None) -> Say
     """Sayari's client; with the ledger's database its calls are counted for all workers together."""
     return Sayari.connect(
         settings.base_url,
-        settings.client_id,
-        settings.client_secret.get_secret_value(),
+        live("KYB_SAYARI__CLIENT_ID", settings.client_id),
+        live("KYB_SAYARI__CLIENT_SECRET", settings.client_secret),
         timeout=settings.timeout,
         concurrency=settings.concurrency,
         **_calls(database, "sayari", settings),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dramatiq
@@ -14,6 +14,7 @@ from workers.broker.dramatiq import EmbeddedBroker, RabbitBroker, Requeue
 from workers.broker.encoder import REJECT
 from workers.broker.handoff import EmbeddedHandoff, Handoff, RabbitHandoff
 from workers.broker.publisher import Publisher
+from workers.credentials import live
 from workers.dispatcher import Dispatcher
 from workers.jobs import (
     control,
@@ -34,6 +35,9 @@ from workers.jobs import (
 from workers.jobs.registry import JOBS, Tools
 from workers.ledger.database import Database, LedgerUnavailable
 from workers.ledger.ledger import Ledger
+from workers.observe import tracing
+from workers.observe.health import TURNS_STUCK, AtWork, Health
+from workers.observe.watch import Watch
 from workers.ration import Ration
 from workers.run import Limits
 from workers.settings import Settings
@@ -86,8 +90,12 @@ class Worker:
     def __init__(self, settings: Settings, queues: Sequence[str] | None = None) -> None:
         self._settings = settings
         self._stopping = threading.Event()
+        self._started = False
         threads = settings.worker.threads
-        self.ledger = Ledger(Database(settings.ledger_url.get_secret_value(), threads + SPARE_CONNECTIONS))
+        self.ledger = Ledger(
+            Database(live("KYB_LEDGER_URL", settings.ledger_url), threads + SPARE_CONNECTIONS)
+        )
+        tracing.watch_ledger(self.ledger.database.engine)
         self._tools = tools_of(settings, self.ledger)
         self.queues = _served(self._tools, queues)
         self.turns = Turns(
@@ -105,7 +113,7 @@ class Worker:
             broker = EmbeddedBroker()
             handoff = EmbeddedHandoff(broker)
         else:
-            urls = settings.broker_url.get_secret_value()
+            urls = live("KYB_BROKER_URL", settings.broker_url)
             self._publisher = Publisher(urls)
             broker = RabbitBroker(urls, self.queues, threads, self._publisher)
             handoff = RabbitHandoff(self._publisher, broker.in_hand)
@@ -118,6 +126,11 @@ class Worker:
         self._threads = dramatiq.Worker(
             broker, queues=set(self.queues), worker_timeout=IDLE_WAKE, worker_threads=threads
         )
+        self._at_work = AtWork(threads)
+        #: What `/metrics` shows of the ledger.
+        self.watch = Watch(self.ledger, limits_of(settings), lambda: self._dispatcher.leading)
+        #: What the probes are answered from.
+        self.health = self._health()
 
     def start(self) -> None:
         """Begin to serve. RabbitMQ may be away: it is tried again and again."""
@@ -125,11 +138,15 @@ class Worker:
             self.broker.link.start()
         self._threads.start()
         self._dispatcher.start()
+        self.watch.start()
+        self._started = True
         log.info("serving", queues=self.queues)
 
     def stop(self) -> None:
         """End: turns at work finish their slice within the grace, the rest is handed back."""
         self._stopping.set()
+        self._started = False
+        self.watch.stop()
         self._threads.stop(timeout=int(self._settings.worker.shutdown_grace * 1000))
         self._dispatcher.stop()
         if isinstance(self.broker, RabbitBroker):
@@ -140,14 +157,33 @@ class Worker:
         self.ledger.database.close()
         log.info("stopped")
 
-    def consuming(self) -> bool:
-        """Whether every queue is being consumed."""
-        return self.broker.link.up.is_set() if isinstance(self.broker, RabbitBroker) else True
+    def _health(self) -> Health:
+        servers = {"ledger": self.watch.pulse}
+        link = self.broker.link if isinstance(self.broker, RabbitBroker) else None
+        if link is not None:
+            servers["broker"] = link.answers
+        return Health(
+            servers=servers,
+            consuming=link.up.is_set if link is not None else lambda: True,
+            dispatcher=self._dispatcher.pulse,
+            consumer=link.turning if link is not None else None,
+            at_work=self._at_work,
+            longest_turn=TURNS_STUCK * (self._settings.worker.turn + longest_timeout(self._settings)),
+            stopping=self._stopping.is_set,
+            threads=self._running,
+        )
 
-    def reachable(self) -> bool:
-        """Whether the ledger can be reached and used. Raises if not."""
-        self.ledger.check()
-        return True
+    def _running(self) -> dict[str, bool]:
+        """The threads that must run while the worker does."""
+        if not self._started:
+            return {}
+        running = {"dispatcher": self._dispatcher.is_alive(), "watch": self.watch.is_alive()}
+        if isinstance(self.broker, RabbitBroker):
+            running["consumer"] = self.broker.link.is_alive()
+        running["turns"] = all(
+            thread.is_alive() for thread in (*self._threads.workers, *self._threads.consumers.values())
+        )
+        return running
 
     def _declare_actors(self) -> None:
         for queue in QUEUES:
@@ -173,6 +209,10 @@ class Worker:
         With the ledger away nothing can be done for any message, so this one waits here instead of going
         round between us and RabbitMQ.
         """
+        with self._at_work.turn():
+            self._take(message)
+
+    def _take(self, message: Mapping[str, Any]) -> None:
         again = False
         while True:
             try:
@@ -193,14 +233,19 @@ class Worker:
 
 def bounds_of(settings: Settings) -> Limits:
     """The bounds of every run."""
-    timeouts = [v.timeout for v in (settings.creditsafe, settings.data8, settings.sayari) if v is not None]
     return Limits(
         min_delay=settings.polling.min_delay,
         max_delay=settings.polling.max_delay,
         stall=settings.polling.stall,
         slice=settings.worker.turn,
-        in_flight=IN_FLIGHT * max(timeouts, default=30.0),
+        in_flight=IN_FLIGHT * longest_timeout(settings),
     )
+
+
+def longest_timeout(settings: Settings) -> float:
+    """Seconds that the slowest vendor is waited for."""
+    timeouts = [v.timeout for v in (settings.creditsafe, settings.data8, settings.sayari) if v is not None]
+    return max(timeouts, default=30.0)
 
 
 def _served(tools: Tools, asked: Sequence[str] | None) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Self
 import httpx
 from pydantic import SecretStr, ValidationError
 
-from clients.auth import Token, TokenAuth
+from clients.auth import Credential, Token, TokenAuth, current
 from clients.creditsafe.portfolios import Portfolios
 from clients.creditsafe.records import Records
 from clients.creditsafe.replies import AccessToken
@@ -48,8 +48,8 @@ class Creditsafe(Resource):
     def connect(
         cls,
         base_url: str,
-        username: str,
-        password: str,
+        username: Credential,
+        password: Credential,
         *,
         timeout: float = 30.0,
         concurrency: int = 8,
@@ -63,16 +63,17 @@ class Creditsafe(Resource):
         """
 
         def fetch(transport: Transport) -> Token:
-            credentials = {"username": username, "password": password}
+            secret = current(password)
+            credentials = {"username": current(username), "password": secret}
             url = transport.base_url + _AUTHENTICATE.path
-            answer = transport.authenticate(_AUTHENTICATE, url, {"json": credentials}, password)
+            answer = transport.authenticate(_AUTHENTICATE, url, {"json": credentials}, secret)
             try:
                 token = AccessToken.model_validate(answer).token
             except ValidationError:
                 raise Unavailable(transport.vendor, _AUTHENTICATE.name, "the answer holds no token") from None
             return Token(token.get_secret_value(), TOKEN_LIFETIME)
 
-        auth = TokenAuth(fetch)
+        auth = TokenAuth(fetch, credentials=(username, password))
         transport = Transport(
             "creditsafe", base_url, auth,
             timeout=timeout, concurrency=concurrency, budget=budget, observe=observe, http=http,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote_plus
 
 import httpx
 
-from clients.auth import Token, TokenAuth
+from clients.auth import Credential, Token, TokenAuth, current
 from clients.data8.api_keys import ApiKeys
 from clients.data8.assumptions import Assumptions
 from clients.data8.client_credentials import ClientCredentials
@@ -45,8 +45,8 @@ class Data8(Resource):
         cls,
         base_url: str = BASE_URL,
         token_url: str = TOKEN_URL,
-        client_id: str = "",
-        client_secret: str = "",
+        client_id: Credential = "",
+        client_secret: Credential = "",
         *,
         basic_auth: bool = False,
         timeout: float = 30.0,
@@ -83,7 +83,7 @@ class Data8(Resource):
         transport = Transport(
             "data8",
             base_url,
-            TokenAuth(fetch),
+            TokenAuth(fetch, credentials=(client_id, client_secret)),
             timeout=timeout,
             concurrency=concurrency,
             budget=budget,
@@ -98,25 +98,23 @@ class Data8(Resource):
 
 
 def token_fetcher(
-    token_url: str, client_id: str, client_secret: str, *, basic_auth: bool, assumed_lifetime: float
+    token_url: str,
+    client_id: Credential,
+    client_secret: Credential,
+    *,
+    basic_auth: bool,
+    assumed_lifetime: float,
 ) -> Callable[[Transport], Token]:
     """How a token is asked for: OAuth 2 client credentials, form-encoded, scope `BatchApi`.
 
     A token is used until 60 s before it expires, one that lives less than 120 s for half its life.
     """
-    form = {"grant_type": "client_credentials", "scope": SCOPE}
-    headers = {}
-    if basic_auth:
-        pair = f"{quote_plus(client_id)}:{quote_plus(client_secret)}"
-        headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
-    else:
-        form |= {"client_id": client_id, "client_secret": client_secret}
     operation = Operation("token", "POST", token_url)
 
     def fetch(transport: Transport) -> Token:
-        answer = transport.authenticate(
-            operation, token_url, {"data": form, "headers": headers}, client_secret
-        )
+        secret = current(client_secret)
+        sendable = _token_request(current(client_id), secret, basic_auth=basic_auth)
+        answer = transport.authenticate(operation, token_url, sendable, secret)
         token = answer.get("access_token") if isinstance(answer, dict) else None
         if not isinstance(token, str) or not token:
             raise Unavailable(transport.vendor, operation.name, "the answer holds no access_token")
@@ -126,3 +124,14 @@ def token_fetcher(
         return Token(token, max(lifetime - RENEW_EARLY, lifetime / 2))
 
     return fetch
+
+
+def _token_request(client_id: str, client_secret: str, *, basic_auth: bool) -> dict[str, Any]:
+    form = {"grant_type": "client_credentials", "scope": SCOPE}
+    if not basic_auth:
+        return {"data": form | {"client_id": client_id, "client_secret": client_secret}}
+    pair = f"{quote_plus(client_id)}:{quote_plus(client_secret)}"
+    return {
+        "data": form,
+        "headers": {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()},
+    }

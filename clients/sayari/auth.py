@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from clients.auth import Token, TokenAuth
+from clients.auth import Credential, Token, TokenAuth, current
 from clients.errors import Unavailable
 from clients.operation import Resource, operation
 from clients.transport import Call, Transport
@@ -40,7 +40,7 @@ class Auth(Resource):
 
     group = "auth"
 
-    def __init__(self, transport: Transport, client_id: str, client_secret: SecretStr) -> None:
+    def __init__(self, transport: Transport, client_id: Credential, client_secret: Credential) -> None:
         super().__init__(transport)
         self._client_id = client_id
         self._client_secret = client_secret
@@ -48,9 +48,9 @@ class Auth(Resource):
     @operation("POST /oauth/token", effect=False)
     def token(self, call: Call) -> AccessToken:
         """Ask for a bearer token. Raises `AuthRefused` if the credentials are refused."""
-        secret = self._client_secret.get_secret_value()
+        secret = current(self._client_secret)
         body = {
-            "client_id": self._client_id,
+            "client_id": current(self._client_id),
             "client_secret": secret,
             "audience": AUDIENCE,
             "grant_type": "client_credentials",
@@ -64,7 +64,7 @@ class Auth(Resource):
 
 
 def token_auth(
-    client_id: str, client_secret: SecretStr, clock: Callable[[], float] = time.monotonic
+    client_id: Credential, client_secret: Credential, clock: Callable[[], float] = time.monotonic
 ) -> TokenAuth:
     """Tokens for these credentials, renewed before they expire; `clock` is in monotonic seconds."""
 
@@ -72,4 +72,4 @@ def token_auth(
         token = Auth(transport, client_id, client_secret).token()
         return Token(token.access_token.get_secret_value(), token.lifetime)
 
-    return TokenAuth(fetch, clock)
+    return TokenAuth(fetch, clock, (client_id, client_secret))

@@ -8,8 +8,8 @@ from datetime import date
 from typing import Any, Self
 
 import httpx
-from pydantic import SecretStr
 
+from clients.auth import Credential
 from clients.errors import NotFound
 from clients.operation import Resource, operation
 from clients.sayari.auth import Auth, token_auth
@@ -27,7 +27,7 @@ VENDOR = "sayari"
 class Sayari(Resource):
     """Sayari Graph: 43 operations. Every one may raise `clients.errors.VendorError`."""
 
-    def __init__(self, transport: Transport, client_id: str, client_secret: SecretStr) -> None:
+    def __init__(self, transport: Transport, client_id: Credential, client_secret: Credential) -> None:
         super().__init__(transport)
         self.auth = Auth(transport, client_id, client_secret)
         self.entities = Entities(transport)
@@ -42,8 +42,8 @@ class Sayari(Resource):
     def connect(
         cls,
         base_url: str,
-        client_id: str,
-        client_secret: str,
+        client_id: Credential,
+        client_secret: Credential,
         *,
         timeout: float = 30.0,
         concurrency: int = 8,
@@ -55,20 +55,19 @@ class Sayari(Resource):
 
         Two classes of calls are asked of `budget`: `standard` and `advanced` (search and traversals).
         """
-        secret = SecretStr(client_secret)
         http = http or httpx.Client(timeout=timeout, follow_redirects=False)
         http.headers["Accept"] = JSON
         transport = Transport(
             VENDOR,
             base_url,
-            token_auth(client_id, secret),
+            token_auth(client_id, client_secret),
             timeout=timeout,
             concurrency=concurrency,
             budget=budget,
             observe=observe,
             http=http,
         )
-        return cls(transport, client_id, secret)
+        return cls(transport, client_id, client_secret)
 
     def close(self) -> None:
         """Close the connections."""

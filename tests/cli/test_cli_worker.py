@@ -12,6 +12,7 @@ import pytest
 
 from sandbox import Sandbox
 from tests.cli.conftest import Kyb, eventually, process, until
+from workers.cli.worker import told_to_stop
 
 CONTROL = ["submit", "job.cancel", "--job-id", "nowhere", "--wait", "--json"]
 
@@ -60,6 +61,27 @@ def test_broker_that_is_away_is_waited_for(home: Path) -> None:
         until(worker.stderr, "not consuming")
         worker.terminate()
         assert worker.wait(20) == 0
+
+
+def test_a_signal_that_comes_at_the_worst_moment_is_heeded() -> None:
+    """While the thread that it interrupts is about to wait, and has the lock of what it waits for."""
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        stopping = told_to_stop()
+        with stopping._cond:  # type: ignore[attr-defined]
+            signal.raise_signal(signal.SIGTERM)
+        assert stopping.wait(20)
+    finally:
+        for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+            signal.signal(number, handler)
+
+
+def test_wrong_telemetry_is_wrong_usage(home: Path) -> None:
+    """Said once by the parent of several processes, not by each of them for ever."""
+    with process("worker", KYB_WORKER__PROCESSES="2", OTEL_TRACES_EXPORTER="nowhere") as worker:
+        assert worker.wait(30) == 2
+        assert worker.stderr is not None
+        assert worker.stderr.read() == "kyb: OTEL_TRACES_EXPORTER: must be otlp, console or none\n"
 
 
 def test_a_dead_child_is_replaced_and_its_siblings_go_on(home: Path) -> None:

@@ -129,6 +129,14 @@ class Postgres:
         """Kill it (SIGKILL), as a crash would."""
         self._server.kill()
 
+    def freeze(self) -> None:
+        """Stop all its processes without ending them (SIGSTOP), until `thaw()`."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on (SIGCONT)."""
+        self._signal(signal.SIGCONT)
+
     def restart(self) -> None:
         """Stop it, if it runs, and start it."""
         self.stop()
@@ -145,6 +153,14 @@ class Postgres:
     def drop(self, url: str) -> None:
         """Remove the database of this URL; the cluster must be up."""
         self._databases.drop(url)
+
+    def _signal(self, sign: signal.Signals) -> None:
+        """To the postmaster and then its children, each of which leads a process group of its own."""
+        self._server.send(sign)
+        postmaster = int((self._data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        for child in children:
+            os.kill(int(child), sign)
 
     def _initdb(self) -> None:
         done = subprocess.run(

@@ -14,6 +14,9 @@ from workers.broker.tls import parameters_of
 
 T = TypeVar("T")
 
+#: One or several URLs, separated by `;`, or what gives those that hold now: it is asked at every connect.
+Urls = str | Callable[[], str]
+
 #: Seconds: a silent link is noticed after two of these.
 HEARTBEAT = 30
 #: Seconds that a publish may be blocked by a broker short of memory or disk before it fails.
@@ -26,18 +29,19 @@ class BrokerUnavailable(Exception):
     """RabbitMQ cannot be reached or does not take messages just now."""
 
 
-def reach(urls: str, name: str, use: Callable[[pika.URLParameters], T]) -> T:
+def reach(urls: Urls, name: str, use: Callable[[pika.URLParameters], T]) -> T:
     """What `use` makes of the first node that answers, tried in random order.
 
     Args:
-        urls: one or several `amqp://` or `amqps://` URLs, separated by `;`.
+        urls: `amqp://` or `amqps://`.
         name: shown for the connection in RabbitMQ's own tools.
         use: connects; raises `BrokerUnavailable` if it cannot.
 
     Raises:
         BrokerUnavailable: none answers.
     """
-    nodes = [url.strip() for url in urls.split(";") if url.strip()]
+    listed = urls if isinstance(urls, str) else urls()
+    nodes = [url.strip() for url in listed.split(";") if url.strip()]
     trouble = BrokerUnavailable("cannot reach RabbitMQ (no URL)")
     for url in random.sample(nodes, len(nodes)):
         parameters = parameters_of(url)
@@ -62,7 +66,7 @@ def connect(parameters: pika.URLParameters) -> pika.BlockingConnection:
         raise BrokerUnavailable(f"cannot reach RabbitMQ ({trouble})") from None
 
 
-def open_connection(urls: str, name: str) -> pika.BlockingConnection:
+def open_connection(urls: Urls, name: str) -> pika.BlockingConnection:
     """Connect to one of the nodes; arguments and error as `reach`."""
     return reach(urls, name, connect)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,12 +19,16 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError, ConnectionWrongStateError
 
 from workers.broker import topology
-from workers.broker.connection import BrokerUnavailable, open_connection
+from workers.broker.connection import BrokerUnavailable, Urls, open_connection
+from workers.observe.health import CONSUMER_STUCK, PATIENCE
+from workers.observe.pulse import Pulse
 
 log = structlog.get_logger("kyb.broker")
 
 #: Seconds between two attempts to connect.
 RECONNECT_DELAY = 1.0
+#: Seconds between two questions whether RabbitMQ still answers on a channel that consumes.
+ASK = 2.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class ConsumerLink:
         prefetch: unsettled messages per queue.
     """
 
-    def __init__(self, urls: str, queues: list[str], prefetch: int) -> None:
+    def __init__(self, urls: Urls, queues: list[str], prefetch: int) -> None:
         self._urls = urls
         self._prefetch = prefetch
         self._inboxes: dict[str, queue.Queue[Delivery]] = {name: queue.Queue() for name in queues}
@@ -55,6 +60,10 @@ class ConsumerLink:
         self._thread = threading.Thread(target=self._run, name="consumer", daemon=True)
         #: Set while every queue is being consumed.
         self.up = threading.Event()
+        #: Beats while RabbitMQ answers on every channel.
+        self.answers = Pulse(ASK + PATIENCE)
+        #: Beats with every round of the thread, RabbitMQ away or not.
+        self.turning = Pulse(CONSUMER_STUCK)
 
     def start(self) -> None:
         """Begin; connecting goes on in the background until it works."""
@@ -65,6 +74,10 @@ class ConsumerLink:
         self._stopping.set()
         self._call(lambda: None)
         self._thread.join()
+
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
 
     def next(self, name: str, timeout: float) -> Delivery | None:
         """The next delivery from a queue; None after `timeout` seconds, or if its channel is gone."""
@@ -100,6 +113,7 @@ class ConsumerLink:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self.turning.beat()
             try:
                 self._connection = open_connection(self._urls, "kyb-workers consumer")
                 self._consume(self._connection)
@@ -107,20 +121,38 @@ class ConsumerLink:
                 log.warning("not consuming", error=str(error) or type(error).__name__)
             finally:
                 self.up.clear()
+                self.answers.stop()
                 self._close()
             self._stopping.wait(RECONNECT_DELAY)
 
     def _consume(self, connection: pika.BlockingConnection) -> None:
         topology.declare(connection)
+        channels = []
         for name in self._inboxes:
             channel = connection.channel()
             channel.basic_qos(prefetch_count=self._prefetch)
             channel.basic_consume(name, partial(self._deliver, name))
             channel.add_on_cancel_callback(lambda _: connection.close())  # e.g. the queue was deleted
+            channels.append(channel)
         self.up.set()
+        self.answers.beat()
         log.info("consuming", queues=list(self._inboxes))
+        asked = time.monotonic()
         while not self._stopping.is_set():
+            self.turning.beat()
             connection.process_data_events(time_limit=1.0)
+            if time.monotonic() - asked >= ASK:
+                asked = time.monotonic()
+                self._ask(channels)
+
+    def _ask(self, channels: list[BlockingChannel]) -> None:
+        """Find out whether RabbitMQ still answers. Raises `AMQPError` where it closed a channel without a word.
+
+        It is asked for what is so already: how many messages the channel takes.
+        """
+        for channel in channels:
+            channel.basic_qos(prefetch_count=self._prefetch)
+        self.answers.beat()
 
     def _deliver(
         self,

@@ -13,7 +13,7 @@ from dramatiq.brokers.stub import StubBroker
 from dramatiq.errors import QueueNotFound
 from dramatiq.middleware import Middleware
 
-from workers.broker.connection import BrokerUnavailable
+from workers.broker.connection import BrokerUnavailable, Urls
 from workers.broker.consumer import ConsumerLink, Delivery
 from workers.broker.encoder import CloudEventEncoder
 from workers.broker.line import Outgoing
@@ -143,7 +143,7 @@ class RabbitBroker(dramatiq.Broker):
     It enqueues nothing: turns are handed out by the dispatcher alone, from the ledger.
     """
 
-    def __init__(self, urls: str, queues: list[str], prefetch: int, publisher: Publisher) -> None:
+    def __init__(self, urls: Urls, queues: list[str], prefetch: int, publisher: Publisher) -> None:
         self.in_hand = InHand()
         super().__init__(middleware=[Settlement(), self.in_hand])
         self.link = ConsumerLink(urls, queues, prefetch)

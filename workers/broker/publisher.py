@@ -10,7 +10,7 @@ import pika
 from pika.exceptions import AMQPError
 
 from workers.broker import topology
-from workers.broker.connection import BrokerUnavailable, connect, reach
+from workers.broker.connection import BrokerUnavailable, Urls, connect, reach
 from workers.broker.line import Line, Outgoing
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ TURN = "application/json"
 class Publisher:
     """One connection for publishing, opened when needed, shared by all threads of the process."""
 
-    def __init__(self, urls: str) -> None:
+    def __init__(self, urls: Urls) -> None:
         self._urls = urls
         self._lock = threading.Lock()
         self._line: Line | None = None

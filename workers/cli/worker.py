@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+from queue import SimpleQueue
 from types import FrameType
 from typing import Annotated
 
@@ -12,6 +14,7 @@ import typer
 
 from workers import logs
 from workers.cli.start import broker_urls, opened_ledger, storage_of
+from workers.observe import tracing
 from workers.probes import Probes
 from workers.settings import Settings, SettingsError, load
 from workers.supervisor import Supervisor
@@ -35,6 +38,7 @@ def worker(
     found = load()
     logs.configure(found.log)
     storage_of(found)
+    tracing.wanted(os.environ)  # what is wrong with it is said here, once, and not by every process
     if not found.embedded:
         broker_urls(found)
     with opened_ledger(found):
@@ -47,32 +51,50 @@ def worker(
 
 
 def told_to_stop() -> threading.Event:
-    """An event that SIGTERM or Ctrl-C sets; the same signal once more ends the process at once."""
+    """An event that SIGTERM or Ctrl-C sets; the same signal once more ends the process at once.
+
+    A handler that set the event itself could come while this very thread has the event's lock, and wait for ever.
+    """
     stopping = threading.Event()
+    told: SimpleQueue[int] = SimpleQueue()  # takes something however it is interrupted
 
     def stop(number: int, _: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
+        told.put(number)
+
+    def listen() -> None:
+        told.get()
         stopping.set()
 
+    threading.Thread(target=listen, name="signals", daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     return stopping
 
 
 def _serve(found: Settings, asked: list[str] | None) -> None:
+    tracing.start()
     served = Worker(found, asked)
     if served.queues == ["kyb.control"] and asked is None:
         log.warning("no vendor has settings: only kyb.control is served")
     try:
-        probes = Probes(found.http, {"broker": served.consuming, "ledger": served.reachable})
+        probes = Probes(found.http, served.health, [served.watch])
     except OSError as error:
         raise SettingsError(
             f"KYB_HTTP__HOST, KYB_HTTP__PORT: cannot listen there ({error.strerror})"
         ) from None
     stopping = told_to_stop()
+    threading.excepthook = thread_died
     probes.start()
     served.start()
     stopping.wait()
     log.info("stopping")
-    probes.stop()
     served.stop()
+    probes.stop()
+    tracing.stop()
+
+
+def thread_died(death: threading.ExceptHookArgs) -> None:
+    """A thread ended by an exception: `/livez` tells if it is missed."""
+    name = death.thread.name if death.thread is not None else None
+    log.error("thread died", thread=name, exc_info=death.exc_value)

@@ -112,7 +112,7 @@ def look(data8: Data8, name: str) -> Sighting:
         outputs = {slot: data8.datasets.get(dataset) for slot, dataset in found.output_datasets.items()}
         verdict = found.verdict(data8.assumptions, outputs.values())
         if verdict == "done" and all(map(readable, outputs.values())):
-            return Sighting("done", finding(found, outputs), percent=100.0)
+            return Sighting("done", finding(found, outputs), percent=100.0, done_at=found.completed_at)
     return Sighting("running", percent=found.percent_complete, eta=found.estimated_finish_time)
 
 

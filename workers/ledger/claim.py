@@ -248,6 +248,8 @@ class Claim:
         """Change the job, then tell its progress if it is time for that: only the last taker may tell."""
         now = self.now
         columns = dict(columns)
+        if self.job.span is not None:  # traced, now or before
+            columns |= {"traceparent": self.job.traceparent, "span": self.job.span}
         tell = progress is not None and (
             self.job.progressed_at is None or now - self.job.progressed_at >= PROGRESS_INTERVAL
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,15 @@ CLOCK_TRUSTED = 300.0
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
+#: A connection whose other end has vanished without a word ends by itself after about half a minute.
+_NETWORK = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
+
 
 class LedgerUnavailable(Exception):
     """The database cannot be reached or cannot take writes just now. Nothing was changed."""
@@ -34,12 +44,13 @@ class Database:
     """Connections to the ledger.
 
     Args:
-        url: `sqlite:///PATH` or `postgresql://…`.
+        url: `sqlite:///PATH` or `postgresql://…`, or what gives the one that holds now: PostgreSQL's is asked for
+            with every new connection.
         connections: how many may be open at once.
     """
 
-    def __init__(self, url: str, connections: int = 12) -> None:
-        parsed = make_url(url)
+    def __init__(self, url: str | Callable[[], str], connections: int = 12) -> None:
+        parsed = make_url(url if isinstance(url, str) else url())
         self.sqlite = parsed.get_backend_name() == "sqlite"
         if self.sqlite:
             if parsed.database and parsed.database != ":memory:":
@@ -48,7 +59,7 @@ class Database:
             options: dict[str, Any] = {"connect_args": {"timeout": 30, "check_same_thread": False}}
         else:
             parsed = parsed.set(drivername="postgresql+psycopg")
-            options = {"connect_args": {"connect_timeout": 5, "application_name": "kyb-workers"}}
+            options = {"connect_args": {"application_name": "kyb-workers", **_NETWORK}}
         self.engine: Engine = create_engine(
             parsed,
             pool_size=connections,
@@ -60,6 +71,8 @@ class Database:
         if self.sqlite:
             event.listen(self.engine, "connect", _sqlite_settings)
             event.listen(self.engine, "begin", _sqlite_begin)
+        elif not isinstance(url, str):
+            event.listen(self.engine, "do_connect", _connect_as(url))
         #: When the clocks were last compared, by ours and by the database's.
         self._compared: tuple[float, float] | None = None
 
@@ -120,11 +133,17 @@ class Database:
         """Raise `LedgerOutdated` unless the tables are there and not older than this code."""
         with self.read() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
-        known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
-        head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+        known, head = _revisions()
         if current is None or (current in known and current != head):
             raise LedgerOutdated(f"the ledger's tables are at {current or 'nothing'}, this version needs {head}: "
                                  "run `kyb ledger upgrade`")  # fmt: skip
+
+
+@cache
+def _revisions() -> tuple[frozenset[str], str | None]:
+    """The versions of the tables that this code knows, and the last of them: they are files of ours."""
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    return frozenset(script.revision for script in scripts.walk_revisions()), scripts.get_current_head()
 
 
 @contextmanager
@@ -141,6 +160,16 @@ def translated() -> Iterator[None]:
         raise LedgerUnavailable(
             f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
         ) from None
+
+
+def _connect_as(url: Callable[[], str]) -> Callable[..., None]:
+    """Connects with user and password as they are now."""
+
+    def do_connect(_dialect: object, _record: object, _args: object, parameters: dict[str, Any]) -> None:
+        found = make_url(url())
+        parameters |= {"user": found.username, "password": found.password}
+
+    return do_connect
 
 
 def _sqlite_settings(connection: Any, _: object) -> None:

@@ -47,7 +47,7 @@ def write_event(connection: Connection, job: Job, news: News, sequence: int, now
         time=moment(now),
         correlation_id=job.correlation_id,
         sequence=sequence,
-        traceparent=job.traceparent,
+        traceparent=job.span or job.traceparent,
         tracestate=job.tracestate,
     )
     _insert(connection, body, job.id, sequence, now)

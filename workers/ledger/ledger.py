@@ -34,6 +34,7 @@ from workers.ledger.locks import locks_of
 from workers.ledger.records import DueTurn, Job, Step, StoredEvent, encode
 from workers.ledger.restoration import first_sequence, restored_at
 from workers.ledger.schema import event, job, step
+from workers.ledger.standing import Standing, standing
 
 _DUE = (job.c.id, job.c.command, job.c.queue, job.c.turn, job.c.budget)
 _ENDED = [status.value for status in Status if status.ended]
@@ -428,6 +429,11 @@ class Ledger:
                 .limit(limit)
             )
             return [StoredEvent(*row) for row in rows]
+
+    def standing(self) -> Standing:
+        """How all jobs stand, for whoever watches. Raises `LedgerUnavailable`."""
+        with self.database.read() as connection:
+            return standing(self.database, connection)
 
     def check(self) -> None:
         """Raise unless the ledger can be reached and used."""

@@ -40,6 +40,7 @@ class Job:
     correlation_id: str
     traceparent: str | None
     tracestate: str | None
+    span: str | None
     data: dict[str, Any]
     fingerprint: str
     status: Status

@@ -36,6 +36,7 @@ job = Table(
     Column("correlation_id", Text, nullable=False),
     Column("traceparent", Text),
     Column("tracestate", Text),
+    Column("span", Text),  # of the last turn that was traced, as a traceparent: the next one links to it
     Column("data", Text, nullable=False),
     Column("fingerprint", Text, nullable=False),  # of type and data: the same id may mean nothing else
     Column("status", Text, nullable=False),
@@ -68,8 +69,9 @@ job = Table(
     Column("ended_at", Float(53)),
     Column("restored_at", Float(53)),  # effects of the job before this moment may have been forgotten
     Index(
-        "job_due",
+        "job_due",  # with the command, so that those who wait are counted without a look at their rows
         "due_at",
+        "command",
         sqlite_where=text("due_at IS NOT NULL"),
         postgresql_where=text("due_at IS NOT NULL"),
     ),
@@ -78,6 +80,7 @@ job = Table(
         "job_out",  # turns in the broker's hands, few among many
         "queue",
         "handed_at",
+        "command",
         sqlite_where=text("due_at IS NULL AND ended_at IS NULL"),
         postgresql_where=text("due_at IS NULL AND ended_at IS NULL"),
     ),

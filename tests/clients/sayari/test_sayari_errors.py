@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
 from clients.auth import TokenAuth
 from clients.errors import (
@@ -161,10 +160,10 @@ def test_a_token_is_good_until_shortly_before_it_expires(given: dict[str, int], 
 
 def test_a_token_is_renewed_before_it_expires(rig: Rig) -> None:
     now = [0.0]
-    auth: TokenAuth = token_auth("sandbox", SecretStr("sandbox"), clock=lambda: now[0])
+    auth: TokenAuth = token_auth("sandbox", "sandbox", clock=lambda: now[0])
     with httpx.Client(event_hooks={"request": [rig.requests.append]}) as http:
         transport = Transport("sayari", f"{rig.sandbox.url}/sayari", auth, http=http)
-        client = Sayari(transport, "sandbox", SecretStr("sandbox"))
+        client = Sayari(transport, "sandbox", "sandbox")
         for now[0], tokens in ((0.0, 1), (86_279.0, 1), (86_281.0, 2), (172_000.0, 2)):
             client.sources.list()
             assert rig.tokens_asked() == tokens
