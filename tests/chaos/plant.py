@@ -66,8 +66,12 @@ class Workers:
         self.deaths = 0
 
     def start(self) -> None:
-        """Start all, and start again whoever dies from now on."""
+        """Start all, wait until they serve, and start again whoever dies from now on."""
         self._keeper.start()
+        deadline = time.monotonic() + 60
+        while sum(line.get("event") == "serving" for line in self.lines()) < self._count:
+            assert time.monotonic() < deadline, f"the workers do not serve: {self.log}"
+            time.sleep(0.05)  # other processes, which tell their log alone
 
     def kill_one(self, number: int) -> None:
         """kill -9 of one of them."""
@@ -107,7 +111,8 @@ class Workers:
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """What they logged, as far as it is whole."""
-        for line in self.log.read_text(errors="replace").splitlines():
+        written = self.log.read_text(errors="replace") if self.log.exists() else ""
+        for line in written.splitlines():
             with contextlib.suppress(ValueError):
                 found = json.loads(line)
                 if isinstance(found, dict):
