@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from clients.transport import before_effect
 from messages.events import Status
 from tests.workers.bench import Bench
 from workers.run import Run, Sighting
@@ -39,8 +40,12 @@ class Counted:
 def bench(postgres_url: str, tmp_path: Path) -> Iterator[Bench]:
     looks = iter([*[Sighting("running")] * 3, Sighting("done", "ok")])
 
+    def start() -> str:
+        before_effect.get()()  # as when a call leaves
+        return "id"
+
     def play(run: Run) -> dict[str, Any]:
-        run.once("start", lambda: "id")
+        run.once("start", start)
         return {"answer": run.poll("finish", lambda: next(looks))}
 
     bench = Bench(postgres_url, tmp_path, play)
