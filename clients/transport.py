@@ -255,6 +255,7 @@ class Transport:
         self.vendor = vendor
         self.base_url = base_url.rstrip("/")
         self.timeout = timeout
+        self.concurrency = concurrency
         self._auth = auth
         self._slots = threading.BoundedSemaphore(concurrency)
         self._budget = budget
