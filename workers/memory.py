@@ -1,4 +1,4 @@
-"""How a worker's memory stays flat, and is cheap to look after, while threads move many rows through it."""
+"""How a worker's memory stays flat, and is cheap to look after, while threads move many rows."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Compared:
 
     def ratio(self, one: list[Run], other: list[Run], of: Callable[[Run], float]) -> float:
         """The median of `one` ÷ `other` within each round."""
-        return median(of(a) / of(b) for a, b in zip(one, other, strict=True))
+        return median(of(a) / of(b) for a, b in zip(one, other, strict=False))
 
 
 class Trial:
@@ -186,7 +186,7 @@ def report(all_: list[Compared], small: Run, options: Any) -> bool:
         text += [f"| {what} | {shown} |"]
     text += ["", "| checkpoints and slices of 15 s ÷ none | turns | time | processor time | bound |"]
     text += ["| --- | --: | --: | --: | --: |"]
-    for each in all_:
+    for each in (one for one in all_ if one.plain):
         time = each.ratio(each.ours, each.plain, lambda run: run.seconds)
         cpu = each.ratio(each.ours, each.plain, lambda run: run.cpu)
         turns = f"{each.ours[-1].turns} to {each.plain[-1].turns}"
