@@ -33,6 +33,11 @@ class Resource:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
+    @property
+    def concurrency(self) -> int:
+        """How many calls to the vendor this process makes at once, at most."""
+        return self._transport.concurrency
+
 
 def operation(
     endpoint: str, *, effect: bool | None = None, budget: str = "standard"

@@ -255,6 +255,7 @@ class Transport:
         self.vendor = vendor
         self.base_url = base_url.rstrip("/")
         self.timeout = timeout
+        self.concurrency = concurrency
         self._auth = auth
         self._slots = threading.BoundedSemaphore(concurrency)
         self._budget = budget
@@ -399,6 +400,9 @@ class Transport:
 
     def _close(self, response: httpx.Response) -> None:
         response.close()
+        # httpx's stream and its response refer to each other, so that a large answer would stay until the collector
+        # comes; there is nothing left to be read.
+        response.stream = httpx.ByteStream(b"")
         self._tell(response.extensions[_EXCHANGE], response.request, response)
 
     def _tell(

@@ -228,6 +228,11 @@ class _Splitter:
 
     def line(self) -> tuple[bytes, int]:
         """The next line, empty at the end, and how many bytes it has."""
+        if end := self._find():  # nearly always
+            data = self._buffer[self._at : end]
+            self._at = end
+            self.offset += len(data)
+            return data, len(data)
         pieces: list[bytes] = []
         size = 0
         while True:

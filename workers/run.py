@@ -10,13 +10,14 @@ from there; it goes as far as it can and then ends the turn, holding nothing whi
 
     a poll        open ──running──▶ open (the turn ends, the next is due later) ──done──▶ done
 
-    a transfer    open, with a checkpoint after each piece ──▶ done
+    a transfer    open, with a checkpoint after each piece ──▶ done; several pieces may be at work at once
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,8 +32,11 @@ from workers.ledger.claim import Claim
 from workers.ledger.records import Step, Urgency
 from workers.observe.happenings import Happenings
 from workers.polling import Evidence, History, lateness, next_look
+from workers.window import Window
 
 J = TypeVar("J")
+R = TypeVar("R")
+T = TypeVar("T")
 
 #: What a vendor says is kept for later jobs until so much is done: the rest is mostly finishing.
 KEPT_SHARE = 0.9
@@ -158,6 +162,9 @@ class Run:
         self.looking = False
         #: What is to be counted of this turn.
         self.happened = Happenings()
+        #: The pieces of a transfer that are at work at once, and whether its slice is over: nothing is begun then.
+        self._window: Window[Any, Any] | None = None
+        self._ending = False
 
     @property
     def job_id(self) -> str:
@@ -278,8 +285,9 @@ class Run:
 
         Args:
             name: of the step.
-            work: called with the last checkpoint (None at first); does one piece at a time and yields a JSON
-                object after each, from which it can go on. The last one is recorded and returned.
+            work: called with the last checkpoint (None at first); does one piece at a time, or several at once
+                with `in_order`, and yields a JSON object after each, from which it can go on. The last one is
+                recorded and returned.
             total: what `done` of the checkpoints counts up to, if known.
         """
         self.step = name
@@ -290,26 +298,59 @@ class Run:
         last = saved = step.value if step is not None and step.state == "open" else None
         first = _done(last)
         began = checked = self._monotonic()
+        coming: float = math.inf
+        self._window, self._ending = None, False
         with closing(work(last)) as pieces:
             try:
                 for last in pieces:
                     now = self._monotonic()
-                    over = now - began >= self._limits.slice or self._stopping()
-                    if over or now - checked >= CHECKPOINT_INTERVAL:
+                    self._ending = self._ending or now - began >= self._limits.slice or self._stopping()
+                    if self._ending:
+                        coming = self._still_coming(coming)
+                    if now - checked >= CHECKPOINT_INTERVAL:
                         self._checkpoint(name, last, total)
                         saved, checked = last, now
-                    if over:
-                        raise Suspended(self._claim.now)
-            except (VendorError, StorageUnavailable):
+            except (VendorError, StorageUnavailable, Suspended):
                 if last is not saved:
                     self._checkpoint(name, last, total)
                 raise
             finally:
+                self._close_window()
                 self.happened.moved.append((name, _done(last) - first))
         self._record(name, "transfer", last)
         return last
 
+    def in_order(
+        self, work: Callable[[T], R], items: Iterable[T], at_once: int
+    ) -> Generator[tuple[T, R], None, None]:
+        """Within a transfer: do `work` for several items at once, and give each with its result, in their order.
+
+        When the slice is over no further item is begun, and what is at work comes yet: calls are repeated only
+        after an error, a cancellation or a crash, see `workers.window`.
+
+        Args:
+            work: one call, made in another thread; may be repeated, and overtaken by those for later items. It
+                must leave this run alone.
+            items: read as far as there is room.
+            at_once: how many; so many and one more are in memory.
+        """
+        self._window = Window(work, items, at_once, lambda: self._ending)
+        yield from self._window
+        if self._ending:  # the items have not come to their end, or nobody knows
+            raise Suspended(self._claim.now)
+
     # -- inside -----------------------------------------------------------------------------------------
+
+    def _still_coming(self, before: float) -> int:
+        """How many pieces are at work at the end of a slice; suspends when none is, or when they get no fewer."""
+        left = len(self._window) if self._window is not None else 0
+        if not 0 < left < before:
+            raise Suspended(self._claim.now)
+        return left
+
+    def _close_window(self) -> None:
+        if self._window is not None:
+            self._window.close()
 
     def _record(self, name: str, kind: str, value: object) -> None:
         self._claim.job.strikes = 0

@@ -56,6 +56,7 @@ RETRY_BASE = 1.0
 LONGEST_RETRY = 60.0
 
 _turn: ContextVar[Claim | None] = ContextVar("turn", default=None)
+_counting = threading.Lock()
 
 
 class Reject(Exception):
@@ -66,7 +67,8 @@ def count_call(observation: Observation) -> None:
     """Count a vendor call, also for the turn that makes it, and log it at debug level."""
     claim = _turn.get()
     if claim is not None:
-        claim.job.vendor_calls += 1
+        with _counting:  # a transfer calls from several threads
+            claim.job.vendor_calls += 1
         claim.called = budget_name(observation.vendor, observation.budget)
     metrics.vendor_called(observation)
     tracing.vendor_called(observation)

@@ -160,7 +160,9 @@ def test_full_entities_have_every_page_of_every_list(desk: Desk) -> None:
         for page in [*entity["attributes"].values(), *(entity[name] for name in entity if name.startswith("ref") or name == "relationships")]
     )  # fmt: skip
     assert pages > 5
-    assert calls == 3 + pages + 5  # 5 for the trouble
+    needed = 3 + pages + 5  # 5 for the trouble
+    # each trouble, and each slice that ends inside one of two entities, repeats what is at work behind it
+    assert needed <= calls <= needed + 2 * (5 + 2)
 
 
 def test_tokens_of_one_list_may_be_those_of_another(desk: Desk) -> None:

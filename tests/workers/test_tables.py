@@ -163,3 +163,41 @@ def test_a_file_cut_since_is_not_silently_finished() -> None:
         with pytest.raises(JobFailed, match="has changed") as caught:
             list(table(changed).rows(last))
         assert caught.value.code is Code.INPUT_INVALID
+
+
+LINES = st.lists(
+    st.sampled_from(
+        ["1,2", "é,b", '"x, y",z', '"two\nlines",c', "", "only", "a,b,c", '"open', "a\rb,c", "\0,n"]
+    ),
+    max_size=12,
+)
+
+
+@given(
+    LINES, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.integers(1, 4), st.integers(1, 40), st.data()
+)
+def test_batches_are_the_rows(
+    lines: list[str], ending: str, ended: bool, most: int, size: int, data: st.DataObject
+) -> None:
+    """All of them, in the same order, with the same errors; wherever reading goes on, the same batches follow."""
+    content = ending.join(["c0,c1", *lines, *([""] if ended else [])]).encode()
+    rows: list[tuple[list[str], Position]] = []
+    batches: list[tuple[list[list[str]], Position]] = []
+    messages: list[str] = []
+    try:
+        rows.extend(table(content).rows())
+    except JobFailed as failed:
+        messages.append(failed.message)
+    try:
+        batches.extend(table(content).batches(None, most, size))
+    except JobFailed as failed:
+        messages.append(failed.message)
+    whole = [cells for cells, _ in rows]
+    assert len(set(messages)) == len(messages) // 2, "one refuses, the other does not, or says something else"
+    found = [cells for batch, _ in batches for cells in batch]
+    assert found == whole if not messages else found == whole[: len(found)]
+    assert all(position == rows[position.row - 1][1] for _, position in batches)
+    assert all(len(batch) <= most for batch, _ in batches)
+    if batches and not messages:
+        place = data.draw(st.integers(0, len(batches) - 1))
+        assert list(table(content).batches(batches[place][1], most, size)) == batches[place + 1 :]

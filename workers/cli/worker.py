@@ -14,6 +14,7 @@ import typer
 
 from workers import logs
 from workers.cli.start import broker_urls, opened_ledger, storage_of
+from workers.memory import tune
 from workers.observe import tracing
 from workers.probes import Probes
 from workers.settings import Settings, SettingsError, load
@@ -35,6 +36,7 @@ def worker(
 
     RabbitMQ may be away at the start: it is tried again until it is there. The ledger must be there.
     """
+    tune()
     found = load()
     logs.configure(found.log)
     storage_of(found)

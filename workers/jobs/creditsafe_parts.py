@@ -22,6 +22,8 @@ PART_LIMIT = IMPORT_LIMIT - 1_000_000
 GZIP_FROM = 64 * 1024
 #: Rows between two checkpoints while a file is read through.
 READ_ROWS = 1_000
+#: Parts are cut between batches of rows; of so many there is room in one, so that parts are nearly full.
+BATCHES = 40
 #: A part beyond this size is kept on disk while it is sent.
 SPOOL_LIMIT = 1024 * 1024
 
@@ -54,7 +56,7 @@ def read_through(source: Source, at: Any) -> Generator[dict[str, Any]]:
         ends: list[dict[str, int]] = at["ends"] if at else []
         begin = ends[-1]["offset"] if ends else first
         last = Position.of(at["at"]) if at else None
-        for _, position in table.rows(last):
+        for _, position in table.batches(last, READ_ROWS, max(PART_LIMIT // BATCHES, 1)):
             if (
                 last is not None
                 and begin < last.offset
@@ -63,8 +65,7 @@ def read_through(source: Source, at: Any) -> Generator[dict[str, Any]]:
                 ends = [*ends, last.json()]
                 begin = last.offset
             last = position
-            if position.row % READ_ROWS == 0:
-                yield {"done": position.row, "at": position.json(), "ends": ends}
+            yield {"done": position.row, "at": position.json(), "ends": ends}
         if last is None:
             raise JobFailed(Code.INPUT_INVALID, f"{file_name(uri)} holds no records, only a header")
         yield {"done": last.row, "ends": [*ends, last.json()], "first": first, "bytes": _size(stream)}

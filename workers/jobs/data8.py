@@ -17,6 +17,7 @@ from workers.intake import intake
 from workers.jobs.data8_datasets import (
     NAME_LIMIT,
     Declared,
+    blocks_at_once,
     dataset_name,
     digest,
     inspect,
@@ -27,7 +28,7 @@ from workers.jobs.registry import Tools, job
 from workers.results import publish_table
 from workers.run import Run, Sighting
 from workers.storage import Storage
-from workers.tables import csv_line
+from workers.tables import csv_line, csv_lines
 
 #: Fractions of more digits than this, leading zeros included, keep their exponent.
 _PLAIN_DIGITS = 100
@@ -145,19 +146,26 @@ def fetch(run: Run, storage: Storage, data8: Data8, output: dict[str, Any], form
     slot, columns, records = output["slot"], output["columns"], output["records"]
     draft = storage.draft(run.job_id, f"{slot}.csv")
 
+    def read(start: int) -> bytes:
+        end = min(start + BLOCK_LIMIT, records + 1)
+        lines = b""
+        while start < end:  # a page may hold fewer than were asked for
+            found = data8.datasets.page(output["dataset"], columns, start, end - start)
+            lines += csv_lines(map(cell_of, map(record.get, columns)) for record in found)
+            start += len(found)
+        return lines
+
     def download(at: Any) -> Generator[dict[str, Any]]:
         if at is None or draft.size < at["offset"]:
             with draft.append(0) as out:
                 out.write(csv_line(columns))
                 at = {"start": 1, "offset": out.tell(), "done": 0}
             yield at
-        while (done := at["done"]) < records:
-            count = min(BLOCK_LIMIT, records - done)
-            found = data8.datasets.page(output["dataset"], columns, at["start"], count)
+        starts = range(at["start"], records + 1, BLOCK_LIMIT)
+        for start, lines in run.in_order(read, starts, blocks_at_once(data8)):
             with draft.append(at["offset"]) as out:
-                for record in found:
-                    out.write(csv_line([cell_of(record.get(column)) for column in columns]))
-                done += len(found)
+                out.write(lines)
+                done = min(start + BLOCK_LIMIT - 1, records)
                 at = {"start": done + 1, "offset": out.tell(), "done": done}
             yield at
 
@@ -167,11 +175,11 @@ def fetch(run: Run, storage: Storage, data8: Data8, output: dict[str, Any], form
 
 def cell_of(value: Any) -> str:
     """A value of a record as a cell, as the vendor spelled it."""
+    if isinstance(value, str):  # nearly always
+        return value
     match value:
         case None:
             return ""
-        case str():
-            return value
         case Decimal() if value.is_finite() and abs(value.adjusted()) < _PLAIN_DIGITS:
             return format(value, "f")
         case Decimal():

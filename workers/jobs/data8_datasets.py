@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,12 +21,13 @@ from workers.run import Run
 from workers.storage import file_name
 from workers.tables import Position, Table
 
-#: Characters of cells in one block: the size of a request that Data8 accepts is not published.
-BLOCK_CHARACTERS = 4 * 1024 * 1024
+#: Bytes of the file in one block: the size of a request that Data8 accepts is not published.
+BLOCK_BYTES = 1024 * 1024
 #: The number of a dataset's first block; assumed: any whole number is one, their order is all that counts.
 FIRST_BLOCK = 1
-#: Rows between two checkpoints of an inspection.
-INSPECT_ROWS = 1_000
+#: Blocks on their way at once, if `KYB_DATA8__CONCURRENCY` allows as many. Assumed: one may overtake another,
+#: as Data8 processes them by their numbers; with 1 they go one by one.
+BLOCKS_AT_ONCE = 8
 #: Characters of ours in a name at Data8: how long names may be is not published.
 NAME_LIMIT = 60
 
@@ -56,6 +57,10 @@ class Declared:
                 return index + 1, "no whole number of 64 bits in its usual spelling"
         return None
 
+    def contradict(self, kinds: list[int]) -> bool:
+        """Whether some row is not what was said, now that the columns are known to be of these kinds."""
+        return any(kinds[index] == _TEXT for index in self._numbers)
+
     def kinds(self, header: list[str]) -> list[int]:
         """What is known of each column before a row is read."""
         return [_DECLARED.get(self._types.get(title), _EMPTY) for title in header]
@@ -80,14 +85,20 @@ def inspect(source: Source, types: Assumptions, declared: Declared, at: Any) -> 
         table = Table.open(stream, uri)
         names = column_names(table.header)
         declared.check_header(table.header, uri)
-        kinds: list[int] = at["kinds"] if at else declared.kinds(table.header)
+        kinds: list[int] = [*at["kinds"]] if at else declared.kinds(table.header)
         position = start = Position.of(at["position"]) if at else None
-        for cells, position in table.rows(start):
-            kinds = [max(kind, kind_of(cell)) for kind, cell in zip(kinds, cells, strict=True)]
-            if fault := declared.check_row(cells):
-                raise _wrong(uri, cells, *fault, position)
-            if position.row % INSPECT_ROWS == 0:
-                yield {"position": position.json(), "kinds": kinds, "done": position.row}
+        open_columns = [index for index, kind in enumerate(kinds) if kind != _TEXT]
+        before = start
+        for batch, position in table.batches(start, BLOCK_LIMIT, BLOCK_BYTES):
+            for index in open_columns:
+                kinds[index] = max(kinds[index], *(kind_of(cells[index]) for cells in batch))
+            open_columns = [index for index in open_columns if kinds[index] != _TEXT]
+            if declared.contradict(kinds):
+                for cells, place in table.rows(before):
+                    if fault := declared.check_row(cells):
+                        raise _wrong(uri, cells, *fault, place)
+            before = position
+            yield {"position": position.json(), "kinds": [*kinds], "done": position.row}
     if position is None:
         raise JobFailed(Code.INPUT_INVALID, f"{file_name(uri)}, line 2, column 1: no row follows the header")
     codes = [types.whole_number if kind == _WHOLE_NUMBER else types.text for kind in kinds]
@@ -126,18 +137,27 @@ def load(run: Run, data8: Data8, slot: str, name: str, source: Source, inspected
             return
         position = start = Position.of(at["position"]) if at else None
         number: int = at["block"] + 1 if at else FIRST_BLOCK
+
+        def send(numbered: tuple[int, tuple[list[list[str]], Position]]) -> None:
+            number, (block, _) = numbered
+            data8.datasets.upload(name, number, records(columns, data8.assumptions, block, uri))
+
         with source.open() as stream:
-            for block, position in blocks(Table.open(stream, uri), start):
-                records = [record(columns, data8.assumptions, cells, uri) for cells in block]
-                data8.datasets.upload(name, number, records)
+            blocks = Table.open(stream, uri).batches(start, BLOCK_LIMIT, BLOCK_BYTES)
+            numbered = enumerate(blocks, number)
+            for (number, (_, position)), _ in run.in_order(send, numbered, blocks_at_once(data8)):
                 yield {"position": position.json(), "block": number, "done": position.row}
-                number += 1
         if position is None or position.row != rows:
             raise changed(uri)
 
     refused_twice(run, f"create {slot}", partial(data8.datasets.create, name, columns), created)
     run.transfer(f"upload {slot}", upload, total=rows)
     refused_twice(run, f"complete {slot}", partial(data8.datasets.update, name, record_count=rows), completed)
+
+
+def blocks_at_once(data8: Data8) -> int:
+    """How many blocks of a dataset are sent, or read, at once."""
+    return min(BLOCKS_AT_ONCE, data8.concurrency)
 
 
 def refused_twice(run: Run, step: str, effect: Callable[[], object], happened: Callable[[], bool]) -> None:
@@ -170,21 +190,6 @@ def refused_twice(run: Run, step: str, effect: Callable[[], object], happened: C
     run.once(step, attempt, recover=recover, unique=True)
 
 
-def blocks(table: Table, after: Position | None) -> Iterator[tuple[list[list[str]], Position]]:
-    """The rows behind `after` in blocks as large as one upload may be, each with the position behind it."""
-    block: list[list[str]] = []
-    size = 0
-    position = after
-    for cells, position in table.rows(after):
-        block.append(cells)
-        size += sum(map(len, cells))
-        if len(block) == BLOCK_LIMIT or size >= BLOCK_CHARACTERS:
-            yield block, position
-            block, size = [], 0
-    if block and position is not None:
-        yield block, position
-
-
 def kind_of(cell: str) -> int:
     """Empty, a whole number of 64 bits in its one usual spelling, which comes back as it was, or text."""
     if not cell:
@@ -192,20 +197,21 @@ def kind_of(cell: str) -> int:
     return _WHOLE_NUMBER if _WHOLE.fullmatch(cell) and -(2**63) <= int(cell) < 2**63 else _TEXT
 
 
-def record(
-    columns: dict[str, int], types: Assumptions, cells: list[str], uri: str
-) -> dict[str, str | int | None]:
-    """The cells as Data8 takes them: an object by column (assumed). An empty cell is an empty text, or no number."""
-    if len(cells) != len(columns):
-        raise changed(uri)
-    found: dict[str, str | int | None] = {}
-    for (column, code), cell in zip(columns.items(), cells, strict=True):
-        if code == types.text:
-            found[column] = cell
-        elif (kind := kind_of(cell)) == _TEXT:
+def records(
+    columns: dict[str, int], types: Assumptions, block: list[list[str]], uri: str
+) -> list[dict[str, str | int | None]]:
+    """Rows as Data8 takes them: objects by column (assumed). An empty cell is an empty text, or no number."""
+    numbers = [(index, column) for index, (column, code) in enumerate(columns.items()) if code != types.text]
+    found: list[dict[str, str | int | None]] = []
+    for cells in block:
+        if len(cells) != len(columns):
             raise changed(uri)
-        else:
-            found[column] = None if kind == _EMPTY else int(cell)
+        record: dict[str, str | int | None] = dict(zip(columns, cells, strict=True))
+        for index, column in numbers:
+            if (kind := kind_of(cells[index])) == _TEXT:
+                raise changed(uri)
+            record[column] = None if kind == _EMPTY else int(cells[index])
+        found.append(record)
     return found
 
 

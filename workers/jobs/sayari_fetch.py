@@ -31,13 +31,14 @@ MOST_FILES = 1_000
 
 @job(FetchEntities)
 def fetch_entities(command: FetchEntities, run: Run, tools: Tools) -> FetchEntitiesResult:
-    """Ask for one entity after the other; those that are not there are listed."""
+    """Ask for all entities and write them in their order; those that are not there are listed."""
     ids = Ids(command, run, tools.storage)
     missing = tools.storage.draft(run.job_id, "missing.csv")
     if command.format == "json":
         found = tools.storage.draft(run.job_id, "entities.jsonl")
         ask = partial(full if command.detail == "full" else summary, tools.sayari)
-        fetched = run.transfer("fetch", partial(look_up, ids, ask, found, missing), total=ids.count)
+        work = partial(look_up, run, tools.sayari.concurrency, ids, ask, found, missing)
+        fetched = run.transfer("fetch", work, total=ids.count)
         entities: File | list[File] = publish(run, found, "entities", NDJSON, fetched["records"])
         absent = fetched["missing"]["records"]
     else:
@@ -46,9 +47,9 @@ def fetch_entities(command: FetchEntities, run: Run, tools: Tools) -> FetchEntit
                 Code.INPUT_INVALID,
                 f"{ids.count} entities as {command.format} are too many files; send at most {MOST_FILES}, or take json",
             )
-        work = partial(save_each, tools, run.job_id, ids, command.format, missing)
-        fetched = run.transfer("fetch", work, total=ids.count)
-        entities = [File.model_validate(each) for each in fetched["files"]]
+        each = partial(save_each, tools, run.job_id, ids, command.format, missing)
+        fetched = run.transfer("fetch", each, total=ids.count)
+        entities = [File.model_validate(file) for file in fetched["files"]]
         absent = ids.count - len(entities)
     published = publish(run, missing, "missing", CSV, absent)
     ids.discard()

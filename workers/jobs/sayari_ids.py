@@ -1,4 +1,4 @@
-"""What jobs about known entities share: reading their ids, and asking for one after the other."""
+"""What jobs about known entities share: reading their ids, and asking for them in order."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 from clients.errors import NotFound
@@ -119,8 +120,12 @@ def ids_of(source: Source, after: Position | None) -> Iterator[tuple[str, Positi
             yield cells[column], position
 
 
-def look_up(ids: Ids, ask: Ask, found: Draft, missing: Draft, at: Any) -> Generator[dict[str, Any]]:
-    """Ask for every entity in turn and write what comes to `found`, and the ids of those not there to `missing`.
+def look_up(
+    run: Run, at_once: int, ids: Ids, ask: Ask, found: Draft, missing: Draft, at: Any
+) -> Generator[dict[str, Any]]:
+    """Ask for every entity and write what comes to `found`, and the ids of those not there to `missing`, in order.
+
+    The first calls for `at_once` entities are made at once, the further ones of an entity one by one.
 
     A checkpoint holds `row` (of the last entity finished), `done` (entities), `records` and `bytes` (of `found`),
     `missing` (the same of the other), and `open` with what is written of an entity that is not finished.
@@ -133,21 +138,44 @@ def look_up(ids: Ids, ask: Ask, found: Draft, missing: Draft, at: Any) -> Genera
     append(found, (at["open"] or at)["bytes"], b"")  # without what a crash has left behind
     append(missing, at["missing"]["bytes"], b"")
     with closing(ids.after(at["row"])) as following:
-        for id, row in following:
-            finished = {"row": row, "done": at["done"] + 1, "open": None}
-            try:
-                for piece in ask(id, at["open"] and at["open"]["rest"]):
-                    written = _written(found, at["open"] or at, piece.content, piece.records)
-                    if piece.rest is None:
-                        at = at | finished | written
-                    else:
-                        at = at | {"open": written | {"rest": piece.rest}}
-                    yield at
-            except NotFound:
-                if at["open"] is not None:  # it has gone meanwhile: what was written of it is cut off
-                    append(found, at["bytes"], b"")
-                at = at | finished | {"missing": _written(missing, at["missing"], csv_line([id]), 1)}
-                yield at
+        if at["open"] is not None:
+            id, row = next(following)
+            at = yield from _write(id, row, ask(id, at["open"]["rest"]), found, missing, at)
+        for (id, row), pieces in run.in_order(lambda entry: _begun(ask, entry[0]), following, at_once):
+            at = yield from _write(id, row, pieces, found, missing, at)
+
+
+def _begun(ask: Ask, id: str) -> Iterator[Piece] | None:
+    """The pieces of an entity, the first of them fetched; None if it is not there."""
+    pieces = ask(id, None)
+    try:
+        return chain([next(pieces)], pieces)
+    except NotFound:
+        return None
+
+
+def _write(
+    id: str, row: Any, pieces: Iterator[Piece] | None, found: Draft, missing: Draft, at: Any
+) -> Generator[dict[str, Any], None, dict[str, Any]]:
+    """Write what comes of one entity; yields the checkpoints and returns the last."""
+    finished = {"row": row, "done": at["done"] + 1, "open": None}
+    absent = pieces is None
+    try:
+        for piece in pieces or ():
+            written = _written(found, at["open"] or at, piece.content, piece.records)
+            if piece.rest is None:
+                at = at | finished | written
+            else:
+                at = at | {"open": written | {"rest": piece.rest}}
+            yield at
+    except NotFound:
+        absent = True
+    if absent:
+        if at["open"] is not None:  # it has gone meanwhile: what was written of it is cut off
+            append(found, at["bytes"], b"")
+        at = at | finished | {"missing": _written(missing, at["missing"], csv_line([id]), 1)}
+        yield at
+    return dict(at)
 
 
 def append(draft: Draft, offset: int, content: bytes) -> int:

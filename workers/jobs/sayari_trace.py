@@ -24,13 +24,14 @@ PAGE = 50
 
 @job(TraceRelationships)
 def trace_relationships(command: TraceRelationships, run: Run, tools: Tools) -> TraceRelationshipsResult:
-    """Ask for the paths of one entity after the other, page by page to their end; a row for every hop."""
+    """Ask for the paths of all entities in their order, page by page to their end; a row for every hop."""
     ids = Ids(command, run, tools.storage)
     options = dump(command.options) if command.options else {}
     ask = partial(trace, operation(tools.sayari, command.kind), options)
     paths = tools.storage.draft(run.job_id, "paths.jsonl")
     missing = tools.storage.draft(run.job_id, "missing.csv")
-    traced = run.transfer("trace", partial(look_up, ids, ask, paths, missing), total=ids.count)
+    work = partial(look_up, run, tools.sayari.concurrency, ids, ask, paths, missing)
+    traced = run.transfer("trace", work, total=ids.count)
     result = TraceRelationshipsResult(
         entities=ids.count,
         paths=publish(run, paths, "paths", NDJSON, traced["records"]),

@@ -1,0 +1,1 @@
+"""Many rows to vendors and back: `python -m benchmarks.bulk`."""
