@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from messages import control, creditsafe, data8, sayari
+from messages import control, creditsafe, data8, portfolio, sayari
 from messages.base import Command
 
 COMMANDS: dict[str, type[Command]] = {
-    command.type_: command for vendor in (creditsafe, data8, sayari, control) for command in vendor.COMMANDS
+    command.type_: command
+    for vendor in (creditsafe, data8, sayari, portfolio, control)
+    for command in vendor.COMMANDS
 }
 
 #: The binding key of every queue on the exchange `kyb.commands`.

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeVar, cast
@@ -129,6 +129,33 @@ class VendorJobFailed(JobFailed):
         self.void = void
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A part of a job that is the work of a job function of its own.
+
+    Attributes:
+        name: stands before the names of its steps: `match: start`.
+        begin: the job's percentage when it begins.
+        end: that when it is over.
+        parts: how the names of its long steps begin, in their order: each counts for the same share.
+    """
+
+    name: str
+    begin: float
+    end: float
+    parts: Sequence[str] = ()
+
+    def step(self, name: str) -> str:
+        """The name of its step `name` in the whole job."""
+        return f"{self.name}: {name}"
+
+    def percent(self, step: str, percent: float | None) -> float:
+        """The job's percentage when the step `step` of the job has come to `percent`; 0 where it does not tell."""
+        part = next((n for n, begins in enumerate(self.parts) if step.startswith(self.step(begins))), None)
+        share = 0.0 if part is None else (part + (percent or 0.0) / 100) / len(self.parts)
+        return self.begin + (self.end - self.begin) * share
+
+
 def repeatable() -> None:
     """The recovery of an effect that may simply be done again, e.g. a write that overwrites itself."""
 
@@ -165,6 +192,7 @@ class Run:
         #: The pieces of a transfer that are at work at once, and whether its slice is over: nothing is begun then.
         self._window: Window[Any, Any] | None = None
         self._ending = False
+        self._stage: Stage | None = None
 
     @property
     def job_id(self) -> str:
@@ -176,9 +204,24 @@ class Run:
         """Whether the ledger may have forgotten what this job did: it was restored from a back-up."""
         return self._claim.job.restored_at is not None
 
+    @contextmanager
+    def stage(self, stage: Stage) -> Iterator[None]:
+        """Within the block every step is one of the stage: a job function can be run as a part of another job.
+
+        What it derives from the job's id must differ from what other stages derive.
+        """
+        self._stage = stage
+        try:
+            yield
+        except VendorJobFailed as failed:
+            failed.void = tuple(map(stage.step, failed.void))
+            raise
+        finally:
+            self._stage = None
+
     def edition(self, name: str) -> int:
         """1, and one more each time the step was undone for a retry: for names that vendors take only once."""
-        step = self._claim.steps.get(name)
+        step = self._claim.steps.get(self._named(name))
         return 1 if step is None else step.edition
 
     def once(
@@ -208,7 +251,7 @@ class Run:
         Raises:
             JobFailed: `outcome_unknown` if the effect may have happened and nobody can tell.
         """
-        self.step = name
+        self.step = name = self._named(name)
         step = self._claim.steps.get(name)
         if step is not None and step.state == "done":
             return cast("J", step.value)
@@ -259,6 +302,7 @@ class Run:
         Raises:
             JobFailed: `vendor_failed`, or `stalled` when nothing has moved for too long.
         """
+        unstaged, name = name, self._named(name)
         self.step = name
         step = self._claim.steps.get(name)
         if step is not None and step.state == "done":
@@ -277,7 +321,7 @@ class Run:
             self._record(name, "poll", sighting.answer)
             return sighting.answer
         if sighting.state == "failed":
-            raise VendorJobFailed("the vendor's job ended as failed", sighting.detail, (*redo, name))
+            raise VendorJobFailed("the vendor's job ended as failed", sighting.detail, (*redo, unstaged))
         raise self._wait(step, sighting)
 
     def transfer(self, name: str, work: Callable[[Any], Generator[Any]], *, total: int | None = None) -> Any:
@@ -290,7 +334,7 @@ class Run:
                 recorded and returned.
             total: what `done` of the checkpoints counts up to, if known.
         """
-        self.step = name
+        self.step = name = self._named(name)
         step = self._claim.steps.get(name)
         if step is not None and step.state == "done":
             return step.value
@@ -352,6 +396,17 @@ class Run:
         if self._window is not None:
             self._window.close()
 
+    def _named(self, step: str) -> str:
+        return step if self._stage is None else self._stage.step(step)
+
+    def _of_the_job(self, progress: Progress) -> Progress:
+        """A step's progress, with the whole job's percentage in stages, which never goes back."""
+        if self._stage is None:
+            return progress
+        before = (self._claim.job.progress or {}).get("percent") or 0.0
+        percent = max(before, round(self._stage.percent(progress.step, progress.percent), 1))
+        return progress.model_copy(update={"percent": percent})
+
     def _record(self, name: str, kind: str, value: object) -> None:
         self._claim.job.strikes = 0
         self._claim.record(name, kind, value)
@@ -361,7 +416,8 @@ class Run:
         done = _done(value) if isinstance(value, dict) and "done" in value else None
         # More may have come to light than was counted before.
         percent = min(round(100.0 * done / total, 1), 100.0) if done is not None and total else None
-        self._claim.checkpoint(name, value, Progress(step=name, percent=percent, done=done, total=total))
+        progress = Progress(step=name, percent=percent, done=done, total=total)
+        self._claim.checkpoint(name, value, self._of_the_job(progress))
         self._heed_cancel()
 
     def _doubted(self, name: str, step: Step | None, recover: object) -> Step | None:
@@ -438,7 +494,7 @@ class Run:
         if self._claim.called is not None:
             late = lateness(evidence, history)
             urgency = Urgency(self._claim.called, now + late.due, late.at, late.slope, late.bend)
-        return Suspended(now + delay, progress, name, urgency)
+        return Suspended(now + delay, self._of_the_job(progress), name, urgency)
 
     def _heed_cancel(self) -> None:
         if self._claim.job.cancel_requested:

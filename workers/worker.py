@@ -26,6 +26,7 @@ from workers.jobs import (
     creditsafe_records,
     data8,
     data8_dataset_jobs,
+    portfolio,
     sayari,
     sayari_changes,
     sayari_export,
@@ -57,6 +58,7 @@ JOB_MODULES = (
     creditsafe_records,
     data8,
     data8_dataset_jobs,
+    portfolio,
     sayari,
     sayari_trace,
     sayari_fetch,
@@ -84,7 +86,7 @@ class Worker:
 
     Args:
         settings: of the process.
-        queues: to serve; by default those of all vendors with settings, and `kyb.control`.
+        queues: to serve; by default those of all vendors with settings, `kyb.control`, and `kyb.portfolio` with Creditsafe's.
     """
 
     def __init__(self, settings: Settings, queues: Sequence[str] | None = None) -> None:
@@ -249,7 +251,12 @@ def longest_timeout(settings: Settings) -> float:
 
 
 def _served(tools: Tools, asked: Sequence[str] | None) -> list[str]:
-    able = ["kyb.control", *(f"kyb.{vendor}" for vendor in sorted(tools.vendors()))]
+    vendors = sorted(tools.vendors())
+    able = ["kyb.control", *(f"kyb.{vendor}" for vendor in vendors)]
+    if (
+        "creditsafe" in vendors
+    ):  # every portfolio goes there; what else a command needs it is asked for itself
+        able.append("kyb.portfolio")
     if asked is None:
         return able
     for queue in asked:

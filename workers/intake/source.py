@@ -95,6 +95,7 @@ def intake(
 
     Plain CSV is read where it is, and not looked at any further if it is to be `strict`: its reader does that.
     Anything else becomes a copy in the job's folder, never published; a job that fails keeps it for a retry.
+    What another stage of the job has written is read as it is.
 
     Args:
         run: the job's turn.
@@ -109,6 +110,9 @@ def intake(
     Raises:
         JobFailed: `input_not_found`; `input_invalid`, naming file, line or row, and column.
     """
+    given = storage.given(uri)
+    if given is not None:
+        return Source(uri, given)
     copy = storage.draft(run.job_id, f"{name}.copy")
     rejects = storage.draft(run.job_id, "rejects.csv" if name == "file" else f"rejects.{name}.csv")
 

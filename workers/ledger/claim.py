@@ -6,11 +6,11 @@ lost its hold without noticing cannot write any more: it gets `Fenced` and stops
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select, union_all, update
 
 from messages.errors import Error
 from messages.events import Outcome, Progress, Status
@@ -116,24 +116,23 @@ class Claim:
             self._upsert(name, kind="transfer", state="open", value=value)
             self._write_job({"takes": 0}, progress)
 
-    def past_waits(self, name: str, limit: int) -> list[Past]:
-        """The last waits of this step in jobs of the same command, the last first."""
+    def past_waits(self, places: Sequence[tuple[str, str]], limit: int) -> list[Past]:
+        """The last waits of steps that are the same work, each a (command, step), the last first."""
+        waits = [
+            select(
+                step.c.started_at, step.c.ended_at, step.c.seen_at, step.c.size, step.c.told, step.c.told_at
+            )
+            .join(job, job.c.id == step.c.job_id)
+            .where(step.c.kind == "poll", step.c.name == name, step.c.ended_at.is_not(None))
+            .where(job.c.command == command)
+            .order_by(step.c.ended_at.desc())
+            .limit(limit)
+            .subquery()
+            for command, name in places
+        ]
+        found = union_all(*(select(wait) for wait in waits)).subquery()
         with translated(), self.connection.begin():
-            rows = self.connection.execute(
-                select(
-                    step.c.started_at,
-                    step.c.ended_at,
-                    step.c.seen_at,
-                    step.c.size,
-                    step.c.told,
-                    step.c.told_at,
-                )
-                .join(job, job.c.id == step.c.job_id)
-                .where(step.c.kind == "poll", step.c.name == name, step.c.ended_at.is_not(None))
-                .where(job.c.command == self.job.command)
-                .order_by(step.c.ended_at.desc())
-                .limit(limit)
-            ).all()
+            rows = self.connection.execute(select(found).order_by(found.c.ended_at.desc()).limit(limit)).all()
         return [
             Past(
                 ended=row.ended_at - row.started_at,

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 
+from messages.portfolio import STAGES, ProcessPortfolio
 from workers.ledger.claim import Claim
 from workers.polling.history import WINDOW, History
 
@@ -24,10 +25,24 @@ class Experience:
         """What earlier jobs tell of the step `name` of the claim's job. Raises `LedgerUnavailable`."""
         # of steps that a job has several of, numbered, the first is the one that every job has
         first = re.sub(r"\d+$", "1", name)
-        key = (claim.job.command, first)
+        places = same_work(claim.job.command, first)
+        key = places[0]
         now = self._monotonic()
         read_at, history = self._known.get(key, (-KEPT, None))
         if history is None or now - read_at >= KEPT:
-            history = History(claim.past_waits(first, WINDOW))
+            history = History(claim.past_waits(places, WINDOW))
             self._known[key] = (now, history)
         return history
+
+
+def same_work(command: str, step: str) -> list[tuple[str, str]]:
+    """Where waits of the same kind are recorded, as (command, step).
+
+    A stage of `portfolio.process` is the work of a command of its own: each learns from the other.
+    """
+    whole = ProcessPortfolio.type_
+    if command == whole:
+        stage, _, name = step.partition(": ")
+        command, step = STAGES.get(stage, whole), name
+    stages = [stage for stage, own in STAGES.items() if own == command]
+    return [(command, step), *((whole, f"{stage}: {step}") for stage in stages)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO, cast
 
 from messages.base import File
@@ -58,6 +59,8 @@ class Storage:
         except InputNotAllowed as error:
             raise ValueError(f"A storage root is not usable: {error.message}") from None
         self._sources = self._connected(s3 or S3Settings(), sftp or SftpSettings(), https or HttpsSettings())
+        self._prefix = ""
+        self._given: Mapping[str, Callable[[], BinaryIO]] = {}
 
     @classmethod
     def of(cls, settings: StorageSettings) -> Storage:
@@ -65,6 +68,21 @@ class Storage:
         return cls(
             settings.roots(), settings.results, s3=settings.s3, sftp=settings.sftp, https=settings.https
         )
+
+    def stage(self, name: str, given: Mapping[str, Callable[[], BinaryIO]]) -> Storage:
+        """This storage for a stage of a job, whose results are called `<name>.…`.
+
+        Args:
+            name: of the stage.
+            given: what the job itself gives it to read, by the name that stands in place of a URI: plain CSV.
+        """
+        view = copy.copy(self)
+        view._prefix, view._given = f"{name}.", given  # noqa: SLF001 - of this very class
+        return view
+
+    def given(self, uri: str) -> Callable[[], BinaryIO] | None:
+        """What opens a table of the job's own; None if `uri` is an input like any other."""
+        return self._given.get(uri)
 
     def check(self, uri: str) -> None:
         """Whether a message may name this input; says nothing of its existence, and asks no other machine.
@@ -110,7 +128,7 @@ class Storage:
 
     def draft(self, job_id: str, name: str) -> Draft:
         """The result `name` of a job, at `<results>/<job id>/<name>` once it is published."""
-        folder, part = segment(job_id), segment(name)
+        folder, part = segment(job_id), segment(self._prefix + name)
         if isinstance(self._results, Local):
             return self._results.draft(folder, part)
         store = cast("Store", self._sources[_client(self._results)])
