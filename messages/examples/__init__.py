@@ -9,11 +9,17 @@ from messages.base import Command, Result, dump
 from messages.envelope import Request
 from messages.errors import Code, Error, FieldError
 from messages.events import EventData, Outcome, Progress, Stats, Status, outcome_event
-from messages.examples import control, creditsafe, data8, sayari
+from messages.examples import control, creditsafe, data8, portfolio, sayari
 from messages.examples.shared import BATCH
 
 ACCEPTED_AT = datetime(2026, 8, 3, 9, 30, tzinfo=UTC)
-_JOBS: list[tuple[Command, Result]] = [*creditsafe.JOBS, *data8.JOBS, *sayari.JOBS, *control.JOBS]
+_JOBS: list[tuple[Command, Result]] = [
+    *creditsafe.JOBS,
+    *data8.JOBS,
+    *sayari.JOBS,
+    *portfolio.JOBS,
+    *control.JOBS,
+]
 
 
 def commands() -> dict[str, dict[str, Any]]:

@@ -24,6 +24,14 @@ from messages.creditsafe import (
 )
 from messages.data8 import DeleteDataset, DownloadDataset, Input, StartJob, UploadDataset
 from messages.envelope import Request
+from messages.portfolio import (
+    Cleansing,
+    Deduplication,
+    Enrichment,
+    Matching,
+    ProcessPortfolio,
+    Resolution,
+)
 from messages.sayari import CollectChanges, Entity, ExportProject, Identifier, Project, ResolveEntities
 from messages.sayari_graph import FetchEntities, TraceRelationships, TraversalOptions
 
@@ -55,6 +63,7 @@ traversals = st.builds(
     types=st.none() | words,
     name=st.none() | lines,
 )
+columns = st.dictionaries(lines, st.sampled_from([*RECORD_FIELDS, "lei"]), max_size=3)
 commands = st.one_of(
     st.builds(ImportFile, file=lines, portfolio=portfolios),
     st.builds(RunMatching, portfolio_id=lines),
@@ -100,6 +109,18 @@ commands = st.one_of(
     st.builds(ExportProject, project_id=lines, content=st.sampled_from(["entity", "record", "resource"])),
     st.builds(CollectChanges, project_id=lines, types=st.none() | words),
     st.builds(CollectChanges, project_id=lines, clear=st.just(True)),
+    st.builds(
+        ProcessPortfolio,
+        file=lines,
+        name=lines,
+        cleanse=st.none() | st.builds(Cleansing, workflow=lines, slot=lines, columns=columns),
+        match=st.none() | st.builds(Matching),
+        deduplicate=st.none() | st.builds(Deduplication, fields=names, remove=st.booleans()),
+        enrich=st.none() | st.builds(Enrichment, fields=names),
+        resolve=st.none() | st.builds(Resolution, watchlist=st.booleans(), ownership=st.booleans()),
+        columns=columns,
+        format=formats,
+    ),
     st.builds(CancelJob, job_id=job_ids),
     st.builds(RetryJob, job_id=job_ids, repeat_effect=st.booleans()),
 )
