@@ -146,6 +146,18 @@ def _changes(folder: Path, sandbox: Sandbox) -> dict[str, Any]:
     return _project(folder, sandbox) | {"clear": True}
 
 
+def _process(folder: Path, _: Sandbox) -> dict[str, Any]:
+    """All stages, over two records of one company and one that nobody knows."""
+    (folder / "companies.csv").write_text("reference,name\n1,Tesco PLC\n2,Tesco plc\n3,Nobody & Sons\n")
+    return {
+        "file": str(folder / "companies.csv"),
+        "name": "Crash",
+        "cleanse": {"workflow": "CompanyCleanse"},
+        "deduplicate": {"fields": ["name"], "remove": True},
+        "resolve": {"watchlist": True, "ownership": True},
+    }
+
+
 SCENARIOS = {
     scenario.type: scenario
     for scenario in (
@@ -171,6 +183,13 @@ SCENARIOS = {
         Scenario("sayari.trace_relationships", _trace, step=20, told=("entities",)),
         Scenario("sayari.fetch_entities", _fetch, step=16),
         Scenario("sayari.export_project", _project, step=14),
+        Scenario(
+            "portfolio.process",
+            _process,
+            step=75,
+            harmless=("creditsafe.duplicates.identify",),
+            told=("unplaced",),
+        ),
         Scenario("sayari.collect_changes", _changes, step=30, told=("cleared", "kept")),
     )
 }
