@@ -215,12 +215,10 @@ def test_a_vendor_without_settings_fails_the_job_before_anything_happens(
 def test_a_retry_goes_on_from_the_stage_that_failed(desk: Desk, companies: str) -> None:
     """Every service of this portfolio fails the first time."""
     job = desk.run(TYPE, file=companies, name="Customers [fails once]", match={}, deduplicate={}, resolve={})
-    retries = 0
     for step in ("match: match", "deduplicate: duplicates"):
         failure(job, Code.VENDOR_FAILED)
         assert (job.error or {})["step"] == step
-        retries += 1
-        desk.run("job.retry", f"retry-{retries}", job_id="job")
+        desk.run("job.retry", f"retry-{job.attempt}", job_id="job")
         job = desk.drive()
     assert len(report_of(completed(job))) == 5
     assert desk.effects("creditsafe.portfolios.create") == desk.effects("creditsafe.records.import_file") == 1

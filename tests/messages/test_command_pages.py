@@ -17,6 +17,7 @@ import pytest
 from messages.catalogue import COMMANDS
 from messages.envelope import parse
 from messages.errors import Code
+from messages.portfolio import STAGES
 from messages.schemas import schemas
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -43,6 +44,10 @@ def test_a_vendor_that_has_pages_has_one_for_each_command() -> None:
     assert PAGES.keys() == {type_ for type_ in COMMANDS if type_.partition(".")[0] in described}
 
 
+def steps_of(type_: str) -> list[str]:
+    return [name.rstrip("0123456789") for name in first_cells(section(type_, "What it does"))]
+
+
 @pytest.mark.parametrize("type_", PAGES)
 def test_pages_are_laid_out_alike(type_: str) -> None:
     assert PAGES[type_].startswith(f"# `{type_}`\n")
@@ -55,7 +60,8 @@ def test_every_field_is_explained_and_no_other(type_: str) -> None:
     command = COMMANDS[type_]
     fields = [field.alias or name for name, field in command.model_fields.items()]
     assert first_cells(section(type_, "Command")) == fields
-    assert first_cells(section(type_, "Result")) == list(command.result.model_fields)
+    told = [field.alias or name for name, field in command.result.model_fields.items()]
+    assert first_cells(section(type_, "Result")) == told
     assert set(first_cells(section(type_, "Errors"))) <= {*Code}
 
 
@@ -78,7 +84,10 @@ def test_the_messages_shown_satisfy_the_schemas(type_: str) -> None:
 
 @pytest.mark.parametrize("type_", PAGES)
 def test_steps_that_events_name_are_among_those_listed(type_: str) -> None:
-    steps = [name.rstrip("0123456789") for name in first_cells(section(type_, "What it does"))]
+    steps = set(steps_of(type_))
+    for stage, command in STAGES.items():
+        if f"{stage}: …" in steps:
+            steps |= {f"{stage}: {step}" for step in steps_of(command)}
     for event in blocks(section(type_, "Events")):
         told = event["data"].get("progress") or event["data"].get("error") or {}
         if step := told.get("step"):

@@ -36,8 +36,8 @@ def test_the_page_names_every_field_of_a_command_and_its_result(type_: str) -> N
     data, _, result = rows(CONTRACT)[type_].partition(" | ")
     for name, field in command.model_fields.items():
         assert f"`{field.alias or name}`" in data
-    for name in command.result.model_fields:
-        assert f"`{name}`" in result
+    for name, field in command.result.model_fields.items():
+        assert f"`{field.alias or name}`" in result
 
 
 def test_the_examples_on_the_page_are_those_of_the_schemas() -> None:
