@@ -24,7 +24,7 @@ def test_sample_goes_through_all_vendors(kyb: Kyb, home: Path, jobs: Jobs) -> No
     assert "\x1b" not in ended.out
     found = jobs()
     assert {id: job["status"] for id, job in found.items()} == dict.fromkeys(
-        ["demo-import", "demo-match", "demo-cleanse", "demo-resolve"], "completed"
+        ["demo-import", "demo-match", "demo-cleanse", "demo-resolve", "demo-process"], "completed"
     )
     rows = found["demo-import"]["result"]["records"]
     assert f"{rows:,} records, 1 upload" in ended.out
@@ -40,6 +40,13 @@ def test_sample_goes_through_all_vendors(kyb: Kyb, home: Path, jobs: Jobs) -> No
     parts = [result[part]["records"] for part in ("resolved", "unresolved")]
     assert all(parts)
     assert sum(parts) == result["uploaded"]
+    result = found["demo-process"]["result"]
+    assert result["report"]["records"] == rows
+    assert f"a report of {rows} rows" in ended.out
+    assert (result["unplaced"], result["match"]["summary"]["matched"]) == (
+        0,
+        found["demo-match"]["result"]["summary"]["matched"],
+    )
     assert "secret" not in (home / "kyb-demo/kyb.log").read_text()
 
 
@@ -51,7 +58,7 @@ def test_runs_again_in_the_same_folder_whatever_the_settings(home: Path, jobs: J
             out, err = demo.communicate(timeout=60)
             assert (demo.returncode, err) == (0, "")
             assert "3 records, 1 upload" in out
-    assert len(jobs()) == 4
+    assert len(jobs()) == 5
 
 
 def test_a_file_that_one_vendor_refuses_still_goes_to_the_others(kyb: Kyb, home: Path, jobs: Jobs) -> None:
@@ -63,6 +70,7 @@ def test_a_file_that_one_vendor_refuses_still_goes_to_the_others(kyb: Kyb, home:
     assert "input_invalid: " in ended.out
     assert "needs demo-import" in ended.out
     assert "demo-match" not in found
+    assert found["demo-process"]["error"]["code"] == "input_invalid"
     assert found["demo-cleanse"]["status"] == found["demo-resolve"]["status"] == "completed"
 
 

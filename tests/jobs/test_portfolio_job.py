@@ -32,7 +32,7 @@ COMPANIES = [
     ["10", "Public Joint Stock Company Gazprom Neft", ";", "", "RU"],
     ["0010", "Nestlé S.A.", "", "Vevey", "CH"],
 ]
-ALL: dict[str, dict[str, Any]] = {
+ALL: dict[str, Any] = {
     "cleanse": {"workflow": "CompanyCleanse"},
     "match": {},
     "deduplicate": {"remove": True},

@@ -33,7 +33,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 #: Where everything that the demo makes lies.
 FOLDER = Path("kyb-demo")
 #: How long a vendor's job takes in the demo: long enough to watch, in seconds.
-JOB_SECONDS = 4.0
+JOB_SECONDS = 2.0
 #: Seconds between two looks into the ledger.
 LOOK = 0.1
 

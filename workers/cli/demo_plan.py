@@ -1,9 +1,8 @@
-"""What the demo does: four commands on one file."""
+"""What the demo does: four commands on one file, and one that does all of it."""
 
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,21 +12,11 @@ from messages.base import Command
 from messages.creditsafe import ImportFile, RunMatching
 from messages.data8 import StartJob
 from messages.envelope import Request
+from messages.portfolio import ProcessPortfolio
 from messages.sayari import ResolveEntities
 from workers.cli.sending import Standing
 from workers.cli.submit import request_for
-
-#: ISO 3166 alpha-2 to alpha-3, which Sayari wants: the countries of the sample.
-ALPHA_3: dict[str, str] = dict(
-    re.findall(
-        r"(\w\w):(\w{3})",
-        "AE:ARE AR:ARG AT:AUT AU:AUS BE:BEL BG:BGR BR:BRA CA:CAN CH:CHE CL:CHL CN:CHN CO:COL CZ:CZE DE:DEU "
-        "DK:DNK EE:EST EG:EGY ES:ESP FI:FIN FR:FRA GB:GBR GR:GRC HK:HKG HR:HRV HU:HUN ID:IDN IE:IRL IL:ISR "
-        "IN:IND IS:ISL IT:ITA JP:JPN KE:KEN KR:KOR KZ:KAZ LT:LTU LU:LUX LV:LVA MA:MAR MX:MEX MY:MYS NG:NGA "
-        "NL:NLD NO:NOR NZ:NZL PE:PER PH:PHL PL:POL PT:PRT QA:QAT RO:ROU RS:SRB RU:RUS SA:SAU SE:SWE SG:SGP "
-        "SI:SVN SK:SVK TH:THA TR:TUR TW:TWN UA:UKR US:USA VN:VNM ZA:ZAF",
-    )
-)
+from workers.countries import alpha_3
 
 
 @dataclass(frozen=True)
@@ -64,6 +53,10 @@ def demo_plan(source: Path, entities: Path) -> list[Planned]:
         return {"portfolio_id": result["portfolio_id"]}
 
     portfolio = {"name": f"Demo {source.stem}"}
+    whole = {
+        "file": source.as_uri(), "name": f"Demo {source.stem}, all in one", "match": {}, "deduplicate": {},
+        "enrich": {"fields": ["general.companyName", "contact.town"]}, "resolve": {"watchlist": True},
+    }  # fmt: skip
     start = {"workflow": "CompanyCleanse", "inputs": {"Companies": {"file": source.as_uri()}}}
     return [
         Planned("demo-import", ImportFile,
@@ -75,6 +68,8 @@ def demo_plan(source: Path, entities: Path) -> list[Planned]:
                 lambda r: ", ".join(f"{rows_of(file):,} rows in {slot}" for slot, file in r["outputs"].items())),
         Planned("demo-resolve", ResolveEntities, lambda _: {"file": entities.absolute().as_uri()},
                 lambda r: f"{rows_of(r['resolved']):,} of {r['uploaded']:,} resolved"),
+        Planned("demo-process", ProcessPortfolio, lambda _: whole,
+                lambda r: f"a report of {rows_of(r['report']):,} rows"),
     ]  # fmt: skip
 
 
@@ -102,5 +97,5 @@ def write_entities(source: Path, target: Path) -> Path:
         for row in rows:
             if len(row) > name and row[name].strip():
                 code = row[country].strip().upper() if country is not None and len(row) > country else ""
-                entities.writerow([row[name], ALPHA_3.get(code, "")])
+                entities.writerow([row[name], alpha_3(code)])
     return target
