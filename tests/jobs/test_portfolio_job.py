@@ -20,6 +20,7 @@ from sandbox.core import Fault
 from sandbox.sayari.register import register
 from tests.jobs.desk import LIMITS, Desk, completed, content, failure
 from workers.jobs import data8, portfolio_tables
+from workers.polling.experience import same_work
 
 TYPE = "portfolio.process"
 IDS = {entity.label: entity.id for entity in register().entities.values()}
@@ -301,3 +302,17 @@ def test_two_jobs_at_once_do_not_get_in_each_others_way(desk: Desk, companies: s
         assert [row["Reference"] for row in report_of(result)] == [cells[0] for cells in COMPANIES[1:]]
         assert Path(result["report"]["uri"]).parent.name == id
         assert desk.creditsafe.portfolios.get(result["import"]["portfolio_id"]).record_count == 4
+
+
+def test_a_stage_learns_from_its_command_alone_and_the_other_way_round(desk: Desk, companies: str) -> None:
+    result = completed(desk.run(TYPE, file=companies, name="Customers", match={}))
+    again = {"portfolio_id": result["import"]["portfolio_id"]}
+    completed(desk.run("creditsafe.run_matching", "alone", **again))
+    desk.arrive("creditsafe.run_matching", "waiting", **again)
+    with desk.ledger.hold("waiting") as hold:
+        assert hold is not None
+        claim = hold.take(desk.job("waiting").turn)
+        assert claim is not None
+        for command, step in (("creditsafe.run_matching", "match"), (TYPE, "match: match")):
+            assert len(claim.past_waits(same_work(command, step), 10)) == 2
+            assert len(claim.past_waits(same_work(command, step), 1)) == 1

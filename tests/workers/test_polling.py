@@ -17,6 +17,7 @@ from messages.events import Status
 from tests.workers.bench import Bench
 from workers.ledger.schema import step
 from workers.polling import Evidence, History, Past, next_look, outlook
+from workers.polling.experience import same_work
 from workers.polling.rule import PRICE, SHORT
 from workers.run import Limits, Run, Sighting
 
@@ -210,3 +211,11 @@ def test_hint_of_the_vendor_is_obeyed_beyond_the_longest_wait(bench_of: Callable
     bench.arrive()
     bench.turn()
     assert wait_of(bench, "job") > 7_100
+
+
+def test_a_stage_of_a_portfolio_and_its_command_alone_are_the_same_work() -> None:
+    both = [("creditsafe.run_matching", "match"), ("portfolio.process", "match: match")]
+    assert same_work("creditsafe.run_matching", "match") == both
+    assert same_work("portfolio.process", "match: match") == both
+    assert same_work("data8.start_job", "finish") == same_work("portfolio.process", "cleanse: finish")
+    assert same_work("sayari.collect_changes", "x") == [("sayari.collect_changes", "x")]

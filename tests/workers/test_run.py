@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clients.errors import AuthRefused, NotCalled, OutcomeUnknown, RateLimited, Rejected, Unavailable
 from clients.transport import Observation, before_effect
@@ -14,7 +16,7 @@ from tests.workers.bench import LIMITS, Bench, command
 from workers.errors import JobFailed, StorageUnavailable, Undecided
 from workers.ledger.claim import Claim
 from workers.ledger.database import LedgerUnavailable
-from workers.run import Limits, Run, Sighting, repeatable
+from workers.run import Limits, Run, Sighting, Stage, repeatable
 from workers.turns import count_call
 
 Play = Callable[[Run], dict[str, Any]]
@@ -470,3 +472,15 @@ def test_ledger_that_goes_away_again_and_again_is_not_the_jobs_fault(bench_of: C
     assert bench.job().takes == 1
     bench.turns.take("job", 1, again=True)
     assert bench.job().status is Status.COMPLETED
+
+
+@given(
+    st.floats(0, 100), st.floats(0, 100), st.none() | st.floats(0, 100),
+    st.sampled_from(["a", "b 7", "c", "elsewhere"]), st.lists(st.sampled_from("abc"), unique=True),
+)  # fmt: skip
+def test_a_stage_stays_within_its_share(
+    begin: float, width: float, percent: float | None, step: str, parts: list[str]
+) -> None:
+    stage = Stage("match", begin, begin + width, parts)
+    assert begin <= stage.percent(stage.step(step), percent) <= stage.end + 1e-6
+    assert stage.percent(stage.step(step), None) <= stage.percent(stage.step(step), percent)

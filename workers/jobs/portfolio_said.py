@@ -104,10 +104,11 @@ class Said:
 
         Assumed: it names records by `reference` or `recordId`.
         """
-        added = [name for name in table.header if name not in {"reference", "recordId"}]
-        for row in _rows(table):
-            self._place("enriched (reference, cells)", self._reference(row), [[row[name] for name in added]])
-        return added
+        places = [n for n, name in enumerate(table.header) if name not in {"reference", "recordId"}]
+        for cells, _ in table.rows():
+            row = dict(zip(table.header, cells, strict=True))
+            self._place("enriched (reference, cells)", self._reference(row), [[cells[n] for n in places]])
+        return [table.header[n] for n in places]
 
     def resolved(self, lines: BinaryIO) -> list[str]:
         """Sayari's resolved entities; records of which it was told the same have the same."""
