@@ -334,7 +334,8 @@ class Run:
                 recorded and returned.
             total: what `done` of the checkpoints counts up to, if known.
         """
-        self.step = name = self._named(name)
+        unstaged, name = name, self._named(name)
+        self.step = name
         step = self._claim.steps.get(name)
         if step is not None and step.state == "done":
             return step.value
@@ -360,7 +361,7 @@ class Run:
                 raise
             finally:
                 self._close_window()
-                self.happened.moved.append((name, _done(last) - first))
+                self.happened.moved.append((unstaged, _done(last) - first))
         self._record(name, "transfer", last)
         return last
 
