@@ -68,7 +68,7 @@ class Contender:
         self._tell(environment, ["wait", str(seconds)], names)
 
     def _tell(self, environment: dict[str, str], arguments: list[str], lines: Iterable[str]) -> None:
-        subprocess.run(
+        subprocess.run(  # noqa: S603 - programs beside this file
             [OTHERS / "python", APPS / self.script, *arguments],
             env=environment,
             input="\n".join(lines),
