@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=200, help="in each of them")
     parser.add_argument("--kills", type=int, default=10, help="kill -9 of all workers")
     parser.add_argument("--crash-jobs", type=int, default=120, help="jobs meanwhile")
-    parser.add_argument("--waiting", type=int, default=100_000, help="jobs that wait")
+    parser.add_argument("--waiting", type=int, default=100_000, help="jobs that wait, at most")
     parser.add_argument("--write", type=Path, help="folder of performance.md")
     options = parser.parse_args()
     if not OTHERS.exists():

@@ -39,7 +39,7 @@ class Contender:
     waits: str
     workers: tuple[tuple[str, ...], ...]
     script: str
-    waiting: int = 100_000
+    waiting: int = 20_000  # what the others publish within some minutes on a busy machine
     #: Settings of its own.
     settings: tuple[tuple[str, str], ...] = ()
 
@@ -63,18 +63,20 @@ class Contender:
         else:
             self._tell(environment, ["send"], ids)
 
-    def wait(self, environment: dict[str, str], names: Iterable[str], seconds: float) -> None:
-        """Give it jobs of the vendor that are to be looked at in so many seconds."""
-        self._tell(environment, ["wait", str(seconds)], names)
+    def wait(self, environment: dict[str, str], names: Iterable[str], seconds: float) -> float:
+        """Give it jobs of the vendor that are to be looked at in so many seconds; when the last was given."""
+        return float(self._tell(environment, ["wait", str(seconds)], names).split()[-1])
 
-    def _tell(self, environment: dict[str, str], arguments: list[str], lines: Iterable[str]) -> None:
-        subprocess.run(  # noqa: S603 - programs beside this file
+    def _tell(self, environment: dict[str, str], arguments: list[str], lines: Iterable[str]) -> str:
+        done = subprocess.run(  # noqa: S603 - programs beside this file
             [OTHERS / "python", APPS / self.script, *arguments],
             env=environment,
             input="\n".join(lines),
+            stdout=subprocess.PIPE,
             text=True,
             check=True,
         )
+        return done.stdout
 
 
 def _commands(url: str, ids: Iterable[str]) -> None:
@@ -102,7 +104,7 @@ CONTENDERS = (
         (_other("python", str(APPS / "bare.py"), "work"),) * PROCESSES, "bare.py",
     ),
     Contender(
-        "ours", "kyb-workers", "the ledger", _OURS, "ours.py",
+        "ours", "kyb-workers", "the ledger", _OURS, "ours.py", waiting=100_000,
     ),
     Contender(
         "steady", "kyb-workers, a look a second", "the ledger", _OURS, "ours.py",
@@ -129,6 +131,6 @@ CONTENDERS = (
     Contender(
         "dbos", "DBOS on PostgreSQL", "the worker's memory and its database",
         tuple(_other("python", str(APPS / "with_dbos.py"), "work", f"executor-{n}") for n in range(PROCESSES)),
-        "with_dbos.py", waiting=5_000,
+        "with_dbos.py", waiting=3_000,
     ),
 )  # fmt: skip

@@ -14,28 +14,31 @@ _WORKERS, _BROKER, _DATABASE = "#2b6cb0", "#a8c5e2", "#cbd5e0"
 
 def speeds(found: Mapping[Contender, Sequence[Speed]]) -> tuple[str, str]:
     """What a job costs: medians of the rounds, with the least and the most."""
-    bare = next((_median(rounds, _workers) for one, rounds in found.items() if one.key == "bare"), None)
-    head = (
-        "| | CPU of the workers, ms per job | ÷ bare loop | CPU per vendor call, ms | broker, ms per job | database, ms per job "
-        "| looks per job | found late: mean s | p99 s | jobs/s | workers' memory, MB | messages per job | statements per job | commits per job |"
-    )
-    lines = [head, "| --- |" + " --: |" * 13]
+    bare = next((_median(rounds, _workers) for one, rounds in found.items() if one.key == "bare"), 0.0)
+    cost = [
+        "| | CPU of the workers, ms per job | ÷ bare loop | RabbitMQ, ms per job | PostgreSQL, ms per job | all three | workers' memory, MB | jobs/s |",
+        "| --- |" + " --: |" * 7,
+    ]
+    traffic = [
+        "| | looks per job | found late: mean s | 99th percentile s | messages per job | statements per job | commits per job |",
+        "| --- |" + " --: |" * 6,
+    ]
     for one, rounds in found.items():
         delays = sorted(delay for each in rounds for delay in each.delays)
-        worker = _median(rounds, _workers)
-        lines.append(
-            f"| {one.title} | {_spread(rounds, _workers, 1)} | {'' if bare is None else f'{worker / bare:.2f}'} "
-            f"| {_median(rounds, lambda r: _workers(r) / (statistics.fmean(r.looks) + 2)):.2f} "
-            f"| {_spread(rounds, lambda r: 1000 * r.usage.broker / r.jobs, 1)} "
-            f"| {_spread(rounds, lambda r: 1000 * r.usage.database / r.jobs, 1)} "
-            f"| {_median(rounds, lambda r: statistics.fmean(r.looks)):.1f} "
+        ratio = f"{_median(rounds, _workers) / bare:.1f}" if bare else ""
+        cost.append(
+            f"| {one.title} | {_spread(rounds, _workers)} | {ratio} "
+            f"| {_spread(rounds, _broker)} | {_spread(rounds, _database)} | {_median(rounds, _all):.1f} "
+            f"| {_median(rounds, lambda r: r.memory):.0f} | {_spread(rounds, lambda r: r.jobs / r.seconds)} |"
+        )
+        traffic.append(
+            f"| {one.title} | {_median(rounds, lambda r: statistics.fmean(r.looks)):.1f} "
             f"| {statistics.fmean(delays):.2f} | {delays[int(0.99 * len(delays))]:.1f} "
-            f"| {_spread(rounds, lambda r: r.jobs / r.seconds, 1)} | {_median(rounds, lambda r: r.memory):.0f} "
             f"| {_median(rounds, lambda r: r.usage.messages / r.jobs):.1f} "
             f"| {_median(rounds, lambda r: r.usage.statements / r.jobs):.1f} "
             f"| {_median(rounds, lambda r: r.usage.commits / r.jobs):.1f} |"
         )
-    return "\n".join(lines), picture(found)
+    return "\n".join([*cost, "", *traffic]), picture(found)
 
 
 def crashes(found: Mapping[Contender, Sequence[Crash]]) -> tuple[str, str]:
@@ -70,8 +73,8 @@ def picture(found: Mapping[Contender, Sequence[Speed]]) -> str:
     """Bars of CPU per job as SVG: workers, broker, database."""
     parts_of: list[tuple[str, str, Callable[[Speed], float]]] = [
         ("workers", _WORKERS, _workers),
-        ("RabbitMQ", _BROKER, lambda r: 1000 * r.usage.broker / r.jobs),
-        ("PostgreSQL", _DATABASE, lambda r: 1000 * r.usage.database / r.jobs),
+        ("RabbitMQ", _BROKER, _broker),
+        ("PostgreSQL", _DATABASE, _database),
     ]
     bars = {one: [_median(rounds, part) for _, _, part in parts_of] for one, rounds in found.items()}
     left, width, step = 190, 520, 28
@@ -105,13 +108,25 @@ def _workers(one: Speed) -> float:
     return 1000 * one.usage.workers / one.jobs
 
 
+def _broker(one: Speed) -> float:
+    return 1000 * one.usage.broker / one.jobs
+
+
+def _database(one: Speed) -> float:
+    return 1000 * one.usage.database / one.jobs
+
+
+def _all(one: Speed) -> float:
+    return _workers(one) + _broker(one) + _database(one)
+
+
 def _median(rounds: Iterable[Speed], of: Callable[[Speed], float]) -> float:
     return statistics.median(map(of, rounds))
 
 
-def _spread(rounds: Iterable[Speed], of: Callable[[Speed], float], digits: int) -> str:
+def _spread(rounds: Iterable[Speed], of: Callable[[Speed], float]) -> str:
     values = sorted(map(of, rounds))
-    return f"{statistics.median(values):.{digits}f} ({values[0]:.{digits}f}–{values[-1]:.{digits}f})"
+    return f"{statistics.median(values):.1f} ({values[0]:.1f}–{values[-1]:.1f})"
 
 
 def _late(seconds: float) -> str:

@@ -21,6 +21,8 @@ WARM = 20
 SETTLE = 1.0
 #: Seconds within which all jobs must have ended.
 PATIENCE = 180.0
+#: Seconds after the last kill after which a job that has not ended is lost: the longest takes 20.
+GIVEN_UP = 60.0
 #: Seconds that the vendor takes to answer a start while workers are killed.
 SLOW_START = 0.3
 DAY = 86_400.0
@@ -98,7 +100,7 @@ def crash(site: Site, installation: Installation, jobs: int, kills: int, prefix:
             time.sleep(chance.uniform(0.0, 1.5))
             installation.kill()
             installation.start()
-        left = vendor.await_fetched(set(ids), PATIENCE)
+        left = vendor.await_fetched(set(ids), GIVEN_UP)
     finally:
         vendor.slow_starts(None)
         installation.kill()
@@ -171,8 +173,7 @@ def _probe(site: Site, installation: Installation, name: str) -> float:
     vendor = site.vendor
     name = f"{installation.contender.key}{name}"
     site.start_jobs([name])
-    installation.contender.wait(installation.environment, [name], due_in)
-    sent = time.time()
+    sent = installation.contender.wait(installation.environment, [name], due_in)
     if not vendor.await_looks(name, 1, due_in + patience):
         return float("inf")
     return vendor.looks[name][0] - sent - due_in

@@ -12,6 +12,7 @@ import sys
 import time
 from itertools import count
 
+import httpx
 import pika
 from vendor_api import INTERVAL, Data8, job_name
 
@@ -38,7 +39,12 @@ def work() -> None:
         order_of = json.loads(body)
         if "name" not in order_of:
             order_of = {"name": job_name(order_of["id"]), "due": time.time() + INTERVAL}
-            data8.start(order_of["name"])
+            try:
+                data8.start(order_of["name"])
+            except httpx.HTTPStatusError as refused:
+                print(refused, file=sys.stderr)  # noqa: T201
+                channel.basic_ack(method.delivery_tag)
+                return
         heapq.heappush(waiting, (order_of["due"], next(order), order_of["name"], method.delivery_tag))
 
     channel.basic_consume(QUEUE, arrive)
@@ -71,3 +77,4 @@ if __name__ == "__main__":
             send([{"id": line.strip()} for line in sys.stdin])
         case "wait":
             send([{"name": line.strip(), "due": time.time() + float(sys.argv[2])} for line in sys.stdin])
+            print(time.time())  # noqa: T201 - from then on the last of them waits

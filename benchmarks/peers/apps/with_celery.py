@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from functools import cache
 
 from celery import Celery, Task
@@ -46,3 +47,4 @@ if __name__ == "__main__":
             start.delay(line.strip())
         else:
             look.apply_async((line.strip(),), countdown=float(sys.argv[2]))
+    print(time.time())  # noqa: T201 - from then on the last of them waits

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from functools import cache
 from typing import Any
 
@@ -79,6 +80,7 @@ def send() -> None:
         else:
             options = {"workflow_name": "resume", "queue_name": QUEUE, "workflow_id": f"wait {id}"}
             client.enqueue(options, id, float(sys.argv[2]))
+    print(time.time())  # noqa: T201 - from then on the last of them waits
     client.destroy()
 
 

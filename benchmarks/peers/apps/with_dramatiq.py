@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from functools import cache
 
 import dramatiq
@@ -37,3 +38,4 @@ if __name__ == "__main__":
             start.send(line.strip())
         else:
             look.send_with_options(args=(line.strip(),), delay=int(float(sys.argv[2]) * 1000))
+    print(time.time())  # noqa: T201 - from then on the last of them waits

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from functools import cache
 
 from taskiq import SmartRetryMiddleware
@@ -46,6 +47,7 @@ async def send() -> None:
             await start.kiq(line.strip())
         else:
             await look.kicker().with_labels(delay=float(sys.argv[2])).kiq(line.strip())
+    print(time.time())  # noqa: T201 - from then on the last of them waits
     await broker.shutdown()
 
 
