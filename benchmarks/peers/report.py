@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 
 from benchmarks.peers.contenders import Contender
-from benchmarks.peers.rounds import Crash, Speed, Waiting
+from benchmarks.peers.rounds import NEVER, NEVER_AFTER, Crash, Speed, Waiting
 
 _WORKERS, _BROKER, _DATABASE = "#2b6cb0", "#a8c5e2", "#cbd5e0"
 
@@ -130,4 +130,4 @@ def _spread(rounds: Iterable[Speed], of: Callable[[Speed], float]) -> str:
 
 
 def _late(seconds: float) -> str:
-    return "not within 60" if seconds == float("inf") else f"{max(seconds, 0.0):.2f}"
+    return f"not within {NEVER_AFTER:.0f}" if seconds == NEVER else f"{max(seconds, 0.0):.2f}"

@@ -63,7 +63,8 @@ class Vendor(Sandbox):
         self.drawn = world
         self._server.config.app = self._watching(self._server.config.app)  # type: ignore[arg-type]
         self._news = threading.Condition()
-        self._asked = 0
+        #: Starts of jobs that were asked for.
+        self.asked = 0
         #: Looks at each job, by its name.
         self.looks: defaultdict[str, list[float]] = defaultdict(list)
         #: When the outputs of each command's job were asked for first, which is the last call of all.
@@ -85,14 +86,13 @@ class Vendor(Sandbox):
         if seconds is not None:
             self.world.faults[_START].append(Fault("slow", times=1_000_000, seconds=seconds))
 
-    def await_start(self, seconds: float) -> bool:
-        """Wait until the start of another job is asked for."""
+    def await_start(self, asked: int, seconds: float) -> bool:
+        """Wait until more starts of jobs than that were asked for."""
         until = time.monotonic() + seconds
         with self._news:
-            before = self._asked
-            while self._asked == before and (rest := until - time.monotonic()) > 0:
+            while self.asked <= asked and (rest := until - time.monotonic()) > 0:
                 self._news.wait(rest)
-            return self._asked > before
+            return self.asked > asked
 
     def await_fetched(self, ids: set[str], seconds: float) -> set[str]:
         """Wait until the outputs of all were asked for; gives those of which they were not."""
@@ -122,7 +122,7 @@ class Vendor(Sandbox):
         now = time.time()
         with self._news:
             if method == "POST":
-                self._asked += path == "/data8/Job"
+                self.asked += path == "/data8/Job"
             elif look := _LOOK.fullmatch(path):
                 self.looks[look["name"]].append(now)
             elif fetch := _FETCH.fullmatch(path):

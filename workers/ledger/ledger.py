@@ -79,7 +79,6 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._locks = locks_of(database)
-        self._add = database.insert(job).on_conflict_do_nothing().returning(job)
 
     def now(self) -> float:
         """Epoch seconds by the ledger's clock."""
@@ -113,7 +112,9 @@ class Ledger:
                 "due_at": None if handed and begin == now else begin,
                 "deadline_at": begin + deadline, "accepted_at": now, "updated_at": now,
             }  # fmt: skip
-            added = connection.execute(self._add, values).one_or_none()
+            added = connection.execute(
+                self.database.insert(job).values(values).on_conflict_do_nothing().returning(job)
+            ).one_or_none()
             if added is None:
                 return self._again(connection, request.id, fingerprint, now)
             new = Job.of(added)
