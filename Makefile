@@ -5,11 +5,12 @@ BIN := .venv/bin
 CHECKOV := .venv/checkov
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check install
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+PEERS := benchmarks/peers/requirements
 LOCKED := \# Made by `make lock` from pyproject.toml.
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-rabbitmq4 crash chaos check-alerts check-image check-k8s lint bench-polling bench-budget bench-bulk bench-storage bench-waiting \
-	bench-scaling contract lock clean
+	bench-peers bench-scaling contract lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name what; \
@@ -75,15 +76,20 @@ bench-scaling: .venv/dev.stamp ## Measure what a job costs of each resource, and
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/python -m benchmarks.scaling --write docs
 
+bench-peers: .venv/dev.stamp .venv-peers/stamp ## Do the same jobs with what else could be used, in turns (about an hour)
+	@$(BIN)/python -m tests.testbed
+	@$(BIN)/python -m benchmarks.peers --write docs $(ARGS)
+
 lock: ## Write the locks anew after a change of dependencies (needs uv); UPGRADE=--upgrade takes the newest
 	@$(LOCK) $(UPGRADE) --group build pyproject.toml --output-file requirements.txt >/dev/null
 	@$(LOCK) $(UPGRADE) --group build --group dev --constraint requirements.txt pyproject.toml \
 		--output-file requirements-dev.txt >/dev/null
 	@for lock in requirements.txt requirements-dev.txt; \
 		do { echo '$(LOCKED)'; grep -v '^#' $$lock; } > $$lock.new && mv $$lock.new $$lock; done
+	@$(LOCK) $(UPGRADE) --no-annotate $(PEERS).in --output-file $(PEERS).txt >/dev/null
 
 clean: ## Remove the virtual environment and all caches
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	@rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/python.stamp:
@@ -107,4 +113,9 @@ clean: ## Remove the virtual environment and all caches
 
 .venv/dev.stamp: .venv/run.stamp requirements-dev.txt
 	@$(PIP) --require-hashes --requirement requirements-dev.txt
+	@touch $@
+
+.venv-peers/stamp: benchmarks/peers/requirements.txt
+	@$(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip -qq --disable-pip-version-check install --require-hashes --requirement $<
 	@touch $@

@@ -26,6 +26,8 @@ log = structlog.get_logger("kyb.dispatcher")
 
 #: Seconds between two looks while nothing is due.
 TICK = 0.2
+#: Seconds in which it is waited for what else comes up, so that a busy ledger is asked once for many turns.
+GATHER = 0.05
 #: Seconds between two attempts to become the one that dispatches, and after trouble.
 STANDBY = 1.0
 #: Turns or events handed over at once.
@@ -122,7 +124,9 @@ class Dispatcher:
             pause = self._tick(connection)
             if self._stopping.is_set():
                 return
-            self._wake.wait(pause)
+            if pause:
+                self._wake.wait(max(pause - GATHER, 0.0))
+                self._stopping.wait(GATHER)
 
     def _tick(self, connection: Connection) -> float:
         """One round; gives the seconds until the next one is needed."""

@@ -99,6 +99,11 @@ class Postgres:
         self._tls = tls
         self._databases = Databases(self.url)
 
+    @property
+    def pid(self) -> int:
+        """The first process of the cluster, which is running."""
+        return self._server.pid
+
     def start(self) -> None:
         """Start the cluster, made first if there is none, and wait until it answers.
 

@@ -190,6 +190,11 @@ class RabbitMQ:
         (folder / ".erlang.cookie").write_text(cookie)
         (folder / ".erlang.cookie").chmod(0o600)
 
+    @property
+    def pid(self) -> int:
+        """The process of the node, which is running."""
+        return self._server.pid
+
     def start(self) -> None:
         """Start the node and wait until it takes connections.
 

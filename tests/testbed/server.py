@@ -55,6 +55,12 @@ class Server:
         """What the process wrote, all its starts together."""
         return self.folder / "output.log"
 
+    @property
+    def pid(self) -> int:
+        """The process."""
+        assert self._process is not None, f"{self.name} is not running"
+        return self._process.pid
+
     def launch(self, argv: list[str], environment: Mapping[str, str]) -> None:
         """Start `argv` in the folder, as the leader of a process group of its own."""
         with self.output.open("ab") as output:

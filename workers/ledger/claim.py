@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select, union_all, update
+from sqlalchemy import Connection, Executable, Table, bindparam, select, union_all, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from messages.errors import Error
 from messages.events import Outcome, Progress, Status
@@ -21,6 +22,35 @@ from workers.ledger.schema import job, step
 
 #: At most one `progressed` event in so many seconds.
 PROGRESS_INTERVAL = 5.0
+
+# Statements of every turn, built once: to build one takes longer than to run it. What is given beyond the named
+# parameters are the columns to be set.
+_TAKE = (
+    update(job)
+    .where(job.c.id == bindparam("its_id"), job.c.turn == bindparam("its_turn"), job.c.ended_at.is_(None))
+    .values(
+        takes=job.c.takes + bindparam("more"), fence=job.c.fence + 1, due_at=None, updated_at=bindparam("now")
+    )
+    .returning(job)
+)
+_STEPS = select(step).where(step.c.job_id == bindparam("its_id"))
+_CHANGE = (
+    update(job)
+    .where(job.c.id == bindparam("its_id"), job.c.fence == bindparam("its_fence"), job.c.ended_at.is_(None))
+    .returning(job.c.cancel_requested)
+)
+
+
+def _write_step(insert: Callable[[Table], postgresql.Insert | sqlite.Insert]) -> Executable:
+    """Writes all columns of a step, whether it is there or not."""
+    statement = insert(step)
+    others = [column.name for column in step.columns if not column.primary_key]
+    return statement.on_conflict_do_update(
+        index_elements=["job_id", "name"], set_={name: statement.excluded[name] for name in others}
+    )
+
+
+_WRITE_STEP, _WRITE_STEP_SQLITE = _write_step(postgresql.insert), _write_step(sqlite.insert)
 
 
 class PutOff(Exception):
@@ -62,21 +92,14 @@ class Claim:
         """
         with translated(), connection.begin():
             row = connection.execute(
-                update(job)
-                .where(job.c.id == job_id, job.c.turn == turn, job.c.ended_at.is_(None))
-                .values(
-                    takes=job.c.takes + (0 if again else 1),
-                    fence=job.c.fence + 1,
-                    due_at=None,
-                    updated_at=database.now(),
-                )
-                .returning(job)
+                _TAKE,
+                {"its_id": job_id, "its_turn": turn, "more": 0 if again else 1, "now": database.now()},
             ).one_or_none()
             if row is None:
                 return None
             if not admit(row.takes):
                 raise PutOff(job_id)
-            rows = connection.execute(select(step).where(step.c.job_id == job_id))
+            rows = connection.execute(_STEPS, {"its_id": job_id})
             return cls(database, connection, Job.of(row), {found.name: found for found in map(Step.of, rows)})
 
     @property
@@ -260,10 +283,7 @@ class Claim:
             self.job.sequence += 1
             columns |= {"progressed_at": now, "sequence": self.job.sequence}
         row = self.connection.execute(
-            update(job)
-            .where(job.c.id == self.job.id, job.c.fence == self.job.fence, job.c.ended_at.is_(None))
-            .values(updated_at=now, **columns)
-            .returning(job.c.cancel_requested)
+            _CHANGE, {"its_id": self.job.id, "its_fence": self.job.fence, "updated_at": now, **columns}
         ).one_or_none()
         if row is None:
             raise Fenced(self.job.id)
@@ -296,11 +316,8 @@ class Claim:
             "started_at": found.started_at, "ended_at": found.ended_at,
             "seen_at": found.seen_at, "told": found.told, "told_at": found.told_at,
         }  # fmt: skip
-        self.connection.execute(
-            self.database.insert(step)
-            .values(job_id=self.job.id, name=name, **columns)
-            .on_conflict_do_update(index_elements=["job_id", "name"], set_=columns)
-        )
+        statement = _WRITE_STEP_SQLITE if self.database.sqlite else _WRITE_STEP
+        self.connection.execute(statement, {"job_id": self.job.id, "name": name, **columns})
         self.steps[name] = found
 
     def _counters(self) -> dict[str, int]:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from alembic import command as alembic
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -16,10 +17,12 @@ from alembic.script import ScriptDirectory
 from psycopg.errors import ProgramLimitExceeded
 from sqlalchemy import Connection, Engine, Table, create_engine, event, exc, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.pool import ConnectionPoolEntry
 
 #: Seconds for which the database's clock is extrapolated by a monotonic one.
 CLOCK_TRUSTED = 300.0
-
+#: A connection that was used so many seconds ago is believed to be there yet; an older one is tried first.
+TRUSTED = 5.0
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 #: A connection whose other end has vanished without a word ends by itself after about half a minute.
@@ -64,15 +67,17 @@ class Database:
             parsed,
             pool_size=connections,
             max_overflow=0,
-            pool_pre_ping=not self.sqlite,
             hide_parameters=True,
             **options,
         )
         if self.sqlite:
             event.listen(self.engine, "connect", _sqlite_settings)
             event.listen(self.engine, "begin", _sqlite_begin)
-        elif not isinstance(url, str):
-            event.listen(self.engine, "do_connect", _connect_as(url))
+        else:
+            event.listen(self.engine, "checkin", _note_use)
+            event.listen(self.engine, "checkout", _try_if_idle)
+            if not isinstance(url, str):
+                event.listen(self.engine, "do_connect", _connect_as(url))
         #: When the clocks were last compared, by ours and by the database's.
         self._compared: tuple[float, float] | None = None
 
@@ -170,6 +175,21 @@ def _connect_as(url: Callable[[], str]) -> Callable[..., None]:
         parameters |= {"user": found.username, "password": found.password}
 
     return do_connect
+
+
+def _note_use(_: object, record: ConnectionPoolEntry) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _try_if_idle(connection: Any, record: ConnectionPoolEntry, _: object) -> None:
+    """Try a connection that has not been used for a while; one that is gone is replaced."""
+    if time.monotonic() - record.info.get("used_at", time.monotonic()) < TRUSTED:
+        return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.Error as error:
+        raise exc.DisconnectionError(str(error)) from error
 
 
 def _sqlite_settings(connection: Any, _: object) -> None:

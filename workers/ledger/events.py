@@ -14,6 +14,8 @@ from messages.events import EventData, Outcome, Progress, Stats, Status, outcome
 from workers.ledger.records import Job, encode, moment
 from workers.ledger.schema import event
 
+_ADD = insert(event)
+
 
 @dataclass(frozen=True)
 class News:
@@ -101,13 +103,8 @@ def stats_of(job: Job, now: float) -> Stats:
 def _insert(
     connection: Connection, body: dict[str, Any], job_id: str, sequence: int | None, now: float
 ) -> None:
-    connection.execute(
-        insert(event).values(
-            id=body["id"],
-            job_id=job_id,
-            sequence=sequence,
-            type=body["type"],
-            body=encode(body),
-            created_at=now,
-        )
-    )
+    values = {
+        "id": body["id"], "job_id": job_id, "sequence": sequence, "type": body["type"], "body": encode(body),
+        "created_at": now,
+    }  # fmt: skip
+    connection.execute(_ADD, values)

@@ -1,0 +1,136 @@
+"""Who is compared: how the workers of each are started, and how work is given to them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from workers.broker.line import Outgoing
+from workers.broker.publisher import CLOUD_EVENT, Publisher
+from workers.ledger.database import Database
+
+APPS = Path(__file__).parent / "apps"
+ROOT = Path(__file__).parents[2]
+#: A virtual environment of the others' own: their dependencies are none of ours.
+OTHERS = ROOT / ".venv-peers" / "bin"
+PROCESSES, THREADS = 2, 8
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One of them.
+
+    Attributes:
+        key: short, letters only: job ids begin with it.
+        title: as shown.
+        waits: where a job is that waits.
+        workers: one command line for each group of worker processes.
+        script: of its own, which sends, too.
+        waiting: how many jobs can be made to wait within the time there is.
+    """
+
+    key: str
+    title: str
+    waits: str
+    workers: tuple[tuple[str, ...], ...]
+    script: str
+    waiting: int = 20_000  # what the others publish within some minutes on a busy machine
+    #: Settings of its own.
+    settings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is kyb-workers."""
+        return self.script == "ours.py"
+
+    def prepare(self, environment: dict[str, str]) -> None:
+        """Make the tables that it needs."""
+        if self.ours:
+            with closing(Database(environment["KYB_LEDGER_URL"])) as database:
+                database.upgrade()
+        elif self.key == "dbos":
+            self._tell(environment, ["prepare"], [])
+
+    def send(self, environment: dict[str, str], ids: Iterable[str]) -> None:
+        """Give it commands."""
+        if self.ours:
+            _commands(environment["KYB_BROKER_URL"], ids)
+        else:
+            self._tell(environment, ["send"], ids)
+
+    def wait(self, environment: dict[str, str], names: Iterable[str], seconds: float) -> float:
+        """Give it jobs of the vendor that are to be looked at in so many seconds; when the last was given."""
+        return float(self._tell(environment, ["wait", str(seconds)], names).split()[-1])
+
+    def _tell(self, environment: dict[str, str], arguments: list[str], lines: Iterable[str]) -> str:
+        done = subprocess.run(  # noqa: S603 - programs beside this file
+            [OTHERS / "python", APPS / self.script, *arguments],
+            env=environment,
+            input="\n".join(lines),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+
+def _commands(url: str, ids: Iterable[str]) -> None:
+    with closing(Publisher(url)) as publisher:
+        publisher.publish(
+            Outgoing("kyb.commands", "data8.start_job", json.dumps(_command(id)).encode(), CLOUD_EVENT)
+            for id in ids
+        )
+
+
+def _command(id: str) -> dict[str, object]:
+    data = {"workflow": "Echo", "name": id}
+    return {"specversion": "1.0", "id": id, "source": "/benchmarks", "type": "data8.start_job", "data": data}
+
+
+def _other(*line: str) -> tuple[str, ...]:
+    return (str(OTHERS / line[0]), *line[1:])
+
+
+_OURS = ((sys.executable, str(APPS / "ours.py"), "worker"),) * PROCESSES
+
+CONTENDERS = (
+    Contender(
+        "bare", "bare pika + httpx", "the worker's memory",
+        (_other("python", str(APPS / "bare.py"), "work"),) * PROCESSES, "bare.py",
+    ),
+    Contender(
+        "ours", "kyb-workers", "the ledger", _OURS, "ours.py", waiting=100_000,
+    ),
+    Contender(
+        "steady", "kyb-workers, a look a second", "the ledger", _OURS, "ours.py",
+        settings=(("KYB_POLLING__MIN_DELAY", "1"), ("KYB_POLLING__MAX_DELAY", "1")),
+    ),
+    Contender(
+        "dramatiq", "Dramatiq, retries", "the worker's memory",
+        (_other("dramatiq", "with_dramatiq", "--processes", str(PROCESSES), "--threads", str(THREADS)),),
+        "with_dramatiq.py",
+    ),
+    Contender(
+        "celery", "Celery, countdown", "queues of RabbitMQ",
+        (_other("celery", "-A", "with_celery", "worker", "--pool", "threads", "--concurrency", str(THREADS),
+                "--loglevel", "warning", "--hostname", "one@%h"),
+         _other("celery", "-A", "with_celery", "worker", "--pool", "threads", "--concurrency", str(THREADS),
+                "--loglevel", "warning", "--hostname", "two@%h")),
+        "with_celery.py",
+    ),
+    Contender(
+        "taskiq", "TaskIQ, delay", "a queue of RabbitMQ",
+        (_other("taskiq", "worker", "with_taskiq:broker", "--workers", str(PROCESSES), "--log-level", "WARNING"),),
+        "with_taskiq.py",
+    ),
+    Contender(
+        "dbos", "DBOS on PostgreSQL", "the worker's memory and its database",
+        tuple(_other("python", str(APPS / "with_dbos.py"), "work", f"executor-{n}") for n in range(PROCESSES)),
+        "with_dbos.py", waiting=3_000,
+    ),
+)  # fmt: skip

@@ -1,0 +1,133 @@
+"""Tables and a picture of the comparison."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from html import escape
+
+from benchmarks.peers.contenders import Contender
+from benchmarks.peers.rounds import NEVER, NEVER_AFTER, Crash, Speed, Waiting
+
+_WORKERS, _BROKER, _DATABASE = "#2b6cb0", "#a8c5e2", "#cbd5e0"
+
+
+def speeds(found: Mapping[Contender, Sequence[Speed]]) -> tuple[str, str]:
+    """What a job costs: medians of the rounds, with the least and the most."""
+    bare = next((_median(rounds, _workers) for one, rounds in found.items() if one.key == "bare"), 0.0)
+    cost = [
+        "| | CPU of the workers, ms per job | ÷ bare loop | RabbitMQ, ms per job | PostgreSQL, ms per job | all three | workers' memory, MB | jobs/s |",
+        "| --- |" + " --: |" * 7,
+    ]
+    traffic = [
+        "| | looks per job | found late: mean s | 99th percentile s | messages per job | statements per job | commits per job |",
+        "| --- |" + " --: |" * 6,
+    ]
+    for one, rounds in found.items():
+        delays = sorted(delay for each in rounds for delay in each.delays)
+        ratio = f"{_median(rounds, _workers) / bare:.1f}" if bare else ""
+        cost.append(
+            f"| {one.title} | {_spread(rounds, _workers)} | {ratio} "
+            f"| {_spread(rounds, _broker)} | {_spread(rounds, _database)} | {_median(rounds, _all):.1f} "
+            f"| {_median(rounds, lambda r: r.memory):.0f} | {_spread(rounds, lambda r: r.jobs / r.seconds)} |"
+        )
+        traffic.append(
+            f"| {one.title} | {_median(rounds, lambda r: statistics.fmean(r.looks)):.1f} "
+            f"| {statistics.fmean(delays):.2f} | {delays[int(0.99 * len(delays))]:.1f} "
+            f"| {_median(rounds, lambda r: r.usage.messages / r.jobs):.1f} "
+            f"| {_median(rounds, lambda r: r.usage.statements / r.jobs):.1f} "
+            f"| {_median(rounds, lambda r: r.usage.commits / r.jobs):.1f} |"
+        )
+    return "\n".join([*cost, "", *traffic]), picture(found)
+
+
+def crashes(found: Mapping[Contender, Sequence[Crash]]) -> tuple[str, str]:
+    """What became of jobs whose workers were killed, with random and with fixed names."""
+    lines = [
+        "| | jobs | kill -9 of all workers | lost | started twice | lost, ids as names | started twice, ids as names |",
+        "| --- |" + " --: |" * 6,
+    ]
+    for one, (fresh, plain) in found.items():
+        lines.append(
+            f"| {one.title} | {fresh.jobs} | {fresh.kills} | {fresh.lost} | {fresh.doubled} | {plain.lost} | {plain.doubled} |"
+        )
+    return "\n".join(lines), ""
+
+
+def waits(found: Mapping[Contender, Waiting]) -> tuple[str, str]:
+    """What it costs that jobs wait."""
+    head = (
+        "| | jobs wait in | waiting | workers grown, MB | RabbitMQ grown, MB | PostgreSQL grown, MB "
+        "| a look due in 2 s comes late by: median s | worst s | after kill -9 and start s |"
+    )
+    lines = [head, "| --- | --- |" + " --: |" * 7]
+    for one, each in found.items():
+        lines.append(
+            f"| {one.title} | {one.waits} | {each.jobs:,} | {each.workers:.0f} | {each.broker:.0f} | {each.database:.0f} "
+            f"| {_late(statistics.median(each.late))} | {_late(max(each.late))} | {_late(each.restart)} |"
+        )
+    return "\n".join(lines), ""
+
+
+def picture(found: Mapping[Contender, Sequence[Speed]]) -> str:
+    """Bars of CPU per job as SVG: workers, broker, database."""
+    parts_of: list[tuple[str, str, Callable[[Speed], float]]] = [
+        ("workers", _WORKERS, _workers),
+        ("RabbitMQ", _BROKER, _broker),
+        ("PostgreSQL", _DATABASE, _database),
+    ]
+    bars = {one: [_median(rounds, part) for _, _, part in parts_of] for one, rounds in found.items()}
+    left, width, step = 190, 520, 28
+    scale = width / max(sum(bar) for bar in bars.values())
+    height = 62 + step * len(bars)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 800 {height}" font-family="sans-serif" font-size="13">',
+        f'<rect width="800" height="{height}" fill="#fff"/>',
+        '<text x="16" y="22" font-size="15" font-weight="bold" fill="#222">Processor time per job, ms</text>',
+    ]
+    for number, (name, color, _) in enumerate(parts_of):
+        at = left + 110 * number
+        parts.append(
+            f'<rect x="{at}" y="32" width="12" height="12" fill="{color}"/><text x="{at + 18}" y="43" fill="#222">{name}</text>'
+        )
+    for number, (one, bar) in enumerate(bars.items()):
+        x, y = float(left), 56 + number * step
+        parts.append(
+            f'<text x="{left - 8}" y="{y + 15}" text-anchor="end" fill="#222">{escape(one.title)}</text>'
+        )
+        for value, (_, color, _) in zip(bar, parts_of, strict=True):
+            parts.append(
+                f'<rect x="{x:.1f}" y="{y}" width="{value * scale:.1f}" height="20" fill="{color}"/>'
+            )
+            x += value * scale
+        parts.append(f'<text x="{x + 6:.1f}" y="{y + 15}" fill="#222">{sum(bar):.1f}</text>')
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _workers(one: Speed) -> float:
+    return 1000 * one.usage.workers / one.jobs
+
+
+def _broker(one: Speed) -> float:
+    return 1000 * one.usage.broker / one.jobs
+
+
+def _database(one: Speed) -> float:
+    return 1000 * one.usage.database / one.jobs
+
+
+def _all(one: Speed) -> float:
+    return _workers(one) + _broker(one) + _database(one)
+
+
+def _median(rounds: Iterable[Speed], of: Callable[[Speed], float]) -> float:
+    return statistics.median(map(of, rounds))
+
+
+def _spread(rounds: Iterable[Speed], of: Callable[[Speed], float]) -> str:
+    values = sorted(map(of, rounds))
+    return f"{statistics.median(values):.1f} ({values[0]:.1f}–{values[-1]:.1f})"
+
+
+def _late(seconds: float) -> str:
+    return f"not within {NEVER_AFTER:.0f}" if seconds == NEVER else f"{max(seconds, 0.0):.2f}"
