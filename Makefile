@@ -24,7 +24,8 @@ test: .venv/dev.stamp ## Run all tests, RabbitMQ and PostgreSQL included; ARGS='
 	@$(BIN)/pytest -n 2 $(ARGS)
 
 crash: .venv/dev.stamp ## Kill a worker at every single boundary of every command (some minutes)
-	@KYB_TEST_EVERY_BOUNDARY=1 $(BIN)/pytest tests/crash --timeout 1800 -k embedded $(ARGS)
+	@$(BIN)/python -m tests.testbed
+	@KYB_TEST_EVERY_BOUNDARY=1 $(BIN)/pytest tests/crash $(ARGS)
 
 test-rabbitmq4: .venv/dev.stamp ## Run what has to do with RabbitMQ on 4.0 and 4.3, fetched from later Debians
 	@$(BIN)/python -m tests.testbed --rabbitmq4

@@ -161,9 +161,9 @@ def _process(folder: Path, _: Sandbox) -> dict[str, Any]:
 SCENARIOS = {
     scenario.type: scenario
     for scenario in (
-        Scenario("creditsafe.import_file", _import),
+        Scenario("creditsafe.import_file", _import, step=5),
         Scenario("creditsafe.add_records", _records, step=20, told=("record_ids",)),
-        Scenario("creditsafe.run_matching", _portfolio, unknowable=True),
+        Scenario("creditsafe.run_matching", _portfolio, unknowable=True, step=5),
         Scenario(
             "creditsafe.deduplicate",
             _duplicates,
@@ -175,11 +175,11 @@ SCENARIOS = {
         Scenario("creditsafe.export_records", _portfolio, step=32),
         Scenario("creditsafe.delete_records", _record_ids, step=20, told=("deleted",)),
         Scenario("creditsafe.delete_portfolio", _portfolio, step=28),
-        Scenario("data8.start_job", _start_job),
+        Scenario("data8.start_job", _start_job, step=4),
         Scenario("data8.upload_dataset", _upload_dataset, step=28),
         Scenario("data8.download_dataset", _dataset, step=20),
         Scenario("data8.delete_dataset", _dataset, step=15),
-        Scenario("sayari.resolve_entities", _resolve),
+        Scenario("sayari.resolve_entities", _resolve, step=7),
         Scenario("sayari.trace_relationships", _trace, step=20, told=("entities",)),
         Scenario("sayari.fetch_entities", _fetch, step=16),
         Scenario("sayari.export_project", _project, step=14),
