@@ -21,7 +21,7 @@ demo: .venv/run.stamp ## Run a job at all three vendors' stand-ins; FILE=my.csv 
 
 test: .venv/dev.stamp ## Run all tests, RabbitMQ and PostgreSQL included; ARGS='-k word' are pytest's
 	@$(BIN)/python -m tests.testbed
-	@$(BIN)/pytest -n 2 $(ARGS)
+	@$(BIN)/pytest -n 3 $(ARGS)
 
 crash: .venv/dev.stamp ## Kill a worker at every single boundary of every command (some minutes)
 	@$(BIN)/python -m tests.testbed
