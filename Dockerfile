@@ -17,11 +17,14 @@ COPY messages messages
 COPY clients clients
 COPY workers workers
 COPY sandbox sandbox
-# Compiled once here: the container's disk is read-only. What built it stays behind, and of pyarrow what no file needs.
+# Compiled once here: the container's disk is read-only. What built it stays behind, and what no file needs: of
+# pyarrow its network part, of botocore all services but S3 and those that give credentials.
 RUN /opt/kyb/bin/pip install --quiet --no-deps --no-build-isolation . \
     && /opt/kyb/bin/pip uninstall --quiet --yes setuptools pip \
     && find /opt/kyb/lib -path '*/pyarrow/*' -type f \
         \( -name '*flight*' -o -path '*/tests/*' -o -path '*/include/*' \) -delete \
+    && find /opt/kyb/lib -path '*/botocore/data/*' -prune -type d \
+        ! -name s3 ! -name sts ! -name 'sso*' -exec rm -rf {} + \
     && /opt/kyb/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/kyb/lib
 
 # What is left of the base when nothing more is to be installed or built. The package list stays, for scanners.

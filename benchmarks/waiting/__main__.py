@@ -176,7 +176,7 @@ def main() -> int:
 
 def _trial(plant: Plant, jobs: int, rate: int) -> list[Line]:
     plant.folder.mkdir()
-    plant.settings = {"KYB_WORKER__THREADS": "8", "KYB_LOG__LEVEL": "warning"}
+    plant.settings = {"KYB_WORKER__THREADS": "8"}
     with closing(plant):
         return Trial(plant, jobs, rate).run()
 
