@@ -99,7 +99,7 @@ CHANGES = [
     ),
     Change(
         "another type",
-        lambda n: n.get("type") in {"string", "integer", "boolean", "number"},
+        lambda n: n.get("type") in ("string", "integer", "boolean", "number"),
         lambda n: n.update(type="array"),
         True,
         True,
