@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
+import hypothesis
 import pytest
 
 from sandbox import Sandbox
@@ -115,7 +116,13 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C reach the programs that tests start, also when a shell runs the tests in the background."""
+    """Let Ctrl-C reach the programs that tests start, also when a shell runs the tests in the background.
+
+    Property tests try the same examples each time where `CI` is set: what is new is looked for elsewhere.
+    """
+    hypothesis.settings.register_profile("same", derandomize=True)
+    if os.environ.get("CI"):
+        hypothesis.settings.load_profile("same")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
