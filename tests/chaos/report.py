@@ -91,12 +91,11 @@ Made by `make chaos` on {date}: Python {python}, PostgreSQL {postgres}, {cores} 
 **{disturbed} disturbances, {total} jobs: {lost} lost, {doubled} effects doubled, {unknown} that need a person's look.**
 
 Each line is one disturbance of a whole installation: a RabbitMQ node or three, a PostgreSQL ledger, two worker processes with four
-threads each, and the vendors' stand-ins, whose jobs take 3 s. An upstream in bare pika publishes {jobs} jobs, an eighth each of
-`creditsafe.import_file`, `creditsafe.run_matching`, `data8.start_job`, `sayari.resolve_entities`, `creditsafe.add_records`,
-`creditsafe.export_records`, `creditsafe.enrich` and `sayari.fetch_entities`, while the disturbance goes on. After each:
+threads each, and the vendors' stand-ins, whose jobs take 3 s. An upstream in bare pika publishes {jobs} jobs within 9 s, as many of each of the
+18 commands of [the contract](contract.md) that work with vendors, while the disturbance goes on. After each:
 
 * every job has ended, with exactly one final event id, in the ledger and as heard by the upstream;
-* every effect happened at its vendor exactly once, by the vendors' own count; the start of an *unknown* run at most once; there are as many of each kind as undisturbed;
+* every effect happened at its vendor exactly once, by the vendors' own count (but for the request to identify duplicates, which changes nothing); the start of an *unknown* run at most once; there are as many of each kind as undisturbed;
 * every result, its files byte by byte but for the vendors' ids and times, is that of the undisturbed run;
 * no message is left in a dead-letter queue, but for those that were rejected.
 
@@ -111,7 +110,7 @@ ended, by how many seconds its next turn ended after that moment, or after the t
 but one in a hundred. After a worker's death it must be
 within 5 s and after a broker's return within 15 s, or the run fails. *In doubt* are jobs that waited two vendor timeouts on purpose, as an
 effect of theirs that has no unique name could still have been under way. *Last end* is when the last job ended after the disturbance;
-a job takes some 4 s. *Deaths* are workers killed, or killed from inside.
+a job takes some 4 s, `portfolio.process` 20 s. *Deaths* are workers killed, or killed from inside.
 
 {parts}
 

@@ -256,6 +256,14 @@ def effects_hang(now: Situation) -> None:
     faults.clear()
 
 
+def links_expired(now: Situation) -> None:
+    """No link to a result lives long enough to be followed."""
+    world = now.plant.sandbox.world
+    usual, world.link_seconds = world.link_seconds, 0.0
+    time.sleep(now.length)
+    world.link_seconds = usual
+
+
 def patient(plant: Plant) -> None:
     """Timeouts for which a vendor that hangs for half a minute is still within what is assumed of it."""
     for vendor in ("CREDITSAFE", "DATA8", "SAYARI"):
@@ -336,17 +344,17 @@ SCENARIOS = [
     Scenario("SIGTERM to all workers amid calls", all_workers_terminated, amid_calls, within=DEATH, quick=True),
     Scenario("rolling restart of workers", rolling_restart, amid_calls, within=DEATH),
     Scenario("rolling restart, new version and ledger", new_version, amid_calls, within=DEATH),
-    Scenario("RabbitMQ restarted", rabbitmq_restarted, within=RETURN, on_4=True),
-    Scenario("RabbitMQ killed", rabbitmq_killed, within=RETURN, on_4=True),
-    Scenario("RabbitMQ away for a minute", rabbitmq_away, length=60.0, within=RETURN, on_4=True),
-    Scenario("RabbitMQ out of memory", rabbitmq_out_of_memory, within=RETURN, on_4=True),
-    Scenario("RabbitMQ hung for 10 s", rabbitmq_hung, within=RETURN, on_4=True),
+    Scenario("RabbitMQ restarted", rabbitmq_restarted, within=RETURN),
+    Scenario("RabbitMQ killed", rabbitmq_killed, within=RETURN),
+    Scenario("RabbitMQ away for a minute", rabbitmq_away, length=60.0, within=RETURN),
+    Scenario("RabbitMQ out of memory", rabbitmq_out_of_memory, within=RETURN),
+    Scenario("RabbitMQ hung for 10 s", rabbitmq_hung, within=RETURN),
     Scenario(
-        "all connections closed every second", connections_closed_every_second, within=RETURN, quick=True, on_4=True
+        "all connections closed every second", connections_closed_every_second, within=RETURN, quick=True
     ),
-    Scenario("RabbitMQ's data lost", rabbitmq_wiped, resend=10.0, within=RETURN, on_4=True),
-    Scenario("three nodes, one after another killed", nodes_killed, cluster=True, spread=30.0, within=RETURN, on_4=True),
-    Scenario("bodies of 16 and 128 MiB", huge_bodies, on_4=True),
+    Scenario("RabbitMQ's data lost", rabbitmq_wiped, resend=10.0, within=RETURN),
+    Scenario("three nodes, one after another killed", nodes_killed, cluster=True, spread=30.0, within=RETURN),
+    Scenario("bodies of 16 and 128 MiB", huge_bodies),
     Scenario("PostgreSQL restarted", postgres_restarted, answers_lost=True),
     Scenario("PostgreSQL killed twice", postgres_killed, answers_lost=True),
     Scenario("PostgreSQL away for 6 s", postgres_away, answers_lost=True),
@@ -362,17 +370,18 @@ SCENARIOS = [
     Scenario("vendors: 10 % of answers lost", faulty(kind="lost_after", chance=0.1), answers_lost=True),
     Scenario("vendors: 10 % of requests lost", faulty(kind="lost_before", chance=0.1), answers_lost=True),
     Scenario("vendors: tokens forgotten every 1.7 s", tokens_forgotten),
+    Scenario("vendors: result links expired", links_expired),
     Scenario("vendors: away for a minute", faulty(kind="status", status=503, retry_after=1), length=60.0),
     Scenario("vendors: jobs that fail or never end", wait_a_moment, impatient, besides=hopeless),
-    Scenario("everything published five times", everything_five_times, quick=True, on_4=True),
+    Scenario("everything published five times", everything_five_times, quick=True),
     Scenario("clocks a minute apart", worker_killed_every_second, clocks_apart, answers_lost=True),
     Scenario(
         "two jobs that kill their process", wait_a_moment, with_poison,
-        besides=poison(2), at_once=True, answers_lost=True, quick=True, on_4=True,
+        besides=poison(2), at_once=True, answers_lost=True, quick=True,
     ),
     Scenario(
         "eight jobs that kill their process", wait_a_moment, with_poison,
-        besides=poison(8), at_once=True, answers_lost=True, on_4=True,
+        besides=poison(8), at_once=True, answers_lost=True,
     ),
     Scenario(
         "embedded, killed again and again", embedded_killed, embedded=True, answers_lost=True, quick=True

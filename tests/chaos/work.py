@@ -1,28 +1,39 @@
-"""The jobs of a trial: eight commands in turn, each job with data of its own, so that a mix-up would show."""
+"""The jobs of a trial: all commands in turn, each job with data of its own, so that a mix-up would show."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from clients.creditsafe import Creditsafe, NewRecord
+from clients.data8 import Data8
 from sandbox import Sandbox
 from tests.crash.cases import SCENARIOS, files_of
 
 #: Rows of most inputs, and of every eighth job's: so many take Data8 several blocks.
 ROWS, MANY_ROWS = 12, 2_400
-#: Commands beyond the first four, each of another kind: batches, an export, a run without natural key, a page by page.
+#: Commands whose data the crash trials make.
 FURTHER = (
     "creditsafe.add_records",
     "creditsafe.export_records",
     "creditsafe.enrich",
     "sayari.fetch_entities",
+    "creditsafe.deduplicate",
+    "creditsafe.delete_records",
+    "creditsafe.delete_portfolio",
+    "data8.upload_dataset",
+    "sayari.trace_relationships",
+    "sayari.export_project",
+    "sayari.collect_changes",
 )
+#: Effects that their command may repeat, since that changes nothing.
+HARMLESS = frozenset(effect for scenario in SCENARIOS.values() for effect in scenario.harmless)
 COUNTRIES = ("CHE", "GBR", "DEU")
 
 
@@ -80,6 +91,9 @@ def tasks(prefix: str, count: int, folder: Path, sandbox: Sandbox) -> list[Task]
         ("data8.start_job", lambda _, n: _data8(_companies(folder, n))),
         ("sayari.resolve_entities", lambda _, n: {"file": str(_companies(folder, n))}),
         *[(type_, partial(_crashed, type_, folder, sandbox)) for type_ in FURTHER],
+        ("data8.download_dataset", lambda _, n: {"dataset": _output(sandbox, n)}),
+        ("data8.delete_dataset", lambda _, n: {"dataset": _output(sandbox, n)}),
+        ("portfolio.process", lambda id_, _: _crashed("portfolio.process", folder, sandbox) | {"name": id_}),
     ]
     made = []
     for n in range(count):
@@ -90,7 +104,7 @@ def tasks(prefix: str, count: int, folder: Path, sandbox: Sandbox) -> list[Task]
     return made
 
 
-def _crashed(type_: str, folder: Path, sandbox: Sandbox, _id: str, _n: int) -> dict[str, Any]:
+def _crashed(type_: str, folder: Path, sandbox: Sandbox, *_: object) -> dict[str, Any]:
     """As the crash trials have it."""
     return SCENARIOS[type_].data(folder, sandbox)
 
@@ -103,7 +117,7 @@ def essence(result: Any) -> Any:
         return {
             key: len(value) if key.endswith("_ids") else essence(value)
             for key, value in result.items()
-            if not key.endswith("_id") and key != "job_name"
+            if not key.endswith("_id") and key not in {"job_name", "dataset"}
         }
     return result
 
@@ -123,6 +137,23 @@ def _import(path: Path, id_: str) -> dict[str, Any]:
 
 def _data8(path: Path, workflow: str = "Echo") -> dict[str, Any]:
     return {"workflow": workflow, "inputs": {"Companies": {"file": str(path)}}}
+
+
+def _output(sandbox: Sandbox, n: int) -> str:
+    """The output dataset of a job that has ended."""
+    settings = sandbox.environment()
+    connected = Data8.connect(
+        settings["KYB_DATA8__BASE_URL"],
+        settings["KYB_DATA8__TOKEN_URL"],
+        settings["KYB_DATA8__CLIENT_ID"],
+        settings["KYB_DATA8__CLIENT_SECRET"],
+    )
+    with closing(connected) as data8:
+        data8.datasets.create(f"before{n}", {"name": 0})
+        data8.datasets.upload(f"before{n}", 1, [{"name": f"Company {n}-{i}"} for i in range(ROWS)])
+        data8.datasets.update(f"before{n}", record_count=ROWS)
+        data8.jobs.create(f"before{n}", "Echo", input_datasets={"Companies": f"before{n}"})
+        return data8.jobs.get(f"before{n}").output_datasets["Companies"]
 
 
 def _portfolio(sandbox: Sandbox, n: int) -> str:
