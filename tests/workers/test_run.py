@@ -353,6 +353,22 @@ def test_old_turns_and_repeated_commands_change_nothing(
     assert vendor.done == ["a"]
 
 
+def test_repeat_that_comes_while_its_event_is_published_is_answered_by_another(
+    bench_of: Callable[..., Bench],
+) -> None:
+    bench = bench_of(lambda _: {})
+    bench.arrive()
+    with bench.database.write() as connection:
+        told = bench.ledger.unpublished(connection, 10)
+    bench.arrive()  # the broker has the events, the ledger does not know it yet
+    with bench.database.write() as connection:
+        bench.ledger.published(connection, told)
+        again = bench.ledger.unpublished(connection, 10)
+
+    assert [(event.id, event.body) for event in again] == [(told[-1].id, told[-1].body)]
+    assert bench.finals() == ["data8.start_job.completed"]
+
+
 def test_held_turn_is_looked_at_again(bench_of: Callable[..., Bench]) -> None:
     bench = bench_of(lambda run: {"answer": run.poll("finish", lambda: Sighting("done", "ok"))})
     bench.arrive()

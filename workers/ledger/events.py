@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from messages.envelope import InvalidCommand
 from messages.errors import Error, FieldError
@@ -53,6 +53,22 @@ def write_event(connection: Connection, job: Job, news: News, sequence: int, now
         tracestate=job.tracestate,
     )
     _insert(connection, body, job.id, sequence, now)
+
+
+def tell_again(connection: Connection, job_id: str) -> None:
+    """Put the last event of a job into the outbox once more.
+
+    It gets another number, so that who is publishing it just now cannot strike that off as well.
+    """
+    last = select(func.max(event.c.number)).where(event.c.job_id == job_id, event.c.sequence.is_not(None))
+    taken = delete(event).where(event.c.number == last.scalar_subquery()).returning(event)
+    told = connection.execute(taken).mappings().one_or_none()
+    if told is not None:  # else another repeat does the same at this moment
+        connection.execute(
+            insert(event).values(
+                {name: told[name] for name in told if name not in {"number", "published_at"}}
+            )
+        )
 
 
 def write_rejection(connection: Connection, invalid: InvalidCommand, body: bytes, now: float) -> None:

@@ -29,7 +29,7 @@ from messages.errors import Code
 from messages.events import Outcome, Status
 from workers.ledger.claim import Claim
 from workers.ledger.database import Database
-from workers.ledger.events import News, write_event, write_rejection
+from workers.ledger.events import News, tell_again, write_event, write_rejection
 from workers.ledger.locks import locks_of
 from workers.ledger.records import DueTurn, Job, Step, StoredEvent, encode
 from workers.ledger.restoration import first_sequence, restored_at
@@ -129,10 +129,7 @@ class Ledger:
             return Acceptance.SCHEDULED
         if known.status not in _ENDED:
             return Acceptance.KNOWN
-        last = select(func.max(event.c.number)).where(event.c.job_id == id, event.c.sequence.is_not(None))
-        connection.execute(
-            update(event).where(event.c.number == last.scalar_subquery()).values(published_at=None)
-        )
+        tell_again(connection, id)
         return Acceptance.ENDED
 
     def reject(self, invalid: InvalidCommand, body: bytes) -> None:
