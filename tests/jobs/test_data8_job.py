@@ -6,113 +6,37 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.data8 import Data8
 from messages.errors import Code
 from messages.events import Status
-from sandbox import Sandbox
-from sandbox.core import PASSWORD, USERNAME, Fault
-from workers.jobs import control, data8
+from sandbox.core import Fault
+from tests.jobs.desk import LIMITS, Desk, completed, content
 from workers.jobs.data8 import cell_of, job_name
 from workers.jobs.data8_datasets import column_names, dataset_name, kind_of
-from workers.jobs.registry import JOBS, Tools
-from workers.ledger.database import Database
-from workers.ledger.ledger import Ledger
 from workers.ledger.records import Job
-from workers.run import Limits
-from workers.storage import Storage
-from workers.turns import Turns
 
-assert control
-assert data8  # their jobs are registered by importing them
-
-LIMITS = Limits(min_delay=0.001, max_delay=0.01, stall=60.0, slice=15.0, in_flight=0.0)
+START = "data8.start_job"
 NAME = re.compile("[a-z][a-z0-9_]*")
 
 
-class Desk:
-    """Takes commands and drives their turns by hand: no broker, no threads."""
-
-    def __init__(self, sandbox: Sandbox, folder: Path, url: str) -> None:
-        self.folder = folder
-        self.sandbox = sandbox
-        self.data8 = Data8.connect(
-            f"{sandbox.url}/data8", f"{sandbox.url}/data8/connect/token", USERNAME, PASSWORD, timeout=5
-        )
-        self._database = Database(url)
-        self._database.upgrade()
-        self._ledger = Ledger(self._database)
-        storage = Storage([str(folder)], str(folder / "results"))
-        self._tools = Tools(storage, self._ledger, 60.0, data8_client=self.data8)
-        self.limit(LIMITS)
-
-    def limit(self, limits: Limits) -> None:
-        self._turns = Turns(self._ledger, JOBS, self._tools, limits, 60.0)
-
-    def close(self) -> None:
-        self.data8.close()
-        self._database.close()
-
-    def file(self, name: str, content: str | bytes) -> str:
-        path = self.folder / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return str(path)
-
-    def arrive(self, id: str, type: str = "data8.start_job", **data: Any) -> Job:
-        event = {"specversion": "1.0", "id": id, "source": "/tests", "type": type, "data": data}
-        self._turns.arrive(json.dumps(event).encode())
-        return self.job(id)
-
-    def job(self, id: str) -> Job:
-        found = self._ledger.job(id)
-        assert found is not None
-        return found
-
-    def turn(self, id: str) -> Job:
-        self._turns.take(id, self.job(id).turn)
-        return self.job(id)
-
-    def drive(self, id: str, turns: int = 200) -> Job:
-        for _ in range(turns):
-            if self.job(id).status.ended:
-                return self.job(id)
-            self.turn(id)
-        raise AssertionError(f"{id} has not ended after {turns} turns")
-
-    def run(self, id: str, **data: Any) -> Job:
-        self.arrive(id, **data)
-        return self.drive(id)
-
-    def effects(self) -> dict[str, int]:
-        return {f"{operation} {key}": count for (operation, key), count in self.sandbox.world.effects.items()}
-
-
-@pytest.fixture
-def desk(sandbox: Sandbox, tmp_path: Path, sqlite_url: str) -> Iterator[Desk]:
-    sandbox.world.job_seconds = sandbox.world.queue_seconds = 0
-    desk = Desk(sandbox, tmp_path, sqlite_url)
-    yield desk
-    desk.close()
-
-
 def output(job: Job, slot: str) -> list[list[str]]:
-    assert job.status is Status.COMPLETED, job.error
-    assert job.result is not None
-    file = job.result["outputs"][slot]
-    content = Path(unquote(file["uri"].removeprefix("file://"))).read_bytes()
-    rows = list(csv.reader(io.StringIO(content.decode(), newline="")))
-    assert (file["media_type"], file["bytes"], file["records"]) == ("text/csv", len(content), len(rows) - 1)
+    file = completed(job)["outputs"][slot]
+    stored = content(file)
+    rows = list(csv.reader(io.StringIO(stored.decode(), newline="")))
+    assert (file["media_type"], file["bytes"], file["records"]) == ("text/csv", len(stored), len(rows) - 1)
     return rows
+
+
+def effects(desk: Desk) -> dict[str, int]:
+    return {f"{operation} {key}": count for (operation, key), count in desk.world.effects.items()}
 
 
 def error(job: Job) -> dict[str, Any]:
@@ -138,10 +62,10 @@ def text_of(rows: list[list[str]]) -> str:
 
 
 def test_every_cell_comes_back_as_it_was(desk: Desk) -> None:
-    uri = desk.file("in.csv", text_of(NASTY))
+    uri = desk.file(text_of(NASTY), "in.csv")
 
     job = desk.run(
-        "A.job:1", workflow="Echo", inputs={"Companies": {"file": uri}}, input_filename="/ToData8/x"
+        START, "A.job:1", workflow="Echo", inputs={"Companies": {"file": uri}}, input_filename="/ToData8/x"
     )
 
     assert output(job, "Companies") == [NASTY_COLUMNS, *NASTY[1:]]
@@ -158,28 +82,28 @@ def test_every_cell_comes_back_as_it_was(desk: Desk) -> None:
 @pytest.mark.parametrize("rows", [1, 999, 1_000, 1_001, 2_500])
 def test_many_rows_go_in_blocks_and_keep_their_order(desk: Desk, rows: int) -> None:
     table = [["n", "text"], *([str(n), f"row {n}"] for n in range(rows))]
-    uri = desk.file("in.csv", text_of(table))
+    uri = desk.file(text_of(table), "in.csv")
 
-    job = desk.run("job", workflow="Echo", inputs={"In": {"file": uri}})
+    job = desk.run(START, workflow="Echo", inputs={"In": {"file": uri}})
 
     assert output(job, "In") == table
-    uploads = [key for key in desk.effects() if "upload" in key]
+    uploads = [key for key in effects(desk) if "upload" in key]
     assert len(uploads) == -(-rows // 1_000)
-    assert set(desk.effects().values()) == {1}
+    assert set(effects(desk).values()) == {1}
 
 
 def test_slices_go_on_where_they_were(desk: Desk) -> None:
     table = [["n"], *([str(n)] for n in range(20_500))]
-    uri = desk.file("in.csv", text_of(table))
+    uri = desk.file(text_of(table), "in.csv")
     desk.limit(replace(LIMITS, slice=0))
 
-    job = desk.run("job", workflow="Echo", inputs={"In": {"file": uri}})
+    job = desk.run(START, workflow="Echo", inputs={"In": {"file": uri}})
 
     assert output(job, "In") == table
     assert job.turns > 24
-    assert set(desk.effects().values()) == {1}
+    assert set(effects(desk).values()) == {1}
     # what is at work at the end of a slice is waited for, not sent again
-    calls = desk.sandbox.world.calls
+    calls = desk.world.calls
     assert (calls["data8.datasets.upload"], calls["data8.datasets.download"]) == (21, 21)
 
 
@@ -187,10 +111,10 @@ def test_files_and_datasets_in_several_slots(desk: Desk) -> None:
     desk.data8.datasets.create("accounts", {"owner": 0})
     desk.data8.datasets.upload("accounts", 1, [["x"], ["x"]])
     desk.data8.datasets.update("accounts", record_count=2)
-    uri = desk.file("contacts.csv", "id,name\r\nx,A\r\ny,B\r\n")
+    uri = desk.file("id,name\r\nx,A\r\ny,B\r\n", "contacts.csv")
 
     job = desk.run(
-        "job",
+        START,
         workflow="ContactDeceasedCheck",
         name="Contact Deceased Check 3124",
         inputs={"Contacts": {"file": uri}, "Accounts": {"dataset": "accounts"}},
@@ -209,24 +133,24 @@ def test_files_and_datasets_in_several_slots(desk: Desk) -> None:
 
 def test_a_running_job_is_waited_for(desk: Desk) -> None:
     now = 1_767_323_045.0
-    desk.sandbox.world.clock = lambda: now
-    desk.sandbox.world.queue_seconds, desk.sandbox.world.job_seconds = 5, 100
-    uri = desk.file("in.csv", "a\r\nx\r\n")
-    desk.arrive("job", workflow="CompanyCleanse", inputs={"Companies": {"file": uri}})
+    desk.world.clock = lambda: now
+    desk.world.queue_seconds, desk.world.job_seconds = 5, 100
+    uri = desk.file("a\r\nx\r\n", "in.csv")
+    desk.arrive(START, workflow="CompanyCleanse", inputs={"Companies": {"file": uri}})
 
     for elapsed, percent in ((1, 0.0), (55, 50.0)):
         now = 1_767_323_045.0 + elapsed
-        job = desk.turn("job")
+        job = desk.turn()
         assert job.status is not Status.COMPLETED
         assert job.progress is not None
         assert (job.progress["step"], job.progress["percent"]) == ("finish", percent)
     now = 1_767_323_045.0 + 105
 
-    assert output(desk.turn("job"), "Cleansed") == [["a", "cleansed_a", "flags"], ["x", "x", ""]]
+    assert output(desk.turn(), "Cleansed") == [["a", "cleansed_a", "flags"], ["x", "x", ""]]
 
 
 @pytest.mark.parametrize(
-    ("content", "place"),
+    ("rows", "place"),
     [
         (b"", "in.csv"),
         (b"a,b\r\n", "in.csv, line 2, column 1"),
@@ -237,28 +161,28 @@ def test_a_running_job_is_waited_for(desk: Desk) -> None:
         (b'a,b\r\n1,"2\r\n', "in.csv, line 2, column 2"),
     ],
 )
-def test_a_bad_file_is_named_and_leaves_nothing_at_data8(desk: Desk, content: bytes, place: str) -> None:
-    good = desk.file("good.csv", "a\r\n1\r\n")
-    bad = desk.file("in.csv", content)
+def test_a_bad_file_is_named_and_leaves_nothing_at_data8(desk: Desk, rows: bytes, place: str) -> None:
+    good = desk.file("a\r\n1\r\n", "good.csv")
+    bad = desk.file(rows, "in.csv")
 
-    job = desk.run("job", workflow="Echo", inputs={"Good": {"file": good}, "Bad": {"file": bad}})
+    job = desk.run(START, workflow="Echo", inputs={"Good": {"file": good}, "Bad": {"file": bad}})
 
     assert error(job)["code"] == Code.INPUT_INVALID
     assert error(job)["message"].startswith(place)
-    assert desk.effects() == {}
+    assert effects(desk) == {}
 
 
 def test_a_file_that_changes_meanwhile_is_noticed(desk: Desk) -> None:
-    uri = desk.file("in.csv", "a\r\n1\r\n2\r\n")
-    desk.sandbox.world.faults["data8.datasets.create"].append(Fault("status", status=429))
-    desk.arrive("job", workflow="Echo", inputs={"In": {"file": uri}})
-    desk.file("in.csv", "a\r\n1\r\nx\r\n")
+    uri = desk.file("a\r\n1\r\n2\r\n", "in.csv")
+    desk.world.faults["data8.datasets.create"].append(Fault("status", status=429))
+    desk.arrive(START, workflow="Echo", inputs={"In": {"file": uri}})
+    desk.file("a\r\n1\r\nx\r\n", "in.csv")
 
-    job = desk.drive("job")
+    job = desk.drive()
 
     assert error(job)["code"] == Code.INPUT_INVALID
     assert "has changed" in error(job)["message"]
-    assert not any("jobs.create" in effect for effect in desk.effects())
+    assert not any("jobs.create" in effect for effect in effects(desk))
 
 
 MUTATIONS = ["datasets.create", "datasets.upload", "datasets.update", "jobs.create"]
@@ -276,14 +200,14 @@ FAULTS: dict[str, Callable[[], Fault]] = {
 @pytest.mark.parametrize("operation", [*MUTATIONS, *READS])
 def test_nothing_is_done_twice_whatever_goes_wrong(desk: Desk, operation: str, fault: str) -> None:
     table = [["n", "name"], *([str(n), f"row {n}"] for n in range(1_500))]
-    uri = desk.file("in.csv", text_of(table))
-    desk.sandbox.world.faults[f"data8.{operation}"].append(FAULTS[fault]())
+    uri = desk.file(text_of(table), "in.csv")
+    desk.world.faults[f"data8.{operation}"].append(FAULTS[fault]())
 
-    job = desk.run("job", workflow="Echo", inputs={"In": {"file": uri}})
+    job = desk.run(START, workflow="Echo", inputs={"In": {"file": uri}})
 
     assert output(job, "In") == table
-    assert set(desk.effects().values()) == {1}
-    assert not desk.sandbox.world.faults[f"data8.{operation}"], "the fault has not struck"
+    assert set(effects(desk).values()) == {1}
+    assert not desk.world.faults[f"data8.{operation}"], "the fault has not struck"
 
 
 @pytest.mark.parametrize("looks", [[404], [404, 500]])
@@ -294,31 +218,31 @@ def test_a_request_that_arrives_late_is_recognised_in_its_refusal(
     desk: Desk, operation: str, look: str, looks: list[int]
 ) -> None:
     """The answer is lost, Data8 does not show the effect yet, and then refuses it as done before."""
-    uri = desk.file("in.csv", "a\r\nx\r\n")
-    faults = desk.sandbox.world.faults
+    uri = desk.file("a\r\nx\r\n", "in.csv")
+    faults = desk.world.faults
     faults[f"data8.{operation}"].append(Fault("lost_after"))
     faults[f"data8.{look}"].extend(Fault("status", status=status) for status in looks)
 
-    job = desk.run("job", workflow="Echo", inputs={"In": {"file": uri}})
+    job = desk.run(START, workflow="Echo", inputs={"In": {"file": uri}})
 
     assert output(job, "In") == [["a"], ["x"]]
-    assert set(desk.effects().values()) == {1}
+    assert set(effects(desk).values()) == {1}
     assert not faults[f"data8.{look}"]
 
 
 def test_a_failed_job_is_started_anew_under_another_name_by_a_retry(desk: Desk) -> None:
-    uri = desk.file("in.csv", "a\r\nx\r\n")
-    job = desk.run("job", workflow="AlwaysFails", inputs={"In": {"file": uri}})
+    uri = desk.file("a\r\nx\r\n", "in.csv")
+    job = desk.run(START, workflow="AlwaysFails", inputs={"In": {"file": uri}})
     assert error(job)["code"] == Code.VENDOR_FAILED
     assert (error(job)["step"], error(job)["detail"], error(job)["retryable"]) == ("finish", "status 3", True)
 
-    desk.arrive("again", "job.retry", job_id="job")
+    desk.arrive("job.retry", "again", job_id="job")
     desk.drive("again")
 
-    assert error(desk.drive("job"))["code"] == Code.VENDOR_FAILED
+    assert error(desk.drive())["code"] == Code.VENDOR_FAILED
     first, second = job_name("job", 1), job_name("job", 2)
     dataset = dataset_name("job", "In")
-    assert desk.effects() == {
+    assert effects(desk) == {
         f"data8.datasets.create {dataset}": 1,
         f"data8.datasets.upload {dataset}/1": 1,
         f"data8.datasets.update {dataset}": 1,
@@ -328,19 +252,19 @@ def test_a_failed_job_is_started_anew_under_another_name_by_a_retry(desk: Desk) 
 
 
 def test_what_data8_refuses_is_told_in_its_words(desk: Desk) -> None:
-    uri = desk.file("in.csv", "a\r\nx\r\n")
+    uri = desk.file("a\r\nx\r\n", "in.csv")
 
-    job = desk.run("job", workflow="Nothing of the kind", inputs={"In": {"file": uri}})
+    job = desk.run(START, workflow="Nothing of the kind", inputs={"In": {"file": uri}})
 
     assert (error(job)["code"], error(job)["vendor_status"]) == (Code.VENDOR_REJECTED, 400)
     assert "no workflow Nothing of the kind" in error(job)["detail"]
 
 
 def test_a_name_that_another_job_has_is_not_taken_for_ours(desk: Desk) -> None:
-    uri = desk.file("in.csv", "a\r\nx\r\n")
-    assert desk.run("first", workflow="Echo", name="taken", inputs={"In": {"file": uri}}).error is None
+    uri = desk.file("a\r\nx\r\n", "in.csv")
+    assert desk.run(START, "first", workflow="Echo", name="taken", inputs={"In": {"file": uri}}).error is None
 
-    job = desk.run("second", workflow="Echo", name="taken", inputs={"In": {"file": uri}})
+    job = desk.run(START, "second", workflow="Echo", name="taken", inputs={"In": {"file": uri}})
 
     assert error(job)["code"] == Code.VENDOR_REJECTED
     assert "another job has this name" in error(job)["detail"]
