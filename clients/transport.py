@@ -263,7 +263,7 @@ class Transport:
         self._breaker = breaker or Breaker()
         self._describe = describe or vendor_words
         self._secrets: set[str] = set()
-        self._http = http or httpx.Client(verify=_certificates(), timeout=timeout, follow_redirects=False)
+        self._http = http or httpx.Client(verify=certificates(), timeout=timeout, follow_redirects=False)
 
     def close(self) -> None:
         """Close the connections."""
@@ -478,6 +478,6 @@ def _origin(url: str) -> tuple[str, str, int | None]:
 
 
 @cache
-def _certificates() -> ssl.SSLContext:
+def certificates() -> ssl.SSLContext:
     """The certificates that all vendors are held to: reading them takes longer than all else of a client."""
     return httpx.create_ssl_context()

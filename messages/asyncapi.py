@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from messages import examples
@@ -14,8 +15,9 @@ _CONTENT_TYPE = "application/cloudevents+json"
 _BINDING = "0.3.0"
 
 
+@cache
 def asyncapi() -> dict[str, Any]:
-    """The whole document; "receive" and "send" are the worker's, as AsyncAPI has it."""
+    """The whole document, made once; "receive" and "send" are the worker's, as AsyncAPI has it."""
     payloads, components = _components()
     given = examples.commands() | examples.events()
     return {

@@ -5,7 +5,9 @@ Each schema describes a whole CloudEvent: attributes and data.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, WithJsonSchema, create_model
@@ -123,8 +125,12 @@ class JobEvent(Event):
     sequence: str = Field(pattern="^[0-9]{10}$", description="strictly rising within a job")
 
 
-def schemas() -> dict[str, dict[str, Any]]:
-    """All schemas by file name: `<type>.json` of a command, `<type>.<outcome>.json` of its events."""
+@cache
+def schemas() -> Mapping[str, dict[str, Any]]:
+    """All schemas by file name: `<type>.json` of a command, `<type>.<outcome>.json` of its events.
+
+    They are made once, which takes most of a second: whoever changes one does it on a copy.
+    """
     found = {}
     for type_, command in COMMANDS.items():
         found[f"{type_}.json"] = command_schema(command)

@@ -18,6 +18,8 @@ import pytest
 
 from sandbox import Sandbox
 from sandbox.core import World
+from tests.testbed import surroundings
+from tests.testbed.ledgers import ledger_at
 from tests.testbed.openssh import OpenSSH
 from tests.testbed.postgres import Databases, Postgres
 from tests.testbed.rabbitmq import RabbitMQ, Vhosts
@@ -104,8 +106,8 @@ def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
-    """An SQLite database of the test's own, not made yet."""
-    return f"sqlite:///{tmp_path}/ledger.db"
+    """An SQLite ledger of the test's own."""
+    return ledger_at(tmp_path / "ledger.db")
 
 
 @pytest.fixture
@@ -120,6 +122,7 @@ def pytest_configure() -> None:
 
     Property tests try the same examples each time where `CI` is set: what is new is looked for elsewhere.
     """
+    surroundings.lighten()
     hypothesis.settings.register_profile("same", derandomize=True)
     if os.environ.get("CI"):
         hypothesis.settings.load_profile("same")

@@ -19,7 +19,7 @@ from clients.sayari.requests import JSON
 from clients.sayari.resources import Resources
 from clients.sayari.search import Search
 from clients.sayari.workspace_shapes import History, Usage
-from clients.transport import Answer, Call, Observation, Transport
+from clients.transport import Answer, Call, Observation, Transport, certificates
 
 VENDOR = "sayari"
 
@@ -55,7 +55,7 @@ class Sayari(Resource):
 
         Two classes of calls are asked of `budget`: `standard` and `advanced` (search and traversals).
         """
-        http = http or httpx.Client(timeout=timeout, follow_redirects=False)
+        http = http or httpx.Client(verify=certificates(), timeout=timeout, follow_redirects=False)
         http.headers["Accept"] = JSON
         transport = Transport(
             VENDOR,

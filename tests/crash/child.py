@@ -97,8 +97,6 @@ def run(
     settings = load()
     Boundaries(die_at, Path(report)).install()
     worker = Worker(settings)
-    if settings.embedded:
-        worker.ledger.database.upgrade()
     worker.start()
     if body is not None:
         storage = Storage(settings.storage.roots(), settings.storage.results)

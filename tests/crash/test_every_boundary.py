@@ -23,6 +23,7 @@ import pytest
 from sandbox import Sandbox
 from tests.crash.cases import SCENARIOS, Scenario, check, command, environment, outcome_of, quick_sandbox
 from tests.crash.child import ENDED, run
+from tests.testbed.ledgers import ledger_at
 from workers.broker import topology
 from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
@@ -30,7 +31,7 @@ from workers.ledger.records import Job
 
 EVERY = bool(os.environ.get("KYB_TEST_EVERY_BOUNDARY"))
 FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(["tests.crash.child"])
+FORK.set_forkserver_preload(["tests.crash.child", "httpcore"])
 #: Starting a process also collects those that have ended, which must not happen beside a join.
 STARTING = threading.Lock()
 
@@ -46,7 +47,7 @@ class Trial:
         """Whether the first worker died, the boundaries it crossed, and how things stand at the end."""
         self.folder.mkdir()
         report = self.folder / "boundaries"
-        url = f"sqlite:///{self.folder}/kyb.db"
+        url = ledger_at(self.folder / "kyb.db")
         with quick_sandbox() as sandbox:
             body = command(self.scenario, "job:1", self.scenario.data(self.folder, sandbox))
             sandbox.world.effects.clear()

@@ -34,7 +34,7 @@ class Desk:
     Args:
         sandbox: the stand-ins, with jobs that take no time.
         folder: where inputs lie; results go below `results`.
-        url: of a ledger not made yet.
+        url: of the ledger, whose tables are there.
     """
 
     def __init__(self, sandbox: Sandbox, folder: Path, url: str) -> None:
@@ -46,7 +46,6 @@ class Desk:
         )
         self.sayari = Sayari.connect(f"{sandbox.url}/sayari", USERNAME, PASSWORD, timeout=5)
         self._database = Database(url)
-        self._database.upgrade()
         self.ledger = Ledger(self._database)
         self._tools = Tools(
             Storage([str(folder)], str(folder / "results")),

@@ -35,7 +35,6 @@ class Floor:
         self.world = sandbox.world
         self.folder = folder
         self.ledger = Ledger(Database(url))
-        self.ledger.database.upgrade()
         tracing.watch_ledger(self.ledger.database.engine)
         self.tools = tools_of(load(), self.ledger)
         self.turns = Turns(self.ledger, JOBS, self.tools, LIMITS, 60.0)

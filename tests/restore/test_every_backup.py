@@ -21,6 +21,7 @@ from sandbox import Sandbox
 from sandbox.core import World
 from tests.crash.cases import COMPANIES, SAYARI, SCENARIOS, Scenario, files_of
 from tests.jobs.desk import Desk
+from tests.testbed.ledgers import ledger_at
 from workers.ledger.records import Job
 from workers.ledger.restoration import restore, settle
 
@@ -174,7 +175,8 @@ def check(scenario: Scenario, job: Job, undisturbed: Job | None, when: str) -> N
 
 @contextmanager
 def desk(sandbox: Sandbox, folder: Path, ledger: Path) -> Iterator[Desk]:
-    with closing(Desk(sandbox, folder, f"sqlite:///{ledger}")) as made:
+    url = f"sqlite:///{ledger}" if ledger.exists() else ledger_at(ledger)
+    with closing(Desk(sandbox, folder, url)) as made:
         yield made
 
 

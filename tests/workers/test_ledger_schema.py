@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +18,9 @@ from workers.ledger.schema import metadata
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> Iterator[Database]:
-    database = Database(
-        request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
-    )
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    new = f"sqlite:///{tmp_path}/new.db"
+    database = Database(new if request.param == "sqlite" else request.getfixturevalue("postgres_url"))
     yield database
     database.close()
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from clients.errors import Unavailable
 from clients.transport import Observation, correlation
 from messages.events import Status
+from tests.testbed.ledgers import ledger_at
 from tests.workers.bench import Bench
 from workers.run import Run
 from workers.turns import count_call
@@ -130,7 +131,7 @@ PIECES = st.sets(st.integers(0, 19), max_size=3)
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     folder: Path = tmp_path_factory.mktemp("window")
-    made = Bench(f"sqlite:///{folder}/ledger.db", folder, lambda _: {})
+    made = Bench(ledger_at(folder / "ledger.db"), folder, lambda _: {})
     yield made
     made.database.close()
 
@@ -223,6 +224,7 @@ def test_calls_are_made_at_once_and_belong_to_their_turn(bench: Bench) -> None:
         return {"moved": run.transfer("move", work)}
 
     bench.play = play
+    bench.stopping = False
     bench.arrive("at-once")
     job = bench.job("at-once")
     assert job.status is Status.COMPLETED, job.error
