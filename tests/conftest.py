@@ -19,6 +19,7 @@ import pytest
 from sandbox import Sandbox
 from sandbox.core import World
 from tests.testbed import surroundings
+from tests.testbed.certificates import Authority, Tls
 from tests.testbed.ledgers import ledger_at
 from tests.testbed.openssh import OpenSSH
 from tests.testbed.postgres import Databases, Postgres
@@ -33,9 +34,21 @@ S = TypeVar("S")
 
 
 @pytest.fixture(scope="session")
-def rabbitmq() -> Iterator[RabbitMQ]:
-    """A private RabbitMQ node, shared by all tests; none of them stops it."""
-    with closing(private(RabbitMQ)) as node:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Signs what servers and clients of the tests show."""
+    return Authority(tmp_path_factory.mktemp("tls") / "ours")
+
+
+@pytest.fixture(scope="session")
+def server_tls(authority: Authority) -> Tls:
+    """What servers show of themselves."""
+    return authority.issue("127.0.0.1")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(server_tls: Tls) -> Iterator[RabbitMQ]:
+    """A private RabbitMQ node, shared by all tests, that also speaks TLS; none of them stops it."""
+    with closing(private(lambda: RabbitMQ(tls=server_tls))) as node:
         node.start()
         yield node
 

@@ -59,20 +59,6 @@ def test_virtual_hosts_do_not_see_each_other(amqp_url: str, rabbitmq: RabbitMQ) 
     rabbitmq.drop(other)
 
 
-def test_a_confirmed_message_outlives_a_killed_broker(frail_rabbitmq: RabbitMQ) -> None:
-    url = frail_rabbitmq.fresh_url()
-    publish(url)
-    frail_rabbitmq.sync()
-    frail_rabbitmq.kill()
-    with pytest.raises(pika.exceptions.AMQPConnectionError):
-        consume(url)
-    frail_rabbitmq.start()
-    assert consume(url) == BODY
-    frail_rabbitmq.wipe()
-    with channel(url) as broker, pytest.raises(ChannelClosedByBroker, match="no queue 'kept'"):
-        broker.queue_declare("kept", passive=True)
-
-
 def test_connections_are_closed_from_the_brokers_side(amqp_url: str, rabbitmq: RabbitMQ) -> None:
     with channel(amqp_url) as broker:
         rabbitmq.close_all_connections()

@@ -104,17 +104,3 @@ def test_message_that_always_comes_back_is_dead_lettered(link: ConsumerLink, amq
             assert body == b"poison"
             assert properties.headers["x-death"][0]["reason"] == "delivery_limit"
             break
-
-
-def test_link_outlives_the_broker(frail_rabbitmq: RabbitMQ) -> None:
-    url = frail_rabbitmq.url
-    link = ConsumerLink(url, [QUEUE], prefetch=2)
-    link.start()
-    assert link.up.wait(20)
-    publish(url, "A")
-    assert receive(link).body == b"A"
-    link.up.clear()
-    frail_rabbitmq.restart()
-    assert link.up.wait(30)
-    assert receive(link).body == b"A"
-    link.stop()

@@ -36,17 +36,12 @@ class Guarded:
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    folder = tmp_path_factory.mktemp("tls")
-    authority = Authority(folder / "ours")
-    server, ours, others = (
-        authority.issue("127.0.0.1"), authority.issue("kyb-worker"), Authority(folder / "others").issue("kyb-worker")
-    )  # fmt: skip
-    with (
-        closing(private(lambda: RabbitMQ(tls=server))) as rabbitmq,
-        closing(private(lambda: Postgres(tls=server))) as postgres,
-    ):
-        rabbitmq.start()
+def guarded(
+    authority: Authority, server_tls: Tls, rabbitmq: RabbitMQ, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Guarded]:
+    ours = authority.issue("kyb-worker")
+    others = Authority(tmp_path_factory.mktemp("tls") / "others").issue("kyb-worker")
+    with closing(private(lambda: Postgres(tls=server_tls))) as postgres:
         postgres.start()
         assert rabbitmq.tls_port is not None
         yield Guarded(rabbitmq.tls_port, postgres.port, ours, others)

@@ -18,10 +18,14 @@ CONTROL = ["submit", "job.cancel", "--job-id", "nowhere", "--wait", "--json"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serves_until_told_to_stop(kyb: Kyb, vendors: Sandbox, number: signal.Signals) -> None:
-    with process("worker", KYB_HTTP__PORT="0") as worker:
+def test_serves_until_told_to_stop(
+    kyb: Kyb, vendors: Sandbox, number: signal.Signals, unused_port: int
+) -> None:
+    with process("worker", KYB_HTTP__PORT=str(unused_port)) as worker:
         line = until(worker.stderr, '"serving"')
         assert "kyb.creditsafe" in line
+        assert httpx.get(f"http://127.0.0.1:{unused_port}/livez").status_code == 200
+        eventually(lambda: httpx.get(f"http://127.0.0.1:{unused_port}/readyz").status_code == 200)
         assert kyb(*CONTROL).json["error"]["message"] == "there is no job nowhere"
         worker.send_signal(number)
         assert worker.wait(20) == 0
@@ -33,13 +37,6 @@ def test_without_vendors_it_serves_control_and_says_so(kyb: Kyb, home: Path) -> 
     with process("worker", KYB_HTTP__PORT="0") as worker:
         until(worker.stderr, "no vendor has settings")
         assert kyb(*CONTROL).json["status"] == "failed"
-
-
-def test_probes_answer(home: Path, unused_port: int) -> None:
-    with process("worker", KYB_HTTP__PORT=str(unused_port)) as worker:
-        until(worker.stderr, '"serving"')
-        for path in ("livez", "readyz"):
-            assert httpx.get(f"http://127.0.0.1:{unused_port}/{path}").status_code == 200
 
 
 def test_queues_that_cannot_be_served_are_wrong_usage(kyb: Kyb, home: Path) -> None:

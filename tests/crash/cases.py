@@ -39,7 +39,8 @@ SAVED = list(register().entities)[:2]
 class Scenario:
     """A command, what must be there before it, and whether one of its effects has no natural key.
 
-    Of its boundaries the first worker is killed at every one, or only at each `step`th. The effects in
+    Of its boundaries the first worker is killed at every one, or only at each `step`th: an odd number finds those
+    before something happens as well as those after it. The effects in
     `harmless` may be repeated; the fields in `told` of the result must be what they are undisturbed.
     """
 
@@ -164,28 +165,28 @@ def _process(folder: Path, _: Sandbox) -> dict[str, Any]:
 SCENARIOS = {
     scenario.type: scenario
     for scenario in (
-        Scenario("creditsafe.import_file", _import, step=5),
-        Scenario("creditsafe.add_records", _records, step=20, told=("record_ids",)),
-        Scenario("creditsafe.run_matching", _portfolio, unknowable=True, step=5),
+        Scenario("creditsafe.import_file", _import, step=9),
+        Scenario("creditsafe.add_records", _records, step=21, told=("record_ids",)),
+        Scenario("creditsafe.run_matching", _portfolio, unknowable=True, step=9),
         Scenario(
             "creditsafe.deduplicate",
             _duplicates,
-            step=32,
+            step=31,
             harmless=("creditsafe.duplicates.identify",),
             told=("removed",),
         ),
-        Scenario("creditsafe.enrich", _enrichment, step=34, unknowable=True),
-        Scenario("creditsafe.export_records", _portfolio, step=32),
-        Scenario("creditsafe.delete_records", _record_ids, step=20, told=("deleted",)),
-        Scenario("creditsafe.delete_portfolio", _portfolio, step=28),
-        Scenario("data8.start_job", _start_job, step=4),
-        Scenario("data8.upload_dataset", _upload_dataset, step=28),
-        Scenario("data8.download_dataset", _dataset, step=20),
+        Scenario("creditsafe.enrich", _enrichment, step=35, unknowable=True),
+        Scenario("creditsafe.export_records", _portfolio, step=31),
+        Scenario("creditsafe.delete_records", _record_ids, step=21, told=("deleted",)),
+        Scenario("creditsafe.delete_portfolio", _portfolio, step=27),
+        Scenario("data8.start_job", _start_job, step=7),
+        Scenario("data8.upload_dataset", _upload_dataset, step=27),
+        Scenario("data8.download_dataset", _dataset, step=21),
         Scenario("data8.delete_dataset", _dataset, step=15),
-        Scenario("sayari.resolve_entities", _resolve, step=7),
-        Scenario("sayari.trace_relationships", _trace, step=20, told=("entities",)),
-        Scenario("sayari.fetch_entities", _fetch, step=16),
-        Scenario("sayari.export_project", _project, step=14),
+        Scenario("sayari.resolve_entities", _resolve, step=13),
+        Scenario("sayari.trace_relationships", _trace, step=21, told=("entities",)),
+        Scenario("sayari.fetch_entities", _fetch, step=17),
+        Scenario("sayari.export_project", _project, step=15),
         Scenario(
             "portfolio.process",
             _process,
@@ -193,7 +194,7 @@ SCENARIOS = {
             harmless=("creditsafe.duplicates.identify",),
             told=("unplaced",),
         ),
-        Scenario("sayari.collect_changes", _changes, step=30, told=("cleared", "kept")),
+        Scenario("sayari.collect_changes", _changes, step=29, told=("cleared", "kept")),
     )
 }
 

@@ -132,7 +132,7 @@ def test_worker_on_rabbitmq_and_postgresql_killed_at_boundaries(
         expected: dict[str, Any] = {}
         died, die_at = True, 0
         while died:
-            die_at += 1 if EVERY or die_at == 0 else 4
+            die_at += 1 if EVERY or die_at == 0 else 9
             job_id, report = f"job-{die_at}", tmp_path / f"boundaries-{die_at}"
             body = command(scenario, job_id, data)
             properties = pika.BasicProperties(content_type="application/cloudevents+json", delivery_mode=2)
