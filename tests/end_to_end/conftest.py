@@ -16,7 +16,10 @@ import pika
 import pytest
 
 from sandbox import Sandbox
+from tests.cli.conftest import Ended, Kyb, home, kyb
 from workers.ledger.database import Database
+
+__all__ = ["home", "kyb"]
 
 WORKER = "from workers.cli.main import main; main()"
 
@@ -133,6 +136,18 @@ def workers(tmp_path: Path, amqp_url: str, ledger_url: str, sandbox: Sandbox) ->
     )
     yield workers
     workers.kill()
+
+
+@pytest.fixture
+def operator(kyb: Kyb, workers: Workers, monkeypatch: pytest.MonkeyPatch) -> Kyb:
+    """`kyb …` in this process, with the workers' settings as they are then."""
+
+    def run(*arguments: str) -> Ended:
+        for name, value in workers.environment.items():
+            monkeypatch.setenv(name, value)
+        return kyb(*arguments)
+
+    return run
 
 
 @pytest.fixture

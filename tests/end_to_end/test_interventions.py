@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +10,8 @@ import pytest
 
 from sandbox import Sandbox
 from sandbox.core import Fault
-from tests.end_to_end.conftest import WORKER, Upstream, Workers
+from tests.cli.conftest import Ended, Kyb
+from tests.end_to_end.conftest import Upstream, Workers
 from workers.ledger.database import Database
 
 FINAL = ("completed", "failed", "cancelled", "rejected")
@@ -28,11 +25,10 @@ def ledger_url(postgres_url: str) -> str:
     return postgres_url
 
 
-def kyb(workers: Workers, *arguments: str) -> Any:
-    """A command of the operator, with the workers' settings; what it prints as JSON."""
-    command = [sys.executable, "-c", WORKER, *arguments, "--json"]
-    done = subprocess.run(command, env=os.environ | workers.environment, capture_output=True, check=True)
-    return json.loads(done.stdout)
+def done(ended: Ended) -> Any:
+    """What a command of the operator has printed as JSON."""
+    assert ended.code == 0, ended.err
+    return ended.json
 
 
 def outcome(upstream: Upstream, id: str, number: int = 1) -> dict[str, Any]:
@@ -51,7 +47,7 @@ def echo(file: Path) -> dict[str, Any]:
 
 
 def test_retry_redrive_and_purge(
-    upstream: Upstream, workers: Workers, sandbox: Sandbox, tmp_path: Path
+    upstream: Upstream, workers: Workers, operator: Kyb, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     (tmp_path / "allowed").mkdir()
     (tmp_path / "elsewhere").mkdir()
@@ -66,8 +62,8 @@ def test_retry_redrive_and_purge(
     world.faults["data8.jobs.get"].append(Fault("status", status=400))
     upstream.command("fails", "data8.start_job", **echo(tmp_path / "allowed/companies.csv"))
     assert outcome(upstream, "fails")["error"]["code"] == "vendor_rejected"
-    done = dict(world.effects)
-    effects = {name for name, _ in done}
+    happened = dict(world.effects)
+    effects = {name for name, _ in happened}
     calls = {name: world.calls[name] for name in effects}
     assert effects > {"data8.datasets.create", "data8.jobs.create"}
     world.job_seconds = 3_600.0
@@ -76,23 +72,23 @@ def test_retry_redrive_and_purge(
     assert outcome(upstream, "dead")["error"]["code"] == "input_not_allowed"
 
     # Retried, it goes on from its last recorded step: no finished effect is as much as asked for again.
-    kyb(workers, "jobs", "retry", "fails")
+    done(operator("jobs", "retry", "fails", "--json"))
     assert outcome(upstream, "fails", 2)["status"] == "completed"
-    assert {key: world.effects[key] for key in done} == dict.fromkeys(done, 1)
+    assert {key: world.effects[key] for key in happened} == dict.fromkeys(happened, 1)
     assert {name: world.calls[name] for name in effects} == {
         name: n + 1 for name, n in calls.items()
     }  # of `waits`
 
     # Whatever its age, a job that has not ended is not purged.
-    assert kyb(workers, "jobs", "purge", "--older-than", "0")["purged"] >= 1
-    assert [job["id"] for job in kyb(workers, "jobs", "list")] == ["waits"]
+    assert done(operator("jobs", "purge", "--older-than", "0", "--json"))["purged"] >= 1
+    assert [job["id"] for job in done(operator("jobs", "list", "--json"))] == ["waits"]
 
     # The message goes back when its cause is mended, and works.
     workers.stop()
     workers.environment["KYB_STORAGE__INPUTS"] = str(tmp_path)
     workers.start()
     world.job_seconds, world.clock = 0.3, lambda: time.time() + 3_700
-    (letter,) = kyb(workers, "dead", "redrive", "kyb.data8", "--all")
+    (letter,) = done(operator("dead", "redrive", "kyb.data8", "--all", "--json"))
     assert letter["outcome"] == "went back"
     assert outcome(upstream, "dead", 2)["status"] == "completed"
     assert outcome(upstream, "waits")["status"] == "completed"
@@ -101,7 +97,7 @@ def test_retry_redrive_and_purge(
 
 
 def test_cancel_takes_effect_within_one_turn_however_long_the_job_would_wait(
-    upstream: Upstream, workers: Workers, sandbox: Sandbox, tmp_path: Path
+    upstream: Upstream, workers: Workers, operator: Kyb, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     (tmp_path / "companies.csv").write_text("name\nAcme\n")
     workers.stop()
@@ -109,7 +105,7 @@ def test_cancel_takes_effect_within_one_turn_however_long_the_job_would_wait(
     workers.start()
     upstream.command("deep", "data8.start_job", **echo(tmp_path / "companies.csv"))
     upstream.await_events(lambda events: any(e["type"].endswith(".progressed") for e in events))
-    before = kyb(workers, "jobs", "show", "deep")
+    before = done(operator("jobs", "show", "deep", "--json"))
     calls = dict(sandbox.world.calls)
     upstream.command("c-1", "job.cancel", job_id="deep")
     cancelled = outcome(upstream, "deep")

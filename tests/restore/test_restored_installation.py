@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox import Sandbox
+from tests.cli.conftest import Kyb
 from tests.crash.cases import COMPANIES, SAYARI
 from tests.end_to_end.conftest import Upstream, Workers
 from tests.testbed import postgres
@@ -38,7 +37,7 @@ def commands(folder: Path, ids: str) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def test_nothing_is_doubled_and_every_job_ends(
-    tmp_path: Path, ledger_url: str, workers: Workers, upstream: Upstream, sandbox: Sandbox
+    tmp_path: Path, ledger_url: str, workers: Workers, upstream: Upstream, operator: Kyb, sandbox: Sandbox
 ) -> None:
     sandbox.world.job_seconds = 1.5
     sent: dict[str, tuple[str, dict[str, Any]]] = {}
@@ -49,13 +48,9 @@ def test_nothing_is_doubled_and_every_job_ends(
             upstream.command(id, type_, **data)
 
     def kyb(*arguments: str) -> str:
-        code = "from workers.cli.main import main; main()"
-        call = [sys.executable, "-c", code, *arguments]
-        done = subprocess.run(
-            call, env=os.environ | workers.environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        done = operator(*arguments)
+        assert done.code == 0, done.err
+        return done.out
 
     def ended(ids: list[str], since: int = 0) -> None:
         def all_have(events: list[dict[str, Any]]) -> bool:
@@ -110,11 +105,7 @@ def test_nothing_is_doubled_and_every_job_ends(
     assert {job["id"]: job["status"] for job in jobs} == dict.fromkeys(sent, "completed")
 
 
-def test_restoration_is_refused_while_a_worker_runs(workers: Workers, upstream: Upstream) -> None:
-    code = "from workers.cli.main import main; main()"
-    call = [sys.executable, "-c", code, "ledger", "restored"]
-    ended = subprocess.run(
-        call, env=os.environ | workers.environment, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 1
-    assert "stop all workers" in ended.stderr
+def test_restoration_is_refused_while_a_worker_runs(upstream: Upstream, operator: Kyb) -> None:
+    ended = operator("ledger", "restored")
+    assert ended.code == 1
+    assert "stop all workers" in ended.err
