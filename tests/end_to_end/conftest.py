@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,17 @@ def connect(url: str) -> Upstream:
             time.sleep(0.1)  # nothing tells an upstream that an exchange has appeared
 
 
+@contextmanager
+def connected(url: str) -> Iterator[Upstream]:
+    """Likewise, and its connection is closed in the end."""
+    upstream = connect(url)
+    try:
+        yield upstream
+    finally:
+        if upstream.connection.is_open:
+            upstream.connection.close()
+
+
 @pytest.fixture(params=["postgresql", "sqlite"])
 def ledger_url(request: pytest.FixtureRequest) -> str:
     url = request.getfixturevalue("postgres_url" if request.param == "postgresql" else "sqlite_url")
@@ -118,7 +130,15 @@ def ledger_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def workers(tmp_path: Path, amqp_url: str, ledger_url: str, sandbox: Sandbox) -> Iterator[Workers]:
+def settings() -> dict[str, str]:
+    """What the test's workers are told beyond the usual."""
+    return {}
+
+
+@pytest.fixture
+def workers(
+    tmp_path: Path, amqp_url: str, ledger_url: str, sandbox: Sandbox, settings: dict[str, str]
+) -> Iterator[Workers]:
     workers = Workers(
         sandbox.environment()
         | {
@@ -133,6 +153,7 @@ def workers(tmp_path: Path, amqp_url: str, ledger_url: str, sandbox: Sandbox) ->
             "KYB_SAYARI__TIMEOUT": "2",
             "KYB_HTTP__PORT": "0",
         }
+        | settings
     )
     yield workers
     workers.kill()
@@ -154,7 +175,5 @@ def operator(kyb: Kyb, workers: Workers, monkeypatch: pytest.MonkeyPatch) -> Kyb
 def upstream(amqp_url: str, workers: Workers) -> Iterator[Upstream]:
     """Connected once the first worker has declared what it serves."""
     workers.start()
-    upstream = connect(amqp_url)
-    yield upstream
-    if upstream.connection.is_open:
-        upstream.connection.close()
+    with connected(amqp_url) as upstream:
+        yield upstream

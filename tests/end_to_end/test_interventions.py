@@ -47,28 +47,29 @@ def echo(file: Path) -> dict[str, Any]:
 
 
 def test_retry_redrive_and_purge(
-    upstream: Upstream, workers: Workers, operator: Kyb, sandbox: Sandbox, tmp_path: Path
+    upstream: Upstream,
+    workers: Workers,
+    operator: Kyb,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    (tmp_path / "allowed").mkdir()
-    (tmp_path / "elsewhere").mkdir()
-    for folder in ("allowed", "elsewhere"):
-        (tmp_path / folder / "companies.csv").write_text("name\nAcme\n")
-    workers.stop()
-    workers.environment["KYB_STORAGE__INPUTS"] = str(tmp_path / "allowed")
-    workers.start()
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    for folder in (tmp_path, elsewhere):
+        (folder / "companies.csv").write_text("name\nAcme\n")
     world = sandbox.world
 
     # A job fails when all its effects are done; one waits long; one may not read its file.
     world.faults["data8.jobs.get"].append(Fault("status", status=400))
-    upstream.command("fails", "data8.start_job", **echo(tmp_path / "allowed/companies.csv"))
+    upstream.command("fails", "data8.start_job", **echo(tmp_path / "companies.csv"))
     assert outcome(upstream, "fails")["error"]["code"] == "vendor_rejected"
     happened = dict(world.effects)
     effects = {name for name, _ in happened}
     calls = {name: world.calls[name] for name in effects}
     assert effects > {"data8.datasets.create", "data8.jobs.create"}
     world.job_seconds = 3_600.0
-    upstream.command("waits", "data8.start_job", **echo(tmp_path / "allowed/companies.csv"))
-    upstream.command("dead", "data8.start_job", **echo(tmp_path / "elsewhere/companies.csv"))
+    upstream.command("waits", "data8.start_job", **echo(tmp_path / "companies.csv"))
+    upstream.command("dead", "data8.start_job", **echo(elsewhere / "companies.csv"))
     assert outcome(upstream, "dead")["error"]["code"] == "input_not_allowed"
 
     # Retried, it goes on from its last recorded step: no finished effect is as much as asked for again.
@@ -85,7 +86,7 @@ def test_retry_redrive_and_purge(
 
     # The message goes back when its cause is mended, and works.
     workers.stop()
-    workers.environment["KYB_STORAGE__INPUTS"] = str(tmp_path)
+    workers.environment["KYB_STORAGE__INPUTS"] = f"{tmp_path},{elsewhere}"
     workers.start()
     world.job_seconds, world.clock = 0.3, lambda: time.time() + 3_700
     (letter,) = done(operator("dead", "redrive", "kyb.data8", "--all", "--json"))
@@ -96,13 +97,11 @@ def test_retry_redrive_and_purge(
     assert upstream.count("kyb.data8.dead") == 0
 
 
+@pytest.mark.parametrize("settings", [{"KYB_POLLING__MIN_DELAY": "1h", "KYB_POLLING__MAX_DELAY": "1h"}])
 def test_cancel_takes_effect_within_one_turn_however_long_the_job_would_wait(
     upstream: Upstream, workers: Workers, operator: Kyb, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     (tmp_path / "companies.csv").write_text("name\nAcme\n")
-    workers.stop()
-    workers.environment |= {"KYB_POLLING__MIN_DELAY": "1h", "KYB_POLLING__MAX_DELAY": "1h"}
-    workers.start()
     upstream.command("deep", "data8.start_job", **echo(tmp_path / "companies.csv"))
     upstream.await_events(lambda events: any(e["type"].endswith(".progressed") for e in events))
     before = done(operator("jobs", "show", "deep", "--json"))

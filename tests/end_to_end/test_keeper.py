@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sandbox import Sandbox
-from tests.end_to_end.conftest import Upstream, Workers
+from tests.end_to_end.conftest import Upstream, Workers, connected
 from workers.ledger.database import Database
 
 QUEUE = "kyb.data8"
@@ -22,19 +23,22 @@ def ledger_url(postgres_url: str) -> str:
     return postgres_url
 
 
+@pytest.fixture
+def upstream(amqp_url: str, workers: Workers) -> Iterator[Upstream]:
+    workers.start("--queues", QUEUE)
+    with connected(amqp_url) as upstream:
+        yield upstream
+
+
 def test_due_turns_wait_in_the_queue_of_a_vendor_that_is_scaled_to_zero(
     workers: Workers, upstream: Upstream, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     sandbox.world.job_seconds = 1.0
-    workers.kill()  # the one that the upstream waited for
-    data8 = workers.start("--queues", QUEUE)
     (tmp_path / "companies.csv").write_text("name\nAcme\n")
     inputs = {"Companies": {"file": str(tmp_path / "companies.csv")}}
     upstream.command("job", "data8.start_job", workflow="Echo", inputs=inputs)
     upstream.await_events(lambda seen: any(e["type"].endswith(".progressed") for e in seen))
-    data8.kill()
-    data8.wait()
-    workers.running.remove(data8)
+    workers.kill()
 
     everything = workers.environment
     vendors = ("CREDITSAFE", "DATA8", "SAYARI")

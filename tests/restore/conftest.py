@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.end_to_end.conftest import home, kyb, operator, upstream, workers
+from tests.end_to_end.conftest import home, kyb, operator, settings, upstream, workers
 
-__all__ = ["home", "kyb", "operator", "upstream", "workers"]
+__all__ = ["home", "kyb", "operator", "settings", "upstream", "workers"]
