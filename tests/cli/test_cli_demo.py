@@ -50,14 +50,17 @@ def test_sample_goes_through_all_vendors(kyb: Kyb, home: Path, jobs: Jobs) -> No
     assert "secret" not in (home / "kyb-demo/kyb.log").read_text()
 
 
-def test_runs_again_in_the_same_folder_whatever_the_settings(home: Path, jobs: Jobs) -> None:
+def test_runs_again_in_the_same_folder_whatever_the_settings(
+    kyb: Kyb, home: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (home / "companies.csv").write_text(COMPANIES)
-    with_settings = {"KYB_POLLING__MIN_DELAY": "1h", "KYB_BROKER_URL": "amqp://127.0.0.1:1"}
+    monkeypatch.setenv("KYB_POLLING__MIN_DELAY", "1h")
+    monkeypatch.setenv("KYB_BROKER_URL", "amqp://127.0.0.1:1")
     for _ in range(2):
-        with process(*QUICK, "companies.csv", **with_settings) as demo:
-            out, err = demo.communicate(timeout=60)
-            assert (demo.returncode, err) == (0, "")
-            assert "3 records, 1 upload" in out
+        ended = kyb(*QUICK, "companies.csv")
+        assert (ended.code, ended.err) == (0, "")
+        assert "3 records, 1 upload" in ended.out
+    monkeypatch.delenv("KYB_BROKER_URL")
     assert len(jobs()) == 5
 
 
