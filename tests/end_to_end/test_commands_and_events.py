@@ -25,7 +25,7 @@ ROWS = [
 ]
 
 
-#: What the ledger is kept in makes no difference to it that the model's histories would not show on both.
+#: For what the kind of ledger makes no difference to: the model's histories, which are played on both, would show it.
 on_postgresql = pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
 
 

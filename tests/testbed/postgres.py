@@ -24,6 +24,8 @@ shared_buffers = 32MB
 full_page_writes = off
 # The tests kill processes, never the machine: what was written reaches the disk without waiting for it.
 fsync = off
+# A cluster that is killed leaves none of it behind elsewhere.
+dynamic_shared_memory_type = mmap
 """
 
 
