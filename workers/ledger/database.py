@@ -108,6 +108,14 @@ class Database:
         with translated(), self.engine.connect() as connection:
             yield connection
 
+    def for_looks(self, connection: Connection) -> Connection:
+        """The connection for looks alone; on PostgreSQL without a round trip to begin and one to end.
+
+        There each statement sees what is committed when it begins, within a transaction as without one.
+        """
+        alone: dict[str, Any] = {} if self.sqlite else {"isolation_level": "AUTOCOMMIT"}
+        return connection.execution_options(kyb_read=True, **alone)
+
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction. Raises `LedgerUnavailable`."""
