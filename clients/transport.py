@@ -146,12 +146,15 @@ class Answer:
 
     def model(self, model: type[M]) -> M:
         """The body as `model`. Raises `OutcomeUnknown` (effects) or `Unavailable` if it is another shape."""
-        return self.adapt(TypeAdapter(model))
+        return self._valid(model.model_validate)
 
     def adapt(self, adapter: TypeAdapter[T]) -> T:
         """The body as the adapter's type; errors as `model`."""
+        return self._valid(adapter.validate_python)
+
+    def _valid(self, validate: Callable[[Any], T]) -> T:
         try:
-            return adapter.validate_python(self.json())
+            return validate(self.json())
         except ValidationError as error:
             places = ", ".join(".".join(map(str, e["loc"])) or "body" for e in error.errors()[:5])
             raise self._unreadable(f"has another shape than expected at: {places}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from messages.envelope import InvalidCommand, Request, parse
 from messages.errors import Code, FieldError
 from workers.ledger.ledger import Acceptance, Ledger
+from workers.ledger.records import Job
 from workers.observe import tracing
 from workers.storage import InputNotAllowed, Storage
 
@@ -26,13 +27,15 @@ class Admission:
         self._storage = storage
         self._deadline = deadline
 
-    def accept(self, body: bytes, queue: str | None, *, handed: bool) -> tuple[Request, Acceptance]:
-        """Record the command in a message.
+    def accept(
+        self, body: bytes, queue: str | None, *, handed: bool
+    ) -> tuple[Request, Acceptance, Job | None]:
+        """Record the command in a message; gives its job, too, if its first turn was taken with that.
 
         Args:
             body: the CloudEvent.
             queue: where it was found, if it was in one; a command that belongs elsewhere is rejected.
-            handed: whether its first turn is in the caller's hands; otherwise it is due at once.
+            handed: whether its first turn is in the caller's hands, who goes on with it; otherwise it is due at once.
 
         Raises:
             InvalidCommand: it is not valid; its `rejected` event is in the outbox.
@@ -41,13 +44,13 @@ class Admission:
             request = self._valid(body, queue)
             self._check_schedule(request)
             request = tracing.rooted(request)
-            accepted = self._ledger.accept(request, self._deadline, handed=handed)
+            accepted, begun = self._ledger.accept(request, self._deadline, handed=handed)
             if accepted is Acceptance.CONFLICT:
                 raise _invalid(request, "id", "is the id of another job", Code.ID_CONFLICT)
         except InvalidCommand as invalid:
             self._ledger.reject(invalid, body)
             raise
-        return request, accepted
+        return request, accepted, begun
 
     def _valid(self, body: bytes, queue: str | None) -> Request:
         request = parse(body)

@@ -88,7 +88,7 @@ class Dispatcher:
                 with self._ledger.database.connect() as connection, self._ledger.lead(connection) as leading:
                     if leading:
                         self._leads(True)
-                        self._lead(connection.execution_options(kyb_read=True))
+                        self._lead(self._ledger.database.for_looks(connection))
             except (LedgerUnavailable, BrokerUnavailable) as error:
                 log.warning("not dispatching", error=str(error))
             except Exception:

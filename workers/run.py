@@ -318,7 +318,8 @@ class Run:
         self.happened.polls += 1
         if sighting.state == "done":
             self._note_delay(step, sighting)
-            self._record(name, "poll", sighting.answer)
+            self._claim.job.strikes = 0
+            self._claim.found(name, sighting.answer)
             return sighting.answer
         if sighting.state == "failed":
             raise VendorJobFailed("the vendor's job ended as failed", sighting.detail, (*redo, unstaged))

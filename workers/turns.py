@@ -33,7 +33,7 @@ from workers.errors import JobFailed, StorageUnavailable
 from workers.jobs.registry import JobFunction, Tools
 from workers.ledger.claim import Claim, Fenced, PutOff
 from workers.ledger.database import LedgerUnavailable
-from workers.ledger.ledger import Acceptance, Ledger
+from workers.ledger.ledger import Acceptance, Hold, Ledger
 from workers.ledger.records import Urgency, encode
 from workers.observe import metrics, tracing
 from workers.observe.happenings import INTERRUPTED, Ending
@@ -122,7 +122,7 @@ class Turns:
             Reject: it is not valid; its `rejected` event is in the outbox.
         """
         try:
-            request, accepted = self._admission.accept(body, queue, handed=True)
+            request, accepted, begun = self._admission.accept(body, queue, handed=True)
         except InvalidCommand as invalid:
             metrics.received(invalid.type, invalid.code.value)
             log.warning(
@@ -134,7 +134,9 @@ class Turns:
             )
             raise Reject(f"{invalid.code}: {invalid}"[:500]) from None
         metrics.received(request.type, accepted.value)
-        if accepted not in {Acceptance.ENDED, Acceptance.SCHEDULED}:
+        if begun is not None:
+            self._hold(request.id, 1, lambda hold, _: hold.begun(begun))
+        elif accepted not in {Acceptance.ENDED, Acceptance.SCHEDULED}:
             self.take(request.id, 1, again=again)
 
     def take(self, job_id: str, turn: int, *, again: bool = False) -> None:
@@ -143,13 +145,19 @@ class Turns:
         `again`: the caller tries once more after `LedgerUnavailable`. The process has outlived that, so the turn is
         not suspected of killing it.
         """
+        self._hold(job_id, turn, lambda hold, admit: hold.take(turn, admit, again=again))
+
+    def _hold(
+        self, job_id: str, turn: int, take: Callable[[Hold, Callable[[int], bool]], Claim | None]
+    ) -> None:
+        """Run what `take` takes while nobody else can run a turn of the job."""
         with self._ledger.hold(job_id) as hold:
             if hold is None:
                 self._ledger.look_again(job_id, turn, BUSY_DELAY)
                 return
             try:
                 with self._isolation() as admit:
-                    claim = hold.take(turn, admit, again=again)
+                    claim = take(hold, admit)
                     if claim is not None:
                         self._observed(claim)
             except PutOff:

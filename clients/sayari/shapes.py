@@ -18,7 +18,10 @@ M = TypeVar("M", bound=BaseModel)
 class Shape(BaseModel):
     """A JSON object of the vendor. Fields that we do not know are attributes too."""
 
-    model_config = ConfigDict(extra="allow", coerce_numbers_to_str=True, hide_input_in_errors=True)
+    # There are many shapes: each is made ready when it is first met, not by every process that starts.
+    model_config = ConfigDict(
+        extra="allow", coerce_numbers_to_str=True, hide_input_in_errors=True, defer_build=True
+    )
 
     _given: dict[str, Any] = PrivateAttr(default_factory=dict)
 

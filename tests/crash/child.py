@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 from dramatiq.brokers.stub import StubBroker
-from pika.adapters.blocking_connection import BlockingChannel
+from pika.channel import Channel
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.default import DefaultDialect
 
@@ -47,8 +47,8 @@ class Boundaries:
     def install(self) -> None:
         self._wrap(httpx.Client, "send", "vendor call")
         self._wrap(StubBroker, "enqueue", "publish")
-        self._wrap(BlockingChannel, "basic_publish", "publish")
-        self._wrap(BlockingChannel, "basic_ack", "ack")
+        self._wrap(Channel, "basic_publish", "publish")
+        self._wrap(Channel, "basic_ack", "ack")
         event.listen(Engine, "after_cursor_execute", _mark_writes)
         self._wrap(
             DefaultDialect,

@@ -230,7 +230,7 @@ def test_a_worker_whose_consumer_dies_says_so(
     try:
         probed.becomes([], 30)
         link = probed.worker.broker.link  # type: ignore[union-attr]
-        monkeypatch.setattr(link, "_ask", lambda _: (_ for _ in ()).throw(RuntimeError("unforeseen")))
+        monkeypatch.setattr(link, "_ask", lambda: (_ for _ in ()).throw(RuntimeError("unforeseen")))
         link._thread.join(20)
         answer = probed.get("livez")
         assert answer.status_code == 503

@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import OperationalError
 
-from workers.ledger.database import MIGRATIONS, Database, LedgerOutdated, LedgerUnavailable
+from workers.ledger.database import MIGRATIONS, Database, LedgerOutdated, LedgerUnavailable, revisions
 from workers.ledger.schema import metadata
 
 
@@ -37,10 +37,11 @@ def test_migrations_lead_to_the_schema(database: Database) -> None:
 
 def test_migrations_only_expand(database: Database) -> None:
     """Workers of the version before go on reading and writing what they know, whichever migration comes."""
-    revisions = [each.revision for each in ScriptDirectory(str(MIGRATIONS)).walk_revisions()][::-1]
+    files = ScriptDirectory(str(MIGRATIONS))
+    assert [each.revision for each in files.walk_revisions()][::-1] == revisions()
     before: dict[str, dict[str, Any]] = {}
     demands: dict[str, Any] = {}
-    for revision in revisions:
+    for revision in revisions():
         database.upgrade(revision)
         with database.read() as connection:
             looked = inspect(connection)

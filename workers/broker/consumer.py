@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import pika
 import structlog
-from pika.adapters.blocking_connection import BlockingChannel
-from pika.exceptions import AMQPError, ConnectionWrongStateError
+from pika.channel import Channel
 
 from workers.broker import topology
-from workers.broker.connection import BrokerUnavailable, Urls, open_connection
+from workers.broker.connection import BrokerUnavailable, Urls, reach
 from workers.observe.health import CONSUMER_STUCK, PATIENCE
 from workers.observe.pulse import Pulse
 
@@ -35,7 +33,7 @@ ASK = 2.0
 class Delivery:
     """A message as it came; `tag` counts on `channel` alone."""
 
-    channel: BlockingChannel
+    channel: Channel
     tag: int
     redelivered: bool
     headers: Mapping[str, object]
@@ -44,6 +42,9 @@ class Delivery:
 
 class ConsumerLink:
     """One connection that consumes, kept up for as long as the process lives.
+
+    Everything that is done on the connection is done in its thread, by callbacks: pika's blocking connection would
+    cost several times as much for each acknowledgement.
 
     Args:
         urls: of RabbitMQ's nodes.
@@ -56,7 +57,11 @@ class ConsumerLink:
         self._prefetch = prefetch
         self._inboxes: dict[str, queue.Queue[Delivery]] = {name: queue.Queue() for name in queues}
         self._stopping = threading.Event()
-        self._connection: pika.BlockingConnection | None = None
+        self._guard = threading.Lock()
+        self._connection: pika.SelectConnection | None = None
+        self._channels: list[Channel] = []
+        #: Channels that have not answered the last question.
+        self._silent: set[Channel] = set()
         self._thread = threading.Thread(target=self._run, name="consumer", daemon=True)
         #: Set while every queue is being consumed.
         self.up = threading.Event()
@@ -72,7 +77,7 @@ class ConsumerLink:
     def stop(self) -> None:
         """Close the connection: RabbitMQ hands what is not settled to somebody else."""
         self._stopping.set()
-        self._call(lambda: None)
+        self._call(self._close)
         self._thread.join()
 
     def is_alive(self) -> bool:
@@ -97,67 +102,105 @@ class ConsumerLink:
 
     def _settle(self, delivery: Delivery, settle: Callable[[], None]) -> None:
         def settle_there() -> None:
-            if delivery.channel.is_open:
+            if delivery.channel.is_open:  # or RabbitMQ delivers it again
                 settle()
 
         self._call(settle_there)
 
     def _call(self, function: Callable[[], None]) -> None:
         """Do something in the connection's thread; nothing if there is no connection."""
-        connection = self._connection
-        if connection is not None:
-            try:
-                connection.add_callback_threadsafe(function)
-            except ConnectionWrongStateError:
-                log.debug("the connection that delivered a message is gone: RabbitMQ delivers it again")
+        with self._guard:
+            if self._connection is not None:
+                self._connection.ioloop.add_callback_threadsafe(function)
+
+    # -- in the connection's thread ---------------------------------------------------------------------
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             self.turning.beat()
             try:
-                self._connection = open_connection(self._urls, "kyb-workers consumer")
-                self._consume(self._connection)
-            except (BrokerUnavailable, AMQPError, OSError) as error:
-                log.warning("not consuming", error=str(error) or type(error).__name__)
-            finally:
-                self.up.clear()
-                self.answers.stop()
-                self._close()
+                connection = reach(self._urls, "kyb-workers consumer", self._dial)
+            except BrokerUnavailable as error:
+                log.warning("not consuming", error=str(error))
+            else:
+                self._serve(connection)
             self._stopping.wait(RECONNECT_DELAY)
 
-    def _consume(self, connection: pika.BlockingConnection) -> None:
-        topology.declare(connection)
-        channels = []
-        for name in self._inboxes:
-            channel = connection.channel()
-            channel.basic_qos(prefetch_count=self._prefetch)
-            channel.basic_consume(name, partial(self._deliver, name))
-            channel.add_on_cancel_callback(lambda _: connection.close())  # e.g. the queue was deleted
-            channels.append(channel)
-        self.up.set()
-        self.answers.beat()
-        log.info("consuming", queues=list(self._inboxes))
-        asked = time.monotonic()
-        while not self._stopping.is_set():
-            self.turning.beat()
-            connection.process_data_events(time_limit=1.0)
-            if time.monotonic() - asked >= ASK:
-                asked = time.monotonic()
-                self._ask(channels)
+    def _dial(self, parameters: pika.URLParameters) -> pika.SelectConnection:
+        topology.declare_at(parameters)
+        return pika.SelectConnection(
+            parameters,
+            on_open_callback=self._opened,
+            on_open_error_callback=self._closed,
+            on_close_callback=self._closed,
+        )
 
-    def _ask(self, channels: list[BlockingChannel]) -> None:
-        """Find out whether RabbitMQ still answers. Raises `AMQPError` where it closed a channel without a word.
+    def _serve(self, connection: pika.SelectConnection) -> None:
+        """Consume until the connection is closed."""
+        self._channels, self._silent = [], set()
+        with self._guard:
+            self._connection = connection
+        try:
+            connection.ioloop.start()
+        finally:
+            self.up.clear()
+            self.answers.stop()
+            with self._guard:
+                self._connection = None
+            if connection.is_open:  # a callback failed: what is not settled is wanted elsewhere
+                connection.close()
+                connection.ioloop.start()
+            connection.ioloop.close()
+
+    def _opened(self, connection: pika.SelectConnection) -> None:
+        if self._stopping.is_set():
+            connection.close()
+            return
+        for name in self._inboxes:
+            connection.channel(on_open_callback=partial(self._consume, name))
+
+    def _consume(self, name: str, channel: Channel) -> None:
+        channel.add_on_close_callback(lambda _, __: self._close())
+        channel.add_on_cancel_callback(lambda _: self._close())  # e.g. the queue was deleted
+        channel.basic_qos(prefetch_count=self._prefetch)
+        channel.basic_consume(name, partial(self._deliver, name), callback=lambda _: self._consuming(channel))
+
+    def _consuming(self, channel: Channel) -> None:
+        self._channels.append(channel)
+        if len(self._channels) == len(self._inboxes):
+            self.up.set()
+            self.answers.beat()
+            log.info("consuming", queues=list(self._inboxes))
+            self._later()
+
+    def _later(self) -> None:
+        if self._connection is not None:
+            self._connection.ioloop.call_later(ASK, self._ask)
+
+    def _ask(self) -> None:
+        """Find out whether RabbitMQ still answers; it closes the connection if it knows nothing of a channel.
 
         It is asked for what is so already: how many messages the channel takes.
         """
-        for channel in channels:
-            channel.basic_qos(prefetch_count=self._prefetch)
-        self.answers.beat()
+        self.turning.beat()
+        if not self._silent:
+            self._silent = {channel for channel in self._channels if channel.is_open}
+            for channel in self._channels:
+                if channel.is_open:
+                    channel.basic_qos(
+                        prefetch_count=self._prefetch, callback=partial(self._answered, channel)
+                    )
+        self._later()
+
+    def _answered(self, channel: Channel, _: object) -> None:
+        self._silent.discard(channel)
+        if not self._silent:
+            self.answers.beat()
 
     def _deliver(
         self,
         name: str,
-        channel: BlockingChannel,
+        channel: Channel,
         method: pika.spec.Basic.Deliver,
         properties: pika.BasicProperties,
         body: bytes,
@@ -166,10 +209,11 @@ class ConsumerLink:
         self._inboxes[name].put(delivery)
 
     def _close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None and connection.is_open:
-            try:
-                connection.process_data_events(0)  # settlements that were asked for
-                connection.close()
-            except (AMQPError, OSError) as error:
-                log.debug("closing the consuming connection failed", error=type(error).__name__)
+        """Close the connection, unless that is under way; one that is being opened closes when it is open."""
+        if self._connection is not None and self._connection.is_open:
+            self._connection.close()
+
+    def _closed(self, connection: pika.SelectConnection, error: object) -> None:
+        if not self._stopping.is_set():
+            log.warning("not consuming", error=str(error) or type(error).__name__)
+        connection.ioloop.stop()

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import pika
-from pika.exceptions import AMQPError
 
 from workers.broker import topology
-from workers.broker.connection import BrokerUnavailable, Urls, connect, reach
+from workers.broker.connection import BrokerUnavailable, Urls, reach
 from workers.broker.line import Line, Outgoing
 
 T = TypeVar("T")
@@ -62,9 +61,5 @@ class Publisher:
 
 
 def _dial(parameters: pika.URLParameters) -> Line:
-    try:
-        with connect(parameters) as connection:
-            topology.declare(connection)
-    except (AMQPError, OSError) as error:
-        raise BrokerUnavailable(f"the connection broke ({type(error).__name__}: {error})") from None
+    topology.declare_at(parameters)
     return Line(parameters)

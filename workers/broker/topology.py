@@ -8,9 +8,10 @@ from __future__ import annotations
 import pika
 import structlog
 from pika.adapters.blocking_connection import BlockingChannel
-from pika.exceptions import ChannelClosedByBroker
+from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from messages.catalogue import QUEUES
+from workers.broker.connection import BrokerUnavailable, connect
 
 log = structlog.get_logger("kyb.broker")
 
@@ -36,6 +37,15 @@ _LETTERS = {**_QUORUM, "x-delivery-limit": NO_LIMIT}
 def dead(queue: str) -> str:
     """The dead-letter queue of `queue`."""
     return f"{queue}.dead"
+
+
+def declare_at(parameters: pika.URLParameters) -> None:
+    """Declare everything at a node, over a connection for that alone. Raises `BrokerUnavailable`."""
+    try:
+        with connect(parameters) as connection:
+            declare(connection)
+    except (AMQPError, OSError) as error:
+        raise BrokerUnavailable(f"the connection broke ({type(error).__name__}: {error})") from None
 
 
 def declare(connection: pika.BlockingConnection) -> None:

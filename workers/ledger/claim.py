@@ -7,7 +7,7 @@ lost its hold without noticing cannot write any more: it gets `Fenced` and stops
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Table, bindparam, select, union_all, update
@@ -71,6 +71,8 @@ class Claim:
     steps: dict[str, Step]
     #: What the last vendor call of the turn counted among: vendor and class of operations.
     called: str | None = None
+    #: Rows of steps that the next write takes along.
+    unwritten: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def take(
@@ -121,6 +123,13 @@ class Claim:
     def record(self, name: str, kind: str, value: object) -> None:
         """Record that `name` is done, and what came of it."""
         self._write_step(name, kind=kind, state="done", value=value)
+
+    def found(self, name: str, value: object) -> None:
+        """Note that the poll `name` is done, and what came of it; the next write of the turn records it.
+
+        Every turn ends with one. If the process dies before that, the vendor is asked once more.
+        """
+        self.unwritten.append(self._step(name, kind="poll", state="done", value=value))
 
     def forget(self, name: str) -> None:
         """Record that the intended effect `name` certainly did not happen."""
@@ -269,7 +278,10 @@ class Claim:
     def _write_job(self, columns: Mapping[str, Any], progress: Progress | None = None) -> None:
         """Change the job, then tell its progress if it is time for that: only the last taker may tell."""
         now = self.now
-        columns = dict(columns)
+        columns = ({"takes": 0} if self.unwritten else {}) | dict(columns)
+        for found in self.unwritten:
+            self._write(found)
+        self.unwritten = []
         if self.job.span is not None:  # traced, now or before
             columns |= {"traceparent": self.job.traceparent, "span": self.job.span}
         tell = progress is not None and (
@@ -295,6 +307,15 @@ class Claim:
     def _upsert(
         self, name: str, *, kind: str, state: str, value: object, started_at: float | None = None
     ) -> None:
+        self._write(self._step(name, kind=kind, state=state, value=value, started_at=started_at))
+
+    def _write(self, row: Mapping[str, Any]) -> None:
+        self.connection.execute(_WRITE_STEP_SQLITE if self.database.sqlite else _WRITE_STEP, row)
+
+    def _step(
+        self, name: str, *, kind: str, state: str, value: object, started_at: float | None = None
+    ) -> dict[str, Any]:
+        """The step's row as it is to be from now on; the claim has it so already."""
         now = self.now if started_at is None else started_at
         known = self.steps.get(name)
         anew = known is None or known.state == "void"
@@ -310,15 +331,14 @@ class Claim:
             seen_at=known.seen_at if known else None,
             told=known.told if known else None, told_at=known.told_at if known else None,
         )  # fmt: skip
-        columns = {
+        self.steps[name] = found
+        return {
+            "job_id": self.job.id, "name": name,
             "kind": kind, "state": state, "edition": edition, "value": None if value is None else encode(value),
             "size": found.size, "polls": found.polls, "moved_at": found.moved_at,
             "started_at": found.started_at, "ended_at": found.ended_at,
             "seen_at": found.seen_at, "told": found.told, "told_at": found.told_at,
         }  # fmt: skip
-        statement = _WRITE_STEP_SQLITE if self.database.sqlite else _WRITE_STEP
-        self.connection.execute(statement, {"job_id": self.job.id, "name": name, **columns})
-        self.steps[name] = found
 
     def _counters(self) -> dict[str, int]:
         self.job.turns += 1

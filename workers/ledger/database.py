@@ -7,15 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psycopg
-from alembic import command as alembic
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from psycopg.errors import ProgramLimitExceeded
-from sqlalchemy import Connection, Engine, Table, create_engine, event, exc, make_url, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, exc, inspect, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -108,6 +104,14 @@ class Database:
         with translated(), self.engine.connect() as connection:
             yield connection
 
+    def for_looks(self, connection: Connection) -> Connection:
+        """The connection for looks alone; on PostgreSQL without a round trip to begin and one to end.
+
+        There each statement sees what is committed when it begins, within a transaction as without one.
+        """
+        alone: dict[str, Any] = {} if self.sqlite else {"isolation_level": "AUTOCOMMIT"}
+        return connection.execution_options(kyb_read=True, **alone)
+
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction. Raises `LedgerUnavailable`."""
@@ -126,6 +130,10 @@ class Database:
         Args:
             to: the revision, the newest by default.
         """
+        # Imported here: a worker that finds the tables as they should be starts sooner without it, and is smaller.
+        from alembic import command as alembic  # noqa: PLC0415
+        from alembic.config import Config  # noqa: PLC0415
+
         with self.write() as connection:
             if not self.sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(7201902841)"))
@@ -137,18 +145,28 @@ class Database:
     def check(self) -> None:
         """Raise `LedgerOutdated` unless the tables are there and not older than this code."""
         with self.read() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
-        known, head = _revisions()
-        if current is None or (current in known and current != head):
-            raise LedgerOutdated(f"the ledger's tables are at {current or 'nothing'}, this version needs {head}: "
+            current = _revision(connection)
+        known = revisions()
+        if current is None or current in known[:-1]:
+            raise LedgerOutdated(f"the ledger's tables are at {current or 'nothing'}, this version needs {known[-1]}: "
                                  "run `kyb ledger upgrade`")  # fmt: skip
 
 
 @cache
-def _revisions() -> tuple[frozenset[str], str | None]:
-    """The versions of the tables that this code knows, and the last of them: they are files of ours."""
-    scripts = ScriptDirectory(str(MIGRATIONS))
-    return frozenset(script.revision for script in scripts.walk_revisions()), scripts.get_current_head()
+def revisions() -> list[str]:
+    """The versions of the tables that this code knows, in their order: files that are called after them."""
+    return sorted(path.name[1:5] for path in (MIGRATIONS / "versions").glob("v*.py"))
+
+
+def _revision(connection: Connection) -> str | None:
+    """The version of the tables as Alembic noted it; None if there are none."""
+    try:
+        return cast("str | None", connection.scalar(text("SELECT version_num FROM alembic_version")))
+    except exc.DBAPIError:
+        connection.rollback()
+        if inspect(connection).has_table("alembic_version"):
+            raise
+        return None
 
 
 @contextmanager

@@ -10,8 +10,12 @@ from enum import Enum
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
+    Executable,
+    Float,
+    Table,
     and_,
     bindparam,
     case,
@@ -22,6 +26,7 @@ from sqlalchemy import (
     true,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
 from messages.base import dump
 from messages.envelope import InvalidCommand, Request
@@ -38,6 +43,42 @@ from workers.ledger.standing import Standing, standing
 
 _DUE = (job.c.id, job.c.command, job.c.queue, job.c.turn, job.c.budget)
 _ENDED = [status.value for status in Status if status.ended]
+
+# Statements of every job and every round of the dispatcher, built once, as in `workers.ledger.claim`.
+
+
+def _accept(insert: Callable[[Table], postgresql.Insert | sqlite.Insert]) -> Executable:
+    """Adds a job unless there is one of its id; what is given beyond `now` are its columns."""
+    now: BindParameter[float] = bindparam("now", type_=Float(53))
+    statement = insert(job).values(sequence=first_sequence(now) + 1, restored_at=restored_at(now))
+    return statement.on_conflict_do_nothing().returning(job)
+
+
+_ACCEPT, _ACCEPT_SQLITE = _accept(postgresql.insert), _accept(sqlite.insert)
+_DUE_UNTIL = (
+    select(*_DUE, job.c.due_at)
+    .where(job.c.due_at <= bindparam("until"))
+    .order_by(job.c.due_at)
+    .limit(bindparam("most"))
+)
+_HANDED = (
+    update(job)
+    .where(
+        job.c.id == bindparam("job"), job.c.turn == bindparam("its_turn"), job.c.due_at <= bindparam("now")
+    )
+    .values(due_at=None, handed_at=bindparam("now"))
+)
+_UNPUBLISHED = (
+    select(event.c.number, event.c.id, event.c.type, event.c.body)
+    .where(event.c.published_at.is_(None))
+    .order_by(event.c.number)
+    .limit(bindparam("most"))
+)
+_PUBLISHED = (
+    update(event)
+    .where(event.c.number.in_(bindparam("numbers", expanding=True)))
+    .values(published_at=bindparam("now"))
+)
 
 
 class Acceptance(Enum):
@@ -72,6 +113,13 @@ class Hold:
         """Begin turn `turn`; None if it was taken before or the job has ended. The rest as in `Claim.take`."""
         return Claim.take(self.database, self.connection, self.job_id, turn, admit, again=again)
 
+    def begun(self, job: Job) -> Claim:
+        """Go on with the first turn of a job, taken as it was recorded: it has no steps yet.
+
+        Should somebody have taken the job since, the first write finds out, as ever.
+        """
+        return Claim(self.database, self.connection, job, {})
+
 
 class Ledger:
     """The record of all jobs."""
@@ -86,14 +134,14 @@ class Ledger:
 
     # -- commands ---------------------------------------------------------------------------------------
 
-    def accept(self, request: Request, deadline: float, *, handed: bool) -> Acceptance:
-        """Record a command as a job, once.
+    def accept(self, request: Request, deadline: float, *, handed: bool) -> tuple[Acceptance, Job | None]:
+        """Record a command as a job, once; gives the job if its first turn was taken with that, see `Hold.begun`.
 
         Args:
             request: the valid command.
             deadline: seconds that the job may take from when it may begin.
-            handed: whether its first turn is in the caller's hands, if it may begin now; otherwise it is due at
-                once. That of a job that may begin later is a timer, like every other wait.
+            handed: whether its first turn is in the caller's hands, and taken, if it may begin now; otherwise it is
+                due at once. That of a job that may begin later is a timer, like every other wait.
         """
         data = encode(dump(request.command))
         # Without what only says the default: a field that a later version adds changes no command sent before it.
@@ -102,24 +150,24 @@ class Ledger:
         with self.database.write() as connection:
             now = self.now()
             begin = max(now, request.not_before.timestamp()) if request.not_before else now
+            taken = handed and begin == now
             values = {
                 "id": request.id, "command": request.type, "queue": request.command.queue(),
                 "vendor": request.command.vendor(), "source": request.source,
                 "correlation_id": request.correlation_id, "traceparent": request.traceparent,
                 "tracestate": request.tracestate, "data": data, "fingerprint": fingerprint,
-                "status": Status.ACCEPTED.value, "turn": 1, "sequence": first_sequence(now) + 1,
-                "restored_at": restored_at(now),
-                "due_at": None if handed and begin == now else begin,
+                "status": Status.ACCEPTED.value, "turn": 1, "takes": int(taken), "fence": int(taken),
+                "due_at": None if taken else begin,
                 "deadline_at": begin + deadline, "accepted_at": now, "updated_at": now,
             }  # fmt: skip
-            added = connection.execute(
-                self.database.insert(job).values(values).on_conflict_do_nothing().returning(job)
-            ).one_or_none()
+            statement = _ACCEPT_SQLITE if self.database.sqlite else _ACCEPT
+            added = connection.execute(statement, {"now": now, **values}).one_or_none()
             if added is None:
-                return self._again(connection, request.id, fingerprint, now)
+                return self._again(connection, request.id, fingerprint, now), None
             new = Job.of(added)
             write_event(connection, new, News(Outcome.ACCEPTED, Status.ACCEPTED), new.sequence, now)
-            return Acceptance.NEW if begin == now else Acceptance.SCHEDULED
+            accepted = Acceptance.NEW if begin == now else Acceptance.SCHEDULED
+            return accepted, new if taken else None
 
     def _again(self, connection: Connection, id: str, fingerprint: str, now: float) -> Acceptance:
         known = Job.of(connection.execute(select(job).where(job.c.id == id)).one())
@@ -176,12 +224,7 @@ class Ledger:
         Only a next one within `horizon` seconds is looked for.
         """
         now = self.now()
-        rows = connection.execute(
-            select(*_DUE, job.c.due_at)
-            .where(job.c.due_at <= now + horizon)
-            .order_by(job.c.due_at)
-            .limit(limit)
-        ).all()
+        rows = connection.execute(_DUE_UNTIL, {"until": now + horizon, "most": limit}).all()
         later = next((row.due_at - now for row in rows if row.due_at > now), None)
         return [DueTurn(*row[:-1]) for row in rows if row.due_at <= now], later
 
@@ -221,12 +264,9 @@ class Ledger:
     def handed(self, connection: Connection, turns: Sequence[DueTurn]) -> None:
         """The broker has confirmed these turns: their timers end, unless they were set anew meanwhile."""
         now = self.now()
-        statement = (
-            update(job)
-            .where(job.c.id == bindparam("job"), job.c.turn == bindparam("its_turn"), job.c.due_at <= now)
-            .values(due_at=None, handed_at=now)
+        connection.execute(
+            _HANDED, [{"job": turn.job_id, "its_turn": turn.turn, "now": now} for turn in turns]
         )
-        connection.execute(statement, [{"job": turn.job_id, "its_turn": turn.turn} for turn in turns])
 
     def held(self, connection: Connection, turns: Sequence[tuple[str, int]]) -> None:
         """These turns, by job and number, are in the hands of a worker that has not come to them or works on them.
@@ -243,18 +283,13 @@ class Ledger:
 
     def unpublished(self, connection: Connection, limit: int) -> list[StoredEvent]:
         """Events that the outbox still holds, oldest first."""
-        rows = connection.execute(
-            select(event.c.number, event.c.id, event.c.type, event.c.body)
-            .where(event.c.published_at.is_(None))
-            .order_by(event.c.number)
-            .limit(limit)
-        )
+        rows = connection.execute(_UNPUBLISHED, {"most": limit})
         return [StoredEvent(*row) for row in rows]
 
     def published(self, connection: Connection, events: Sequence[StoredEvent]) -> None:
         """The broker has confirmed these events."""
         numbers = [stored.number for stored in events]
-        connection.execute(update(event).where(event.c.number.in_(numbers)).values(published_at=self.now()))
+        connection.execute(_PUBLISHED, {"numbers": numbers, "now": self.now()})
 
     def recover_lost(self, connection: Connection, queue: str, older_than: float, *, empty: bool) -> int:
         """Make turns due again whose hand-off must have been lost; gives how many.

@@ -11,7 +11,7 @@ effect that the ledger has not seen since then is looked for at the vendor befor
 
 from __future__ import annotations
 
-from sqlalchemy import Integer, ScalarSelect, case, cast, func, insert, literal, select, update
+from sqlalchemy import BindParameter, Integer, ScalarSelect, case, cast, func, insert, literal, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from messages.events import Status
@@ -51,11 +51,11 @@ def settle(database: Database) -> bool:
         return bool(connection.execute(open_).rowcount)
 
 
-def restored_at(now: float) -> ScalarSelect[float | None]:
+def restored_at(now: float | BindParameter[float]) -> ScalarSelect[float | None]:
     """What a job accepted at `now` bears: when the ledger was restored, null if that is settled or never was."""
     return select(func.max(restoration.c.at)).where(restoration.c.until > now).scalar_subquery()
 
 
-def first_sequence(now: float) -> ColumnElement[int]:
+def first_sequence(now: float | BindParameter[float]) -> ColumnElement[int]:
     """The number from which the events of a job accepted at `now` go on."""
     return func.coalesce(cast(restored_at(now), Integer), literal(0))
