@@ -13,17 +13,27 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Mapping
+from concurrent.futures import Future
 
 import structlog
 from pyrate_limiter import InMemoryBucket
 from pyrate_limiter import Rate as BucketRate
 from pyrate_limiter.abstracts import RateItem
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
 from workers.ledger.database import Database, LedgerUnavailable
 from workers.ledger.schema import vendor_call, vendor_pause
 from workers.settings import Rate
+
+_AT = vendor_call.c.at
+_MINE = (vendor_call.c.vendor == bindparam("whose"), vendor_call.c.kind == bindparam("what"))
+# Statements of every call, built once: to build one takes longer than to run it.
+_LAST = select(_AT).where(*_MINE).order_by(_AT.desc()).limit(bindparam("most")).offset(bindparam("behind"))
+_FORGET = delete(vendor_call).where(*_MINE, bindparam("past") >= _AT)
+_SET_BACK = update(vendor_call).where(*_MINE, bindparam("now") < _AT).values(at=bindparam("now"))
+_COUNT = insert(vendor_call)
 
 log = structlog.get_logger("kyb.budget")
 
@@ -80,6 +90,9 @@ class Budget:
 class SharedBudget:
     """Counts the calls of all workers of a ledger.
 
+    Threads that ask while calls are being counted wait for that, and are then counted together: with many calls at
+    once there are fewer transactions than calls. Nothing is counted before somebody is there who makes the call.
+
     Args:
         database: the ledger's.
         vendor: whose budget it is.
@@ -93,6 +106,9 @@ class SharedBudget:
         self._full_until: dict[str, float] = {}
         self._pauses: dict[str, float] = {}
         self._looked = -PAUSE_LOOK
+        self._asking: dict[str, list[Future[float]]] = defaultdict(list)
+        self._counting: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._lock = threading.Lock()
 
     def __call__(self, kind: str) -> float:
         """Take one call of the class `kind`: 0 if it may be made now, else seconds until it may.
@@ -107,7 +123,7 @@ class SharedBudget:
             wait = self._paused(kind)
             rate = self._rates.get(kind)
             if not wait and rate is not None:
-                wait = self._take(kind, rate)
+                wait = self._take_together(kind, rate)
         except LedgerUnavailable as error:
             log.warning("calls cannot be counted: the ledger is away", error=str(error))
             return LEDGER_RETRY
@@ -142,22 +158,45 @@ class SharedBudget:
         until = self._pauses.get(kind)
         return max(until - self._database.now(), 0.0) if until is not None else 0.0
 
-    def _take(self, kind: str, rate: Rate) -> float:
+    def _take_together(self, kind: str, rate: Rate) -> float:
+        """Take one call, with those that others ask for at this time."""
+        mine: Future[float] = Future()
+        with self._lock:
+            self._asking[kind].append(mine)
+            counting = self._counting[kind]
+        with counting:
+            if not mine.done():  # by the thread that counted before
+                with self._lock:
+                    asking = self._asking.pop(kind)
+                try:
+                    waits = self._take(kind, rate, len(asking))
+                except BaseException as error:
+                    for each in asking:
+                        each.set_exception(error)
+                    raise
+                for each, wait in zip(asking, waits, strict=True):
+                    each.set_result(wait)
+        return mine.result()
+
+    def _take(self, kind: str, rate: Rate, wanted: int) -> list[float]:
+        """Take as many of the `wanted` calls as fit into the window: for each the seconds until it may be made."""
         window = rate.seconds + SPREAD
-        mine = (vendor_call.c.vendor == self._vendor, vendor_call.c.kind == kind)
-        at = vendor_call.c.at
+        mine = {"whose": self._vendor, "what": kind}
+        most = min(wanted, rate.calls)
         with self._database.write() as connection:
             now = self._alone(connection, kind)
-            first = connection.scalar(
-                select(at).where(*mine).order_by(at.desc()).limit(1).offset(rate.calls - 1)
-            )
-            if first is None or first <= now - window:
-                connection.execute(delete(vendor_call).where(*mine, at <= now - window))
-                connection.execute(insert(vendor_call).values(vendor=self._vendor, kind=kind, at=now))
-                return 0.0
-            if first > now:  # the clock was set back
-                connection.execute(update(vendor_call).where(*mine, at > now).values(at=now))
-            return min(float(first) + window - now, window)
+            # of as many calls as a window holds, the first: where they have left it, so many more fit
+            last = connection.scalars(_LAST, mine | {"most": most, "behind": rate.calls - most})
+            first = [at for at in last if at > now - window]
+            fitting = most - len(first)
+            if fitting:
+                connection.execute(_FORGET, mine | {"past": now - window})
+                counted = {"vendor": self._vendor, "kind": kind, "at": now}
+                connection.execute(_COUNT, [counted] * fitting)
+            if first and first[0] > now:  # the clock was set back
+                connection.execute(_SET_BACK, mine | {"now": now})
+            wait = min(min(first, default=now) + window - now, window)
+        return [0.0] * fitting + [wait] * (wanted - fitting)
 
     def _alone(self, connection: Connection, kind: str) -> float:
         """Let nobody else count until the end of the transaction; gives the time, in epoch seconds."""

@@ -324,7 +324,14 @@ class Run:
             raise VendorJobFailed("the vendor's job ended as failed", sighting.detail, (*redo, unstaged))
         raise self._wait(step, sighting)
 
-    def transfer(self, name: str, work: Callable[[Any], Generator[Any]], *, total: int | None = None) -> Any:
+    def transfer(
+        self,
+        name: str,
+        work: Callable[[Any], Generator[Any]],
+        *,
+        total: int | None = None,
+        store: Callable[[], None] = lambda: None,
+    ) -> Any:
         """Move much data in pieces, in slices of a turn, going on after a crash where it was.
 
         Args:
@@ -333,6 +340,7 @@ class Run:
                 with `in_order`, and yields a JSON object after each, from which it can go on. The last one is
                 recorded and returned.
             total: what `done` of the checkpoints counts up to, if known.
+            store: called before a checkpoint is recorded: makes true what it says, e.g. `Appender.store`.
         """
         unstaged, name = name, self._named(name)
         self.step = name
@@ -353,15 +361,18 @@ class Run:
                     if self._ending:
                         coming = self._still_coming(coming)
                     if now - checked >= CHECKPOINT_INTERVAL:
+                        store()
                         self._checkpoint(name, last, total)
                         saved, checked = last, now
             except (VendorError, StorageUnavailable, Suspended):
                 if last is not saved:
+                    store()
                     self._checkpoint(name, last, total)
                 raise
             finally:
                 self._close_window()
                 self.happened.moved.append((unstaged, _done(last) - first))
+        store()
         self._record(name, "transfer", last)
         return last
 
