@@ -42,12 +42,13 @@ def regular_rows(data: bytes, width: int) -> int | None:
         if outside is None:
             return None
         data = outside
-    rows = data.count(b"\n")
     structure = data.translate(None, _NO_STRUCTURE)
-    commas = b"," * (width - 1)
-    if structure == (commas + b"\n") * rows:
-        return rows
-    return rows if structure == (commas + b"\r\n") * rows and data.count(b"\r\n") == rows else None
+    for end in (b"\n", b"\r\n"):
+        row = b"," * (width - 1) + end
+        rows = len(structure) // len(row)
+        if structure == row * rows:  # and no CR stands alone
+            return rows if end == b"\n" or len(data.splitlines()) == rows else None
+    return None
 
 
 def _outside_quotes(data: bytes) -> bytes | None:

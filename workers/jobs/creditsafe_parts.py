@@ -23,7 +23,7 @@ PART_LIMIT = IMPORT_LIMIT - 1_000_000
 #: Parts from this size on are packed: below it is not worth it.
 GZIP_FROM = 64 * 1024
 #: Parts are cut between spans of rows; of so many there is room in one, so that parts are nearly full.
-SPANS = 50
+SPANS = 200
 #: A part beyond this size is kept on disk while it is sent.
 SPOOL_LIMIT = 1024 * 1024
 
