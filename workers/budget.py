@@ -187,10 +187,12 @@ class SharedBudget:
             now = self._alone(connection, kind)
             # of as many calls as a window holds, the first: where they have left it, so many more fit
             last = connection.scalars(_LAST, mine | {"most": most, "behind": rate.calls - most})
-            first = [at for at in last if at > now - window]
+            times = last.all()
+            first = [at for at in times if at > now - window]
             fitting = most - len(first)
-            if fitting:
+            if len(first) < len(times):  # else nothing much has left the window
                 connection.execute(_FORGET, mine | {"past": now - window})
+            if fitting:
                 counted = {"vendor": self._vendor, "kind": kind, "at": now}
                 connection.execute(_COUNT, [counted] * fitting)
             if first and first[0] > now:  # the clock was set back
