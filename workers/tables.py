@@ -196,9 +196,13 @@ class Table:
         """
         position = after or self._start
         self._seek(position)
-        while data := self._read(position.offset, size):
+        ahead = size
+        while data := self._read(position.offset, ahead):
             data = data[: data.rfind(b"\n") + 1]
             found = self._regular(data)
+            if ahead < size and (found is None or len(found) < rows):
+                ahead = size
+                continue
             if found is None:
                 before = position
                 for batch, position in self._one_by_one(before, rows, size, before.offset + len(data)):
@@ -210,6 +214,7 @@ class Table:
             for begin in range(0, max(len(found) - rows, 0) + 1, rows):
                 batch = found[begin : begin + rows]
                 length = sum(map(len, lines[begin : begin + rows])) + len(batch)
+                ahead = min(size, 4 * length + length // 4)  # what is parsed stays in the processor's cache
                 position = Position(
                     position.offset + length, position.line + len(batch), position.row + len(batch)
                 )

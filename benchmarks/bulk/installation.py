@@ -150,7 +150,7 @@ class Worker:
             raise RuntimeError(f"the job has failed: {job.error}")
         cpu = cpu_seconds(pid) - cpu
         steps = self._ledger.steps(id)
-        took = {step.name: (step.ended_at or 0.0) - step.started_at for step in steps}
+        took = {step.name: (step.ended_at or 0.0) - (job.accepted_at if step.kind != 'poll' else step.started_at) for step in steps}
         waited = sum(took[step.name] for step in steps if step.kind == "poll")
         shutil.rmtree(self._results / id, ignore_errors=True)
         return Run(job.ended_at - job.accepted_at - waited, cpu, idle, tuple(memory), took, job.turns)

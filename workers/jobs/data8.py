@@ -176,6 +176,8 @@ def cell_of(value: Any) -> str:
     """A value of a record as a cell, as the vendor spelled it."""
     if isinstance(value, str):  # nearly always
         return value
+    if type(value) is int:  # True is none
+        return str(value)
     match value:
         case None:
             return ""
