@@ -292,6 +292,32 @@ def test_transfer_goes_on_from_its_checkpoint(bench_of: Callable[..., Bench]) ->
     assert pieces == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("error", [Unavailable("data8", "datasets.data.download", "cannot be reached"), None])
+def test_a_checkpoint_is_recorded_once_it_is_stored(
+    bench_of: Callable[..., Bench], error: Exception | None
+) -> None:
+    recorded: list[Any] = []
+    trouble = [StorageUnavailable("the results cannot be stored: No space left on device")]
+
+    def work(checkpoint: Any) -> Generator[dict[str, int]]:
+        yield {"done": (checkpoint["done"] if checkpoint else 0) + 1}
+        if error and not recorded:
+            raise error
+
+    def store() -> None:
+        recorded.append([step.value for step in bench.ledger.steps("job")])
+        if trouble:
+            raise trouble.pop()
+
+    bench = bench_of(lambda run: {"moved": run.transfer("download", work, store=store)})
+    bench.arrive()
+    assert recorded == [[]]
+    assert bench.ledger.steps("job") == [], "what could not be stored is not recorded"
+    assert bench.drive().status is Status.COMPLETED
+    assert recorded[-1] == []
+    assert [step.value for step in bench.ledger.steps("job")] == [{"done": 1}]
+
+
 def test_transfer_ends_its_slice_when_asked_to_stop(bench_of: Callable[..., Bench]) -> None:
     def work(checkpoint: Any) -> Generator[dict[str, int]]:
         for number in range(checkpoint["done"] if checkpoint else 0, 3):
