@@ -89,7 +89,7 @@ class Limits:
         min_delay: shortest wait between two looks.
         max_delay: longest.
         stall: how long no progress at the vendor is borne.
-        slice: longest part of a transfer in one turn.
+        slice: longest part of a transfer in one turn; a turn begins no other step behind it.
         in_flight: how long after its intent a request of a dead worker may still take effect.
     """
 
@@ -183,6 +183,9 @@ class Run:
         self._stopping = stopping
         self._monotonic = monotonic
         self._past = past
+        self._began = monotonic()
+        #: Whether this turn has finished a step.
+        self._acted = False
         #: The step at work, for errors and logs.
         self.step: str | None = None
         #: Whether it is a look at a vendor's job.
@@ -263,6 +266,7 @@ class Run:
                 self._record(name, "effect", found)
                 return found
         self._heed_cancel()
+        self._heed_slice()
         intended = False
 
         def intend() -> None:
@@ -348,6 +352,7 @@ class Run:
         if step is not None and step.state == "done":
             return step.value
         self._heed_cancel()
+        self._heed_slice()
         last = saved = step.value if step is not None and step.state == "open" else None
         first = _done(last)
         began = checked = self._monotonic()
@@ -422,6 +427,7 @@ class Run:
     def _record(self, name: str, kind: str, value: object) -> None:
         self._claim.job.strikes = 0
         self._claim.record(name, kind, value)
+        self._acted = True
 
     def _checkpoint(self, name: str, value: Any, total: int | None) -> None:
         self._claim.job.strikes = 0
@@ -507,6 +513,12 @@ class Run:
             late = lateness(evidence, history)
             urgency = Urgency(self._claim.called, now + late.due, late.at, late.slope, late.bend)
         return Suspended(now + delay, self._of_the_job(progress), name, urgency)
+
+    def _heed_slice(self) -> None:
+        """A turn that has done something begins nothing more once it has lasted as long as a slice."""
+        over = self._monotonic() - self._began >= self._limits.slice or self._stopping()
+        if self._acted and over:
+            raise Suspended(self._claim.now)
 
     def _heed_cancel(self) -> None:
         if self._claim.job.cancel_requested:
