@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -330,6 +332,20 @@ def test_transfer_ends_its_slice_when_asked_to_stop(bench_of: Callable[..., Benc
     assert [step.value for step in bench.ledger.steps("job")] == [{"done": 1}]
     bench.stopping = False
     assert bench.drive().status is Status.COMPLETED
+
+
+def test_a_turn_begins_nothing_more_behind_its_slice(bench_of: Callable[..., Bench], vendor: Vendor) -> None:
+    parts = ("one", "two", "three")
+    bench = bench_of(
+        lambda run: {name: run.once(name, partial(vendor.do, name)) for name in parts},
+        replace(LIMITS, slice=0.0),
+    )
+    bench.arrive()
+    assert vendor.done == ["one"]
+    bench.turn()
+    assert vendor.done == ["one", "two"]
+    assert bench.drive().turns == len(parts)
+    assert vendor.done == [*parts]
 
 
 def test_cancel_takes_effect_at_the_next_turn_without_a_vendor_call(bench_of: Callable[..., Bench]) -> None:
