@@ -9,7 +9,7 @@ from typing import BinaryIO
 from messages.base import File
 
 #: Bytes that an `Appender` gathers at most before it stores them.
-GATHERED = 4 * 1024 * 1024
+GATHERED = 1024 * 1024
 
 
 class DraftLost(OSError):
