@@ -13,9 +13,8 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Mapping
-from concurrent.futures import Future
+from functools import partial
 
 import structlog
 from pyrate_limiter import InMemoryBucket
@@ -23,6 +22,7 @@ from pyrate_limiter import Rate as BucketRate
 from pyrate_limiter.abstracts import RateItem
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
+from workers.counting import Counter
 from workers.ledger.database import Database, LedgerUnavailable
 from workers.ledger.schema import vendor_call, vendor_pause
 from workers.settings import Rate
@@ -48,6 +48,8 @@ LONGEST_COUNT = 5_000
 
 #: A look at the ledger for vendors that want to be left alone is good for so many seconds.
 PAUSE_LOOK = 0.5
+#: The part of a budget that may be counted ahead by one process, and be for nothing.
+SPARE = 0.05
 #: The part of a budget that looks at running jobs leave to starts, uploads and downloads.
 RESERVE = 0.1
 
@@ -90,8 +92,7 @@ class Budget:
 class SharedBudget:
     """Counts the calls of all workers of a ledger.
 
-    Threads that ask while calls are being counted wait for that, and are then counted together: with many calls at
-    once there are fewer transactions than calls. Nothing is counted before somebody is there who makes the call.
+    A call is counted when it is about to be made, or less than `counting.AHEAD` before: within the `SPREAD`.
 
     Args:
         database: the ledger's.
@@ -102,13 +103,14 @@ class SharedBudget:
     def __init__(self, database: Database, vendor: str, rates: Mapping[str, Rate | None]) -> None:
         self._database = database
         self._vendor = vendor
-        self._rates = {kind: rate for kind, rate in rates.items() if rate is not None}
         self._full_until: dict[str, float] = {}
         self._pauses: dict[str, float] = {}
         self._looked = -PAUSE_LOOK
-        self._asking: dict[str, list[Future[float]]] = defaultdict(list)
-        self._counting: dict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._lock = threading.Lock()
+        self._counters = {
+            kind: Counter(partial(self._take, kind, rate), int(rate.calls * SPARE))
+            for kind, rate in rates.items()
+            if rate is not None
+        }
 
     def __call__(self, kind: str) -> float:
         """Take one call of the class `kind`: 0 if it may be made now, else seconds until it may.
@@ -121,9 +123,9 @@ class SharedBudget:
             return left  # a full window stays full for so long, whatever the others do
         try:
             wait = self._paused(kind)
-            rate = self._rates.get(kind)
-            if not wait and rate is not None:
-                wait = self._take_together(kind, rate)
+            counter = self._counters.get(kind)
+            if not wait and counter is not None:
+                wait = counter.take()
         except LedgerUnavailable as error:
             log.warning("calls cannot be counted: the ledger is away", error=str(error))
             return LEDGER_RETRY
@@ -158,28 +160,8 @@ class SharedBudget:
         until = self._pauses.get(kind)
         return max(until - self._database.now(), 0.0) if until is not None else 0.0
 
-    def _take_together(self, kind: str, rate: Rate) -> float:
-        """Take one call, with those that others ask for at this time."""
-        mine: Future[float] = Future()
-        with self._lock:
-            self._asking[kind].append(mine)
-            counting = self._counting[kind]
-        with counting:
-            if not mine.done():  # by the thread that counted before
-                with self._lock:
-                    asking = self._asking.pop(kind)
-                try:
-                    waits = self._take(kind, rate, len(asking))
-                except BaseException as error:
-                    for each in asking:
-                        each.set_exception(error)
-                    raise
-                for each, wait in zip(asking, waits, strict=True):
-                    each.set_result(wait)
-        return mine.result()
-
-    def _take(self, kind: str, rate: Rate, wanted: int) -> list[float]:
-        """Take as many of the `wanted` calls as fit into the window: for each the seconds until it may be made."""
+    def _take(self, kind: str, rate: Rate, wanted: int) -> tuple[int, float]:
+        """Count as many of the `wanted` calls as fit into the window; those, and the seconds until one more does."""
         window = rate.seconds + SPREAD
         mine = {"whose": self._vendor, "what": kind}
         most = min(wanted, rate.calls)
@@ -197,8 +179,7 @@ class SharedBudget:
                 connection.execute(_COUNT, [counted] * fitting)
             if first and first[0] > now:  # the clock was set back
                 connection.execute(_SET_BACK, mine | {"now": now})
-            wait = min(min(first, default=now) + window - now, window)
-        return [0.0] * fitting + [wait] * (wanted - fitting)
+            return fitting, min(min(first, default=now) + window - now, window)
 
     def _alone(self, connection: Connection, kind: str) -> float:
         """Let nobody else count until the end of the transaction; gives the time, in epoch seconds."""

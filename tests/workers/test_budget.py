@@ -64,12 +64,12 @@ def test_calls_of_many_threads_are_counted_together(sqlite: Database) -> None:
         "before_cursor_execute",
         lambda _c, _u, statement, *_: transactions.append(statement) if "IMMEDIATE" in statement else None,
     )
-    budget = SharedBudget(sqlite, "sayari", {"standard": Rate(calls=100, seconds=60)})
+    budget = SharedBudget(sqlite, "sayari", {"standard": Rate(calls=200, seconds=60)})
     with ThreadPoolExecutor(8) as threads:
-        waits = list(threads.map(budget, ["standard"] * 160))
-    assert [wait > 0 for wait in waits].count(False) == 100
-    assert rows(sqlite) == 100
-    assert 100 / 8 <= len(transactions) < 100
+        waits = list(threads.map(budget, ["standard"] * 320))
+    assert 200 - 10 <= waits.count(0.0) <= 200  # a twentieth may be counted ahead for nothing
+    assert rows(sqlite) == 200
+    assert len(transactions) < 200
 
 
 def test_calls_counted_for_each_process_alone_would_be_found_out() -> None:
