@@ -66,7 +66,7 @@ bench-waiting: .venv/dev.stamp ## Measure what 100,000 waiting jobs cost, and ho
 contract: .venv/run.stamp ## Write docs/contract anew after a change of messages; ends with 1 if it is not additive
 	@$(BIN)/kyb contract --check docs/contract --output docs/contract
 
-bench-bulk: .venv/dev.stamp ## Move a million rows, 2 GB and 200,000 names, against bare loops (about an hour)
+bench-bulk: .venv/dev.stamp ## Move a million rows, 2 GB and 200,000 names, against bare loops (about 20 minutes)
 	@$(BIN)/python -m benchmarks.bulk --write docs
 
 bench-storage: .venv/dev.stamp ## Read and write on each kind of storage; prints times and memory (about 2 minutes)

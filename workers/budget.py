@@ -14,16 +14,26 @@ import hashlib
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 
 import structlog
 from pyrate_limiter import InMemoryBucket
 from pyrate_limiter import Rate as BucketRate
 from pyrate_limiter.abstracts import RateItem
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
+from workers.counting import Counter
 from workers.ledger.database import Database, LedgerUnavailable
 from workers.ledger.schema import vendor_call, vendor_pause
 from workers.settings import Rate
+
+_AT = vendor_call.c.at
+_MINE = (vendor_call.c.vendor == bindparam("whose"), vendor_call.c.kind == bindparam("what"))
+# Statements of every call, built once: to build one takes longer than to run it.
+_LAST = select(_AT).where(*_MINE).order_by(_AT.desc()).limit(bindparam("most")).offset(bindparam("behind"))
+_FORGET = delete(vendor_call).where(*_MINE, bindparam("past") >= _AT)
+_SET_BACK = update(vendor_call).where(*_MINE, bindparam("now") < _AT).values(at=bindparam("now"))
+_COUNT = insert(vendor_call)
 
 log = structlog.get_logger("kyb.budget")
 
@@ -38,6 +48,8 @@ LONGEST_COUNT = 5_000
 
 #: A look at the ledger for vendors that want to be left alone is good for so many seconds.
 PAUSE_LOOK = 0.5
+#: The part of a budget that may be counted ahead by one process, and be for nothing.
+SPARE = 0.05
 #: The part of a budget that looks at running jobs leave to starts, uploads and downloads.
 RESERVE = 0.1
 
@@ -80,6 +92,8 @@ class Budget:
 class SharedBudget:
     """Counts the calls of all workers of a ledger.
 
+    A call is counted when it is about to be made, or less than `counting.AHEAD` before: within the `SPREAD`.
+
     Args:
         database: the ledger's.
         vendor: whose budget it is.
@@ -89,10 +103,14 @@ class SharedBudget:
     def __init__(self, database: Database, vendor: str, rates: Mapping[str, Rate | None]) -> None:
         self._database = database
         self._vendor = vendor
-        self._rates = {kind: rate for kind, rate in rates.items() if rate is not None}
         self._full_until: dict[str, float] = {}
         self._pauses: dict[str, float] = {}
         self._looked = -PAUSE_LOOK
+        self._counters = {
+            kind: Counter(partial(self._take, kind, rate), int(rate.calls * SPARE))
+            for kind, rate in rates.items()
+            if rate is not None
+        }
 
     def __call__(self, kind: str) -> float:
         """Take one call of the class `kind`: 0 if it may be made now, else seconds until it may.
@@ -105,9 +123,9 @@ class SharedBudget:
             return left  # a full window stays full for so long, whatever the others do
         try:
             wait = self._paused(kind)
-            rate = self._rates.get(kind)
-            if not wait and rate is not None:
-                wait = self._take(kind, rate)
+            counter = self._counters.get(kind)
+            if not wait and counter is not None:
+                wait = counter.take()
         except LedgerUnavailable as error:
             log.warning("calls cannot be counted: the ledger is away", error=str(error))
             return LEDGER_RETRY
@@ -142,22 +160,26 @@ class SharedBudget:
         until = self._pauses.get(kind)
         return max(until - self._database.now(), 0.0) if until is not None else 0.0
 
-    def _take(self, kind: str, rate: Rate) -> float:
+    def _take(self, kind: str, rate: Rate, wanted: int) -> tuple[int, float]:
+        """Count as many of the `wanted` calls as fit into the window; those, and the seconds until one more does."""
         window = rate.seconds + SPREAD
-        mine = (vendor_call.c.vendor == self._vendor, vendor_call.c.kind == kind)
-        at = vendor_call.c.at
+        mine = {"whose": self._vendor, "what": kind}
+        most = min(wanted, rate.calls)
         with self._database.write() as connection:
             now = self._alone(connection, kind)
-            first = connection.scalar(
-                select(at).where(*mine).order_by(at.desc()).limit(1).offset(rate.calls - 1)
-            )
-            if first is None or first <= now - window:
-                connection.execute(delete(vendor_call).where(*mine, at <= now - window))
-                connection.execute(insert(vendor_call).values(vendor=self._vendor, kind=kind, at=now))
-                return 0.0
-            if first > now:  # the clock was set back
-                connection.execute(update(vendor_call).where(*mine, at > now).values(at=now))
-            return min(float(first) + window - now, window)
+            # of as many calls as a window holds, the first: where they have left it, so many more fit
+            last = connection.scalars(_LAST, mine | {"most": most, "behind": rate.calls - most})
+            times = last.all()
+            first = [at for at in times if at > now - window]
+            fitting = most - len(first)
+            if len(first) < len(times):  # else nothing much has left the window
+                connection.execute(_FORGET, mine | {"past": now - window})
+            if fitting:
+                counted = {"vendor": self._vendor, "kind": kind, "at": now}
+                connection.execute(_COUNT, [counted] * fitting)
+            if first and first[0] > now:  # the clock was set back
+                connection.execute(_SET_BACK, mine | {"now": now})
+            return fitting, min(min(first, default=now) + window - now, window)
 
     def _alone(self, connection: Connection, kind: str) -> float:
         """Let nobody else count until the end of the transaction; gives the time, in epoch seconds."""

@@ -89,7 +89,7 @@ class Limits:
         min_delay: shortest wait between two looks.
         max_delay: longest.
         stall: how long no progress at the vendor is borne.
-        slice: longest part of a transfer in one turn.
+        slice: longest part of a transfer in one turn; a turn begins no other step behind it.
         in_flight: how long after its intent a request of a dead worker may still take effect.
     """
 
@@ -183,6 +183,9 @@ class Run:
         self._stopping = stopping
         self._monotonic = monotonic
         self._past = past
+        self._began = monotonic()
+        #: Whether this turn has finished a step.
+        self._acted = False
         #: The step at work, for errors and logs.
         self.step: str | None = None
         #: Whether it is a look at a vendor's job.
@@ -263,6 +266,7 @@ class Run:
                 self._record(name, "effect", found)
                 return found
         self._heed_cancel()
+        self._heed_slice()
         intended = False
 
         def intend() -> None:
@@ -325,7 +329,14 @@ class Run:
             raise VendorJobFailed("the vendor's job ended as failed", sighting.detail, (*redo, unstaged))
         raise self._wait(step, sighting)
 
-    def transfer(self, name: str, work: Callable[[Any], Generator[Any]], *, total: int | None = None) -> Any:
+    def transfer(
+        self,
+        name: str,
+        work: Callable[[Any], Generator[Any]],
+        *,
+        total: int | None = None,
+        store: Callable[[], None] = lambda: None,
+    ) -> Any:
         """Move much data in pieces, in slices of a turn, going on after a crash where it was.
 
         Args:
@@ -334,6 +345,7 @@ class Run:
                 with `in_order`, and yields a JSON object after each, from which it can go on. The last one is
                 recorded and returned.
             total: what `done` of the checkpoints counts up to, if known.
+            store: called before a checkpoint is recorded: makes true what it says, e.g. `Appender.store`.
         """
         unstaged, name = name, self._named(name)
         self.step = name
@@ -341,6 +353,7 @@ class Run:
         if step is not None and step.state == "done":
             return step.value
         self._heed_cancel()
+        self._heed_slice()
         last = saved = step.value if step is not None and step.state == "open" else None
         first = _done(last)
         began = checked = self._monotonic()
@@ -354,15 +367,18 @@ class Run:
                     if self._ending:
                         coming = self._still_coming(coming)
                     if now - checked >= CHECKPOINT_INTERVAL:
+                        store()
                         self._checkpoint(name, last, total)
                         saved, checked = last, now
             except (VendorError, StorageUnavailable, Suspended):
                 if last is not saved:
+                    store()
                     self._checkpoint(name, last, total)
                 raise
             finally:
                 self._close_window()
                 self.happened.moved.append((unstaged, _done(last) - first))
+        store()
         self._record(name, "transfer", last)
         return last
 
@@ -412,6 +428,7 @@ class Run:
     def _record(self, name: str, kind: str, value: object) -> None:
         self._claim.job.strikes = 0
         self._claim.record(name, kind, value)
+        self._acted = True
 
     def _checkpoint(self, name: str, value: Any, total: int | None) -> None:
         self._claim.job.strikes = 0
@@ -497,6 +514,12 @@ class Run:
             late = lateness(evidence, history)
             urgency = Urgency(self._claim.called, now + late.due, late.at, late.slope, late.bend)
         return Suspended(now + delay, self._of_the_job(progress), name, urgency)
+
+    def _heed_slice(self) -> None:
+        """A turn that has done something begins nothing more once it has lasted as long as a slice."""
+        over = self._monotonic() - self._began >= self._limits.slice or self._stopping()
+        if self._acted and over:
+            raise Suspended(self._claim.now)
 
     def _heed_cancel(self) -> None:
         if self._claim.job.cancel_requested:

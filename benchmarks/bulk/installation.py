@@ -11,11 +11,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.waiting.process import cpu_seconds, resident
 from messages.events import Status
@@ -28,8 +27,6 @@ from workers.storage import Storage
 
 #: Seconds between two looks at the worker.
 LOOK = 0.1
-#: What a worker without checkpoints in between does first.
-NO_CHECKPOINTS = "import workers.run; workers.run.CHECKPOINT_INTERVAL = 1e9"
 
 
 @dataclass(frozen=True)
@@ -96,6 +93,11 @@ def bare(loop: str, url: str, source: Path, at_once: int) -> Run:
     return Run(**json.loads(done.stdout))
 
 
+def checkpoints_each(seconds: float) -> str:
+    """What a worker does first whose checkpoints come so often."""
+    return f"import workers.run; workers.run.CHECKPOINT_INTERVAL = {seconds}"
+
+
 class Worker:
     """One `kyb worker` with embedded broker and ledger, for jobs one after the other.
 
@@ -132,7 +134,7 @@ class Worker:
             [sys.executable, "-c", f"{preamble}\n{MAIN}", "worker"], env=os.environ | settings
         )
 
-    def run(self, type: str, **data: Any) -> Run:
+    def run(self, type: str, data: Mapping[str, object]) -> Run:
         """One job from its command to its end; its results are thrown away."""
         self._jobs += 1
         id = f"job-{self._jobs}"
@@ -150,7 +152,10 @@ class Worker:
             raise RuntimeError(f"the job has failed: {job.error}")
         cpu = cpu_seconds(pid) - cpu
         steps = self._ledger.steps(id)
-        took = {step.name: (step.ended_at or 0.0) - step.started_at for step in steps}
+        took = {
+            step.name: (step.ended_at or 0.0) - (job.accepted_at if step.kind != "poll" else step.started_at)
+            for step in steps
+        }
         waited = sum(took[step.name] for step in steps if step.kind == "poll")
         shutil.rmtree(self._results / id, ignore_errors=True)
         return Run(job.ended_at - job.accepted_at - waited, cpu, idle, tuple(memory), took, job.turns)

@@ -22,7 +22,7 @@ from workers.errors import JobFailed
 from workers.intake import Source
 from workers.jobs import creditsafe, creditsafe_parts
 from workers.jobs.creditsafe import matching, summary_of
-from workers.jobs.creditsafe_parts import packed, parts_of, read_through
+from workers.jobs.creditsafe_parts import pack, parts_of, read_through
 
 
 class Clock:
@@ -201,11 +201,11 @@ def test_parts_hold_every_record_once_and_in_order(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(creditsafe_parts, "PART_LIMIT", limit)
         patch.setattr(creditsafe_parts, "GZIP_FROM", packing)
-        patch.setattr(creditsafe_parts, "READ_ROWS", 1)
         plan = planned(source, stops)
         found: list[tuple[str, ...]] = []
         for part in parts_of(plan):
-            with packed(source, plan, part) as (content, format):
+            content, format = pack(source, plan, part)
+            with content:
                 content.seek(0)
                 raw = gzip.decompress(content.read()) if format == "gzip" else content.read()
             header, *records = csv.reader(io.StringIO(raw.decode(), newline=""))
@@ -240,7 +240,8 @@ def test_a_part_is_the_same_bytes_each_time(desk: Desk, monkeypatch: pytest.Monk
     plan = planned(source, set())
     sent = set()
     for _ in range(2):
-        with packed(source, plan, parts_of(plan)[0]) as (content, _format):
+        content, _format = pack(source, plan, parts_of(plan)[0])
+        with content:
             content.seek(0)
             sent.add(content.read())
     assert len(sent) == 1

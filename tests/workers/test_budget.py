@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,21 @@ def test_no_window_holds_more_calls_than_allowed_however_many_processes_make_the
     assert len(spans) == 24
     assert overfull(spans, rate) == []
     assert 0 < rows(database) <= rate.calls  # what has left the window is not kept
+
+
+def test_calls_of_many_threads_are_counted_together(sqlite: Database) -> None:
+    transactions: list[str] = []
+    event.listen(
+        sqlite.engine,
+        "before_cursor_execute",
+        lambda _c, _u, statement, *_: transactions.append(statement) if "IMMEDIATE" in statement else None,
+    )
+    budget = SharedBudget(sqlite, "sayari", {"standard": Rate(calls=200, seconds=60)})
+    with ThreadPoolExecutor(8) as threads:
+        waits = list(threads.map(budget, ["standard"] * 320))
+    assert 200 - 10 <= waits.count(0.0) <= 200  # a twentieth may be counted ahead for nothing
+    assert rows(sqlite) == 200
+    assert len(transactions) < 200
 
 
 def test_calls_counted_for_each_process_alone_would_be_found_out() -> None:

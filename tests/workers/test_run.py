@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +294,32 @@ def test_transfer_goes_on_from_its_checkpoint(bench_of: Callable[..., Bench]) ->
     assert pieces == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("error", [Unavailable("data8", "datasets.data.download", "cannot be reached"), None])
+def test_a_checkpoint_is_recorded_once_it_is_stored(
+    bench_of: Callable[..., Bench], error: Exception | None
+) -> None:
+    recorded: list[Any] = []
+    trouble = [StorageUnavailable("the results cannot be stored: No space left on device")]
+
+    def work(checkpoint: Any) -> Generator[dict[str, int]]:
+        yield {"done": (checkpoint["done"] if checkpoint else 0) + 1}
+        if error and not recorded:
+            raise error
+
+    def store() -> None:
+        recorded.append([step.value for step in bench.ledger.steps("job")])
+        if trouble:
+            raise trouble.pop()
+
+    bench = bench_of(lambda run: {"moved": run.transfer("download", work, store=store)})
+    bench.arrive()
+    assert recorded == [[]]
+    assert bench.ledger.steps("job") == [], "what could not be stored is not recorded"
+    assert bench.drive().status is Status.COMPLETED
+    assert recorded[-1] == []
+    assert [step.value for step in bench.ledger.steps("job")] == [{"done": 1}]
+
+
 def test_transfer_ends_its_slice_when_asked_to_stop(bench_of: Callable[..., Bench]) -> None:
     def work(checkpoint: Any) -> Generator[dict[str, int]]:
         for number in range(checkpoint["done"] if checkpoint else 0, 3):
@@ -304,6 +332,20 @@ def test_transfer_ends_its_slice_when_asked_to_stop(bench_of: Callable[..., Benc
     assert [step.value for step in bench.ledger.steps("job")] == [{"done": 1}]
     bench.stopping = False
     assert bench.drive().status is Status.COMPLETED
+
+
+def test_a_turn_begins_nothing_more_behind_its_slice(bench_of: Callable[..., Bench], vendor: Vendor) -> None:
+    parts = ("one", "two", "three")
+    bench = bench_of(
+        lambda run: {name: run.once(name, partial(vendor.do, name)) for name in parts},
+        replace(LIMITS, slice=0.0),
+    )
+    bench.arrive()
+    assert vendor.done == ["one"]
+    bench.turn()
+    assert vendor.done == ["one", "two"]
+    assert bench.drive().turns == len(parts)
+    assert vendor.done == [*parts]
 
 
 def test_cancel_takes_effect_at_the_next_turn_without_a_vendor_call(bench_of: Callable[..., Bench]) -> None:

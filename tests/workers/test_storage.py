@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from messages.errors import Code
 from workers.errors import JobFailed
-from workers.storage import DraftLost, InputNotAllowed, Storage
+from workers.storage import Appender, DraftLost, InputNotAllowed, Storage, drafts
 from workers.storage.local import LocalDraft, _open
 
 on_one_folder = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -262,6 +262,42 @@ def test_a_crash_is_made_good_from_the_last_offset(
     file = draft.publish("application/octet-stream", None)
     with storage.open_result(file) as stream:
         assert stream.read() == b"".join(pieces)
+
+
+@on_one_folder
+@given(
+    st.lists(st.binary(max_size=20) | st.sampled_from(["store", "crash"]) | st.floats(0, 1), max_size=12),
+    st.integers(1, 30),
+)
+def test_small_pieces_are_gathered_and_none_is_lost_that_was_stored(
+    storage: Storage, steps: list[bytes | str | float], gathered: int
+) -> None:
+    """A fraction goes back to that part of what is written."""
+    draft = storage.draft("job", "small")
+    draft.remove()
+    out = Appender(draft)
+    out.begin(0)
+    written = stored = b""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drafts, "GATHERED", gathered)
+        for step in steps:
+            if isinstance(step, bytes):
+                out.write(step)
+                written += step
+            elif isinstance(step, float):
+                written = stored = written[: int(len(written) * step)]
+                out.begin(len(written))
+            elif step == "store":
+                out.store()
+                stored = written
+            else:
+                out, written = Appender(storage.draft("job", "small")), stored
+                out.begin(len(stored))
+            assert out.tell() == len(written)
+            assert len(stored) <= out.size <= len(written)
+        out.store()
+    with draft.open() as stream:
+        assert stream.read() == written
 
 
 def test_a_lost_draft_says_so(storage: Storage, tmp_path: Path) -> None:

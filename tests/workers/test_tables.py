@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import tracemalloc
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
@@ -201,3 +202,29 @@ def test_batches_are_the_rows(
     if batches and not messages:
         place = data.draw(st.integers(0, len(batches) - 1))
         assert list(table(content).batches(batches[place][1], most, size)) == batches[place + 1 :]
+
+
+@given(LINES, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.integers(1, 60), st.data())
+def test_spans_end_behind_rows(
+    lines: list[str], ending: str, ended: bool, size: int, data: st.DataObject
+) -> None:
+    """They hold all of them, with the same errors; wherever reading goes on, the same spans follow."""
+    content = ending.join(["c0,c1", *lines, *([""] if ended else [])]).encode()
+    rows: list[Position] = []
+    spans: list[Position] = []
+    messages: list[str] = []
+    try:
+        rows.extend(position for _, position in table(content).rows())
+    except JobFailed as failed:
+        messages.append(failed.message)
+    try:
+        spans.extend(table(content).spans(None, size))
+    except JobFailed as failed:
+        messages.append(failed.message)
+    assert len(set(messages)) == len(messages) // 2, "one refuses, the other does not, or says something else"
+    assert all(position == rows[position.row - 1] for position in spans)
+    assert all(later.row - before.row > 0 for before, later in pairwise(spans))
+    if spans and not messages:
+        assert spans[-1] == rows[-1]
+        place = data.draw(st.integers(0, len(spans) - 1))
+        assert list(table(content).spans(spans[place], size)) == spans[place + 1 :]

@@ -24,7 +24,7 @@ HEAD = 256 * 1024
 ROWS = 200
 DELIMITERS = (",", ";", "\t", "|")
 
-_CHUNK = 1024 * 1024
+_CHUNK = 256 * 1024
 _SAVE = "save it as CSV in UTF-8, XLSX or Parquet"
 #: What is known and not read, by its first bytes.
 _REFUSED = {

@@ -11,8 +11,8 @@ from messages.creditsafe import ImportFile, ImportFileResult, MatchingSummary, R
 from messages.creditsafe import Portfolio as Wanted
 from messages.errors import Code
 from workers.errors import JobFailed, Undecided
-from workers.intake import Source, intake
-from workers.jobs.creditsafe_parts import Part, check_header, packed, parts_of, read_through
+from workers.intake import intake
+from workers.jobs.creditsafe_parts import Packing, check_header, read_through
 from workers.jobs.creditsafe_results import reason
 from workers.jobs.registry import Tools, job
 from workers.run import Run, Sighting, baseline, repeatable
@@ -36,15 +36,15 @@ def import_file(command: ImportFile, run: Run, tools: Tools) -> ImportFileResult
         lambda: count_of(creditsafe, portfolio_id),
         recover=baseline if command.portfolio.id is not None else _none_yet,
     )["records"]
-    parts = parts_of(plan)
     background = False
-    for number, part in enumerate(parts, start=1):
-        importing = Importing(creditsafe, source, plan, part, portfolio_id, before, background=background)
-        answer = run.once(f"import part {number}", importing.send, recover=importing.find)
-        if answer["execution_id"] is not None:
-            background = True
-            run.poll(f"finish part {number}", importing.look, size=part.rows)
-        before = None if before is None else before + part.rows
+    with Packing(source, plan) as packing:
+        for number, part in enumerate(packing.parts, start=1):
+            importing = Importing(creditsafe, packing, number, portfolio_id, before, background=background)
+            answer = run.once(f"import part {number}", importing.send, recover=importing.find)
+            if answer["execution_id"] is not None:
+                background = True
+                run.poll(f"finish part {number}", importing.look, size=part.rows)
+            before = None if before is None else before + part.rows
     if before is not None:
         expected, ours_alone = before, command.portfolio.id is None
         run.once(
@@ -55,7 +55,7 @@ def import_file(command: ImportFile, run: Run, tools: Tools) -> ImportFileResult
     rejects = source.publish_rejects(run)
     source.discard(run)
     return ImportFileResult(
-        portfolio_id=portfolio_id, records=plan["done"], parts=len(parts), rejects=rejects
+        portfolio_id=portfolio_id, records=plan["done"], parts=len(packing.parts), rejects=rejects
     )
 
 
@@ -100,25 +100,25 @@ class Importing:
     def __init__(
         self,
         creditsafe: Creditsafe,
-        source: Source,
-        plan: dict[str, Any],
-        part: Part,
+        packing: Packing,
+        number: int,
         portfolio_id: str,
         before: int | None,
         *,
         background: bool,
     ) -> None:
         self._creditsafe = creditsafe
-        self._source = source
-        self._plan = plan
-        self._part = part
+        self._packing = packing
+        self._number = number
+        self._part = packing.parts[number - 1]
         self._portfolio_id = portfolio_id
         self._before = before
         self._background = background
 
     def send(self) -> dict[str, str | None]:
         """Upload the part."""
-        with packed(self._source, self._plan, self._part) as (content, format):
+        # an import in the background ends the turn: what was packed ahead would be for nothing
+        with self._packing.part(self._number, ahead=not self._background) as (content, format):
             answer = self._creditsafe.records.import_file(self._portfolio_id, content, format=format)
         return {"execution_id": answer.execution_id}
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import os
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any, BinaryIO, NamedTuple
+from typing import IO, Any, BinaryIO, NamedTuple, Self
 
 from clients.creditsafe import IMPORT_LIMIT, RECORD_FIELDS, Format
 from messages.errors import Code
@@ -20,10 +22,8 @@ from workers.tables import Position, Table
 PART_LIMIT = IMPORT_LIMIT - 1_000_000
 #: Parts from this size on are packed: below it is not worth it.
 GZIP_FROM = 64 * 1024
-#: Rows between two checkpoints while a file is read through.
-READ_ROWS = 1_000
-#: Parts are cut between batches of rows; of so many there is room in one, so that parts are nearly full.
-BATCHES = 40
+#: Parts are cut between spans of rows; of so many there is room in one, so that parts are nearly full.
+SPANS = 200
 #: A part beyond this size is kept on disk while it is sent.
 SPOOL_LIMIT = 1024 * 1024
 
@@ -56,7 +56,7 @@ def read_through(source: Source, at: Any) -> Generator[dict[str, Any]]:
         ends: list[dict[str, int]] = at["ends"] if at else []
         begin = ends[-1]["offset"] if ends else first
         last = Position.of(at["at"]) if at else None
-        for _, position in table.batches(last, READ_ROWS, max(PART_LIMIT // BATCHES, 1)):
+        for position in table.spans(last, max(PART_LIMIT // SPANS, 1)):
             if (
                 last is not None
                 and begin < last.offset
@@ -99,26 +99,65 @@ def check_header(header: list[str], uri: str) -> None:
         )
 
 
-@contextmanager
-def packed(source: Source, plan: dict[str, Any], part: Part) -> Iterator[tuple[IO[bytes], Format]]:
-    """A part as a file of its own, the same bytes each time, and its format.
+class Packing:
+    """Parts as files of their own, one packed while the one before is sent.
+
+    Args:
+        source: the file.
+        plan: what `read_through` found.
+    """
+
+    def __init__(self, source: Source, plan: dict[str, Any]) -> None:
+        self.parts = parts_of(plan)
+        self._pack = partial(pack, source, plan)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="packing")
+        self._ahead: dict[int, Future[tuple[IO[bytes], Format]]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """What is packed and not sent is thrown away."""
+        self._pool.shutdown(cancel_futures=True)
+        for future in self._ahead.values():
+            if not future.cancelled() and future.exception() is None:
+                future.result()[0].close()
+
+    @contextmanager
+    def part(self, number: int, *, ahead: bool) -> Iterator[tuple[IO[bytes], Format]]:
+        """The part of this number, from 1, and its format; raises as `pack`.
+
+        With `ahead` the next one is begun meanwhile.
+        """
+        future = self._ahead.pop(number, None) or self._pool.submit(self._pack, self.parts[number - 1])
+        content, format = future.result()
+        with content:
+            if ahead and number < len(self.parts):
+                self._ahead[number + 1] = self._pool.submit(self._pack, self.parts[number])
+            yield content, format
+
+
+def pack(source: Source, plan: dict[str, Any], part: Part) -> tuple[IO[bytes], Format]:
+    """A part as a file of its own, for the caller to close: the same bytes each time, and their format.
 
     Raises:
         JobFailed: `input_invalid` if the file is not what it was when it was read through.
     """
     uri = source.uri
-    with source.open() as stream, SpooledTemporaryFile(max_size=SPOOL_LIMIT) as spool:
+    with ExitStack() as failed, source.open() as stream:
+        spool = failed.enter_context(SpooledTemporaryFile(max_size=SPOOL_LIMIT))
         if _size(stream) != plan["bytes"]:
             raise _changed(uri)
         header, _ = _header(stream)
-        if len(header) + part.end - part.begin < GZIP_FROM:
+        small = len(header) + part.end - part.begin < GZIP_FROM
+        if small:
             _write(stream, uri, header, part, spool)
-            yield spool, "csv"
-            return
-        # Neither time nor name: a repeated part must not look like another one.
-        with gzip.GzipFile(fileobj=spool, mode="wb", filename="", mtime=0, compresslevel=1) as archive:
-            _write(stream, uri, header, part, archive)
-        yield spool, "gzip"
+        else:
+            # Neither time nor name: a repeated part must not look like another one.
+            with gzip.GzipFile(fileobj=spool, mode="wb", filename="", mtime=0, compresslevel=1) as archive:
+                _write(stream, uri, header, part, archive)
+        failed.pop_all()
+        return spool, "csv" if small else "gzip"
 
 
 def _write(source: BinaryIO, uri: str, header: bytes, part: Part, target: IO[bytes] | gzip.GzipFile) -> None:

@@ -27,7 +27,7 @@ from workers.jobs.data8_datasets import (
 from workers.jobs.registry import Tools, job
 from workers.results import publish_table
 from workers.run import Run, Sighting
-from workers.storage import Storage
+from workers.storage import Appender, Storage
 from workers.tables import csv_line, csv_lines
 
 #: Fractions of more digits than this, leading zeros included, keep their exponent.
@@ -144,7 +144,7 @@ def contents(slot: str, dataset: Dataset) -> dict[str, Any]:
 def fetch(run: Run, storage: Storage, data8: Data8, output: dict[str, Any], format: TableFormat) -> File:
     """Download an output dataset into the job's file `<slot>.<format>`."""
     slot, columns, records = output["slot"], output["columns"], output["records"]
-    draft = storage.draft(run.job_id, f"{slot}.csv")
+    out = Appender(storage.draft(run.job_id, f"{slot}.csv"))
 
     def read(start: int) -> bytes:
         end = min(start + BLOCK_LIMIT, records + 1)
@@ -156,20 +156,19 @@ def fetch(run: Run, storage: Storage, data8: Data8, output: dict[str, Any], form
         return lines
 
     def download(at: Any) -> Generator[dict[str, Any]]:
-        if at is None or draft.size < at["offset"]:
-            with draft.append(0) as out:
-                out.write(csv_line(columns))
-                at = {"start": 1, "offset": out.tell(), "done": 0}
+        begun = at is not None and out.size >= at["offset"]
+        out.begin(at["offset"] if begun else 0)
+        if not begun:
+            out.write(csv_line(columns))
+            at = {"start": 1, "offset": out.tell(), "done": 0}
             yield at
         starts = range(at["start"], records + 1, BLOCK_LIMIT)
         for start, lines in run.in_order(read, starts, blocks_at_once(data8)):
-            with draft.append(at["offset"]) as out:
-                out.write(lines)
-                done = min(start + BLOCK_LIMIT - 1, records)
-                at = {"start": done + 1, "offset": out.tell(), "done": done}
-            yield at
+            out.write(lines)
+            done = min(start + BLOCK_LIMIT - 1, records)
+            yield {"start": done + 1, "offset": out.tell(), "done": done}
 
-    run.transfer(f"download {slot}", download, total=records)
+    run.transfer(f"download {slot}", download, total=records, store=out.store)
     return publish_table(run, storage, slot, records, format)
 
 
@@ -177,6 +176,8 @@ def cell_of(value: Any) -> str:
     """A value of a record as a cell, as the vendor spelled it."""
     if isinstance(value, str):  # nearly always
         return value
+    if type(value) is int:  # True is none
+        return str(value)
     match value:
         case None:
             return ""

@@ -32,6 +32,8 @@ BLOCKS_AT_ONCE = 8
 NAME_LIMIT = 60
 
 _WHOLE = re.compile("0|-?[1-9][0-9]{0,18}")
+#: Cells with a NUL behind each, which no cell holds: empty, or whole numbers that are certainly of 64 bits.
+_SHORT_NUMBERS = re.compile("(?:(?:0|-?[1-9][0-9]{0,17})?\0)*+")
 _EMPTY, _WHOLE_NUMBER, _TEXT = range(3)
 _DECLARED: dict[ColumnType | None, int] = {"whole_number": _WHOLE_NUMBER, "text": _TEXT}
 
@@ -91,7 +93,7 @@ def inspect(source: Source, types: Assumptions, declared: Declared, at: Any) -> 
         before = start
         for batch, position in table.batches(start, BLOCK_LIMIT, BLOCK_BYTES):
             for index in open_columns:
-                kinds[index] = max(kinds[index], *(kind_of(cells[index]) for cells in batch))
+                kinds[index] = max(kinds[index], kind_of_all([cells[index] for cells in batch]))
             open_columns = [index for index in open_columns if kinds[index] != _TEXT]
             if declared.contradict(kinds):
                 for cells, place in table.rows(before):
@@ -197,21 +199,28 @@ def kind_of(cell: str) -> int:
     return _WHOLE_NUMBER if _WHOLE.fullmatch(cell) and -(2**63) <= int(cell) < 2**63 else _TEXT
 
 
+def kind_of_all(cells: list[str]) -> int:
+    """What all of these are, or may be taken for."""
+    if _SHORT_NUMBERS.fullmatch("\0".join([*cells, ""])):  # of short numbers all are told at once
+        return _WHOLE_NUMBER if any(cells) else _EMPTY
+    return max(map(kind_of, cells))
+
+
 def records(
     columns: dict[str, int], types: Assumptions, block: list[list[str]], uri: str
 ) -> list[dict[str, str | int | None]]:
     """Rows as Data8 takes them: objects by column (assumed). An empty cell is an empty text, or no number."""
     numbers = [(index, column) for index, (column, code) in enumerate(columns.items()) if code != types.text]
-    found: list[dict[str, str | int | None]] = []
-    for cells in block:
-        if len(cells) != len(columns):
+    names = list(columns)
+    if {*map(len, block)} != {len(names)}:
+        raise changed(uri)
+    found: list[dict[str, str | int | None]] = [dict(zip(names, cells, strict=True)) for cells in block]
+    for index, column in numbers:
+        values = [cells[index] for cells in block]
+        if kind_of_all(values) == _TEXT:
             raise changed(uri)
-        record: dict[str, str | int | None] = dict(zip(columns, cells, strict=True))
-        for index, column in numbers:
-            if (kind := kind_of(cells[index])) == _TEXT:
-                raise changed(uri)
-            record[column] = None if kind == _EMPTY else int(cells[index])
-        found.append(record)
+        for record, value in zip(found, values, strict=True):
+            record[column] = int(value) if value else None
     return found
 
 

@@ -58,10 +58,8 @@ def resolve_entities(command: ResolveEntities, run: Run, tools: Tools) -> Resolv
     records: dict[str, int] = {}
     for name, fetch in (("resolved", resolutions.resolved), ("unresolved", resolutions.unresolved)):
         draft = tools.storage.draft(run.job_id, f"{name}.jsonl")
-        work = partial(
-            collect, draft, partial(fetch, project_id, limit=PAGE), partial(newer, before["newest"])
-        )
-        records[name] = run.transfer(f"fetch {name}", work, total=uploaded)["done"]
+        page, keep = partial(fetch, project_id, limit=PAGE), partial(newer, before["newest"])
+        records[name] = collect(run, f"fetch {name}", draft, page, keep, uploaded)
     found = sum(records.values())
     if found != uploaded:
         raise VendorJobFailed(

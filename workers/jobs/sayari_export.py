@@ -33,7 +33,7 @@ def export_project(command: ExportProject, run: Run, tools: Tools) -> ExportProj
     draft_of = partial(tools.storage.draft, run.job_id)
     if command.format == "json":
         draft = draft_of("exported.jsonl")
-        count = run.transfer("export", partial(collect, draft, fetch, lambda _: True))["done"]
+        count = collect(run, "export", draft, fetch)
         exported = publish(run, draft, "exported", NDJSON, count)
     else:
         books = [

@@ -17,10 +17,10 @@ from workers.errors import JobFailed
 from workers.jobs.registry import Tools, job
 from workers.jobs.sayari_entity import full
 from workers.jobs.sayari_files import json_line, save
-from workers.jobs.sayari_ids import COLUMN, Ids, Piece, append, look_up
+from workers.jobs.sayari_ids import COLUMN, Ids, Piece, look_up
 from workers.results import CSV, NDJSON, publish
 from workers.run import Run
-from workers.storage import Draft
+from workers.storage import Appender
 from workers.tables import csv_line
 
 #: What Sayari calls the types of its files.
@@ -37,8 +37,7 @@ def fetch_entities(command: FetchEntities, run: Run, tools: Tools) -> FetchEntit
     if command.format == "json":
         found = tools.storage.draft(run.job_id, "entities.jsonl")
         ask = partial(full if command.detail == "full" else summary, tools.sayari)
-        work = partial(look_up, run, tools.sayari.concurrency, ids, ask, found, missing)
-        fetched = run.transfer("fetch", work, total=ids.count)
+        fetched = look_up(run, "fetch", tools.sayari.concurrency, ids, ask, found, missing)
         entities: File | list[File] = publish(run, found, "entities", NDJSON, fetched["records"])
         absent = fetched["missing"]["records"]
     else:
@@ -47,8 +46,9 @@ def fetch_entities(command: FetchEntities, run: Run, tools: Tools) -> FetchEntit
                 Code.INPUT_INVALID,
                 f"{ids.count} entities as {command.format} are too many files; send at most {MOST_FILES}, or take json",
             )
-        each = partial(save_each, tools, run.job_id, ids, command.format, missing)
-        fetched = run.transfer("fetch", each, total=ids.count)
+        absentees = Appender(missing)
+        each = partial(save_each, tools, run.job_id, ids, command.format, absentees)
+        fetched = run.transfer("fetch", each, total=ids.count, store=absentees.store)
         entities = [File.model_validate(file) for file in fetched["files"]]
         absent = ids.count - len(entities)
     published = publish(run, missing, "missing", CSV, absent)
@@ -62,7 +62,7 @@ def summary(sayari: Sayari, id: str, _: Any) -> Iterator[Piece]:
 
 
 def save_each(
-    tools: Tools, job_id: str, ids: Ids, format: str, missing: Draft, at: Any
+    tools: Tools, job_id: str, ids: Ids, format: str, missing: Appender, at: Any
 ) -> Generator[dict[str, Any]]:
     """Save a file for every entity, named by its place in the order and its id.
 
@@ -71,9 +71,12 @@ def save_each(
     A checkpoint holds `row` and `done` as in `look_up`, the `files`, and the `bytes` of `missing`.
     """
     if at is None or missing.size < at["bytes"]:
-        at = {"row": None, "done": 0, "files": [], "bytes": append(missing, 0, csv_line([COLUMN]))}
+        missing.begin(0)
+        missing.write(csv_line([COLUMN]))
+        at = {"row": None, "done": 0, "files": [], "bytes": missing.tell()}
         yield at
-    append(missing, at["bytes"], b"")  # without what a crash has left behind
+    else:
+        missing.begin(at["bytes"])
     get = tools.sayari.entities.get
     with closing(ids.after(at["row"])) as following:
         for id, row in following:
@@ -82,7 +85,8 @@ def save_each(
             try:
                 save(partial(get, id), draft, MEDIA_TYPES[format])
             except NotFound:
-                at["bytes"] = append(missing, at["bytes"], csv_line([id]))
+                missing.write(csv_line([id]))
+                at["bytes"] = missing.tell()
             else:
                 at["files"] = [*at["files"], dump(draft.publish(MEDIA_TYPES[format], None))]
             yield at

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import IO, Any, BinaryIO
 
 from clients.sayari import known_header
@@ -20,7 +21,8 @@ from messages.errors import Code
 from workers.delimited import Bad
 from workers.errors import JobFailed
 from workers.intake import Source
-from workers.storage import Draft, file_name
+from workers.run import Run
+from workers.storage import Appender, Draft, file_name
 from workers.tables import Position, Table, refusal
 
 #: Rows between two checkpoints while a file is read through.
@@ -130,28 +132,65 @@ class Behind(io.RawIOBase):
 
 
 def collect(
-    draft: Draft, fetch: Callable[..., TokenPage[Any]], keep: Callable[[Any], bool], at: Any
-) -> Generator[dict[str, Any]]:
-    """Write a list of Sayari's to `draft`, one object a line as the vendor gave it, page by page to its end.
+    run: Run,
+    name: str,
+    draft: Draft,
+    fetch: Callable[..., TokenPage[Any]],
+    keep: Callable[[Any], bool] = lambda _: True,
+    total: int | None = None,
+) -> int:
+    """Write a list of Sayari's to `draft`, one object a line as the vendor gave it; how many those are.
+
+    It is the transfer `name`, page by page to the end; a page is fetched while the one before is written.
 
     Args:
+        run: the job's turn.
+        name: of the step.
         draft: to write to.
         fetch: gives the page that `next` names.
         keep: whether an object is to be written.
-        at: `next` (page token), `offset` (bytes written), `done` (objects written) and `end`.
+        total: how many there should be, if known.
     """
-    if at is None or draft.size < at["offset"]:
+    out = Appender(draft)
+    done: int = run.transfer(name, partial(_collect, run, out, fetch, keep), total=total, store=out.store)[
+        "done"
+    ]
+    return done
+
+
+def _collect(
+    run: Run, out: Appender, fetch: Callable[..., TokenPage[Any]], keep: Callable[[Any], bool], at: Any
+) -> Generator[dict[str, Any]]:
+    """A checkpoint holds `next` (page token), `offset` (bytes written), `done` (objects written) and `end`."""
+    if at is None or out.size < at["offset"]:
         at = {"next": None, "offset": 0, "done": 0, "end": False}
-    while not at["end"]:
-        page = fetch(next=at["next"])
-        if page.next is not None and page.next == at["next"]:
+    out.begin(at["offset"])
+    last: TokenPage[Any] | None = None
+
+    def tokens() -> Iterator[str | None]:
+        """Of each page, once the one before is there."""
+        if not at["end"]:
+            yield at["next"]
+        while last is not None and last.next is not None:
+            yield last.next
+
+    def read(token: str | None) -> TokenPage[Any]:
+        nonlocal last
+        page = fetch(next=token)
+        if page.next is not None and page.next == token:
             raise JobFailed(Code.VENDOR_FAILED, "a page of Sayari's results names itself as the next one")
+        last = page
+        return page
+
+    for _, page in run.in_order(read, tokens(), 1):
         kept = [entity for entity in page.data if keep(entity)]
-        with draft.append(at["offset"]) as out:
-            for entity in kept:
-                out.write(json_line(entity.given))
-            offset = out.tell()
-        at = {"next": page.next, "offset": offset, "done": at["done"] + len(kept), "end": page.next is None}
+        out.write(b"".join(json_line(entity.given) for entity in kept))
+        at = {
+            "next": page.next,
+            "offset": out.tell(),
+            "done": at["done"] + len(kept),
+            "end": page.next is None,
+        }
         yield at
 
 

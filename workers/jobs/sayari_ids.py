@@ -15,7 +15,7 @@ from messages.sayari_graph import ENTITY_ID, EntitiesCommand
 from workers.errors import JobFailed
 from workers.intake import Source, intake
 from workers.run import Run
-from workers.storage import Draft, Storage, file_name
+from workers.storage import Appender, Draft, Storage, file_name
 from workers.tables import Position, Table, csv_line
 
 #: The column of a file that holds the ids; all others are passed over.
@@ -120,23 +120,40 @@ def ids_of(source: Source, after: Position | None) -> Iterator[tuple[str, Positi
             yield cells[column], position
 
 
-def look_up(
-    run: Run, at_once: int, ids: Ids, ask: Ask, found: Draft, missing: Draft, at: Any
-) -> Generator[dict[str, Any]]:
+def look_up(run: Run, name: str, at_once: int, ids: Ids, ask: Ask, found: Draft, missing: Draft) -> Any:
     """Ask for every entity and write what comes to `found`, and the ids of those not there to `missing`, in order.
 
-    The first calls for `at_once` entities are made at once, the further ones of an entity one by one.
+    It is the transfer `name`. The first calls for `at_once` entities are made at once, the further ones of an
+    entity one by one. Gives the last checkpoint, see `_look_up`.
+    """
+    lines, absent = Appender(found), Appender(missing)
+
+    def store() -> None:
+        lines.store()
+        absent.store()
+
+    work = partial(_look_up, run, at_once, ids, ask, lines, absent)
+    return run.transfer(name, work, total=ids.count, store=store)
+
+
+def _look_up(
+    run: Run, at_once: int, ids: Ids, ask: Ask, found: Appender, missing: Appender, at: Any
+) -> Generator[dict[str, Any]]:
+    """The work of the transfer.
 
     A checkpoint holds `row` (of the last entity finished), `done` (entities), `records` and `bytes` (of `found`),
     `missing` (the same of the other), and `open` with what is written of an entity that is not finished.
     """
     if at is None or found.size < (at["open"] or at)["bytes"] or missing.size < at["missing"]["bytes"]:
-        none = {"records": 0, "bytes": append(found, 0, b"")}
-        header = {"records": 0, "bytes": append(missing, 0, csv_line([COLUMN]))}
-        at = none | {"row": None, "done": 0, "open": None, "missing": header}
+        found.begin(0)
+        missing.begin(0)
+        missing.write(csv_line([COLUMN]))
+        header = {"records": 0, "bytes": missing.tell()}
+        at = {"records": 0, "bytes": 0, "row": None, "done": 0, "open": None, "missing": header}
         yield at
-    append(found, (at["open"] or at)["bytes"], b"")  # without what a crash has left behind
-    append(missing, at["missing"]["bytes"], b"")
+    else:
+        found.begin((at["open"] or at)["bytes"])
+        missing.begin(at["missing"]["bytes"])
     with closing(ids.after(at["row"])) as following:
         if at["open"] is not None:
             id, row = next(following)
@@ -155,7 +172,7 @@ def _begun(ask: Ask, id: str) -> Iterator[Piece] | None:
 
 
 def _write(
-    id: str, row: Any, pieces: Iterator[Piece] | None, found: Draft, missing: Draft, at: Any
+    id: str, row: Any, pieces: Iterator[Piece] | None, found: Appender, missing: Appender, at: Any
 ) -> Generator[dict[str, Any], None, dict[str, Any]]:
     """Write what comes of one entity; yields the checkpoints and returns the last."""
     finished = {"row": row, "done": at["done"] + 1, "open": None}
@@ -172,23 +189,13 @@ def _write(
         absent = True
     if absent:
         if at["open"] is not None:  # it has gone meanwhile: what was written of it is cut off
-            append(found, at["bytes"], b"")
+            found.begin(at["bytes"])
         at = at | finished | {"missing": _written(missing, at["missing"], csv_line([id]), 1)}
         yield at
     return dict(at)
 
 
-def append(draft: Draft, offset: int, content: bytes) -> int:
-    """Write behind the first `offset` bytes, and cut off what is behind that; how many bytes there are then."""
-    with draft.append(offset) as out:
-        out.write(content)
-    return offset + len(content)
-
-
-def _written(draft: Draft, end: dict[str, Any], content: bytes, records: int) -> dict[str, int]:
-    """How much there is once this is written too; nothing touches the disk for no content."""
-    offset: int = end["bytes"]
-    return {
-        "records": end["records"] + records,
-        "bytes": append(draft, offset, content) if content else offset,
-    }
+def _written(out: Appender, end: dict[str, Any], content: bytes, records: int) -> dict[str, int]:
+    """How much there is once this is written too."""
+    out.write(content)
+    return {"records": end["records"] + records, "bytes": out.tell()}

@@ -30,8 +30,7 @@ def trace_relationships(command: TraceRelationships, run: Run, tools: Tools) -> 
     ask = partial(trace, operation(tools.sayari, command.kind), options)
     paths = tools.storage.draft(run.job_id, "paths.jsonl")
     missing = tools.storage.draft(run.job_id, "missing.csv")
-    work = partial(look_up, run, tools.sayari.concurrency, ids, ask, paths, missing)
-    traced = run.transfer("trace", work, total=ids.count)
+    traced = look_up(run, "trace", tools.sayari.concurrency, ids, ask, paths, missing)
     result = TraceRelationshipsResult(
         entities=ids.count,
         paths=publish(run, paths, "paths", NDJSON, traced["records"]),

@@ -5,8 +5,8 @@ A message may name any URI, so nothing outside the input roots is ever opened; r
 
 from __future__ import annotations
 
-from workers.storage.drafts import Draft, DraftLost
+from workers.storage.drafts import Appender, Draft, DraftLost
 from workers.storage.storage import Storage
 from workers.storage.uris import InputNotAllowed, file_name
 
-__all__ = ["Draft", "DraftLost", "InputNotAllowed", "Storage", "file_name"]
+__all__ = ["Appender", "Draft", "DraftLost", "InputNotAllowed", "Storage", "file_name"]

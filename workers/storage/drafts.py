@@ -8,6 +8,9 @@ from typing import BinaryIO
 
 from messages.base import File
 
+#: Bytes that an `Appender` gathers at most before it stores them.
+GATHERED = 1024 * 1024
+
 
 class DraftLost(OSError):
     """The draft holds less than was recorded of it: write it again from offset 0."""
@@ -56,3 +59,48 @@ class Draft(ABC):
         Raises:
             DraftLost: nothing was written.
         """
+
+
+class Appender:
+    """Writes a draft in many small pieces, which it gathers: each time that a draft is stored costs a disk or a request.
+
+    What is gathered is lost in a crash. So whoever records how far it has come stores it first, as `Run.transfer`
+    does when it is given `store`.
+
+    Args:
+        draft: to write to; `begin` comes first.
+    """
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        self._gathered = bytearray()
+        self._end = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the draft that are stored."""
+        return self._draft.size
+
+    def begin(self, offset: int) -> None:
+        """Write on from `offset`: what lies beyond is cut off. Raises as `Draft.append`."""
+        self.store()
+        with self._draft.append(offset):
+            self._end = offset
+
+    def write(self, content: bytes) -> None:
+        """Write on. May raise as `Draft.append`."""
+        self._gathered += content
+        self._end += len(content)
+        if len(self._gathered) >= GATHERED:
+            self.store()
+
+    def tell(self) -> int:
+        """The offset reached in the draft."""
+        return self._end
+
+    def store(self) -> None:
+        """Store what is gathered; a crash does not lose it then. Raises as `Draft.append`."""
+        if self._gathered:
+            with self._draft.append(self._end - len(self._gathered)) as out:
+                out.write(self._gathered)
+            self._gathered.clear()
