@@ -22,6 +22,8 @@ from benchmarks.peers.site import Installation, Site
 STEADY = "steady"
 #: Samples a second.
 RATE = 250
+#: Seconds until it has found its way into a process.
+ATTACHED = 3.0
 
 #: The parts, and what is in a sample's stack then; the first that fits has the sample.
 PARTS = (
@@ -77,6 +79,7 @@ def _recording(pids: Sequence[int], files: Sequence[Path]) -> Iterator[None]:
         )
         for pid, file in zip(pids, files, strict=True)
     ]  # fmt: skip
+    time.sleep(ATTACHED)
     try:
         yield
     finally:

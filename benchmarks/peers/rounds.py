@@ -145,7 +145,7 @@ def waiting(site: Site, installation: Installation, jobs: int, probes: int = 3) 
     installation.start()
     try:
         do(site, installation, f"{contender.key}w", 5, seed=-1)
-        time.sleep(SETTLE)
+        _settle(installation)
         before = _memories(site, installation)
         began = time.monotonic()
         if contender.ours:
