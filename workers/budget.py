@@ -27,12 +27,12 @@ from workers.ledger.database import Database, LedgerUnavailable
 from workers.ledger.schema import vendor_call, vendor_pause
 from workers.settings import Rate
 
-_AT = vendor_call.c.at
-_MINE = (vendor_call.c.vendor == bindparam("whose"), vendor_call.c.kind == bindparam("what"))
 # Statements of every call, built once: to build one takes longer than to run it.
-_LAST = select(_AT).where(*_MINE).order_by(_AT.desc()).limit(bindparam("most")).offset(bindparam("behind"))
-_FORGET = delete(vendor_call).where(*_MINE, bindparam("past") >= _AT)
-_SET_BACK = update(vendor_call).where(*_MINE, bindparam("now") < _AT).values(at=bindparam("now"))
+_MINE = (vendor_call.c.vendor == bindparam("whose"), vendor_call.c.kind == bindparam("what"))
+_TIMES = select(vendor_call.c.at).where(*_MINE).order_by(vendor_call.c.at.desc())
+_LAST = _TIMES.limit(bindparam("most")).offset(bindparam("behind"))
+_FORGET = delete(vendor_call).where(*_MINE, vendor_call.c.at <= bindparam("past"))
+_SET_BACK = update(vendor_call).where(*_MINE, vendor_call.c.at > bindparam("now")).values(at=bindparam("now"))
 _COUNT = insert(vendor_call)
 
 log = structlog.get_logger("kyb.budget")
@@ -168,8 +168,8 @@ class SharedBudget:
         with self._database.write() as connection:
             now = self._alone(connection, kind)
             # of as many calls as a window holds, the first: where they have left it, so many more fit
-            last = connection.scalars(_LAST, mine | {"most": most, "behind": rate.calls - most})
-            times = last.all()
+            last = mine | {"most": most, "behind": rate.calls - most}
+            times = connection.scalars(_LAST, last).all()
             first = [at for at in times if at > now - window]
             fitting = most - len(first)
             if len(first) < len(times):  # else nothing much has left the window

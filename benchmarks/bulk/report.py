@@ -13,7 +13,7 @@ from workers.run import CHECKPOINT_INTERVAL
 THROUGHPUT = 0.8
 #: MB by which a worker may grow.
 GROWTH = 150.0
-#: MB by which it may grow more with all rows of a vendor than with fewer of them.
+#: MB by which it may grow more with all rows than with a third, a tenth or a hundredth of them.
 MORE = 25.0
 #: What checkpoints and slices may cost.
 COST = 0.02
@@ -54,11 +54,12 @@ def _memory(text: list[str], smaller: list[tuple[str, Run]], compared: list[Comp
     ]
     text += ["| --- | --: | --: | --: | --: | --: |"]
     kept = True
-    largest: dict[str, float] = {}
-    for what, run in [*smaller, *((each.what, each.ours[-1]) for each in compared if each.bound)]:
-        vendor = what.partition(",")[0]
-        bound = min(GROWTH, largest.get(vendor, GROWTH) + MORE)
-        largest[vendor] = max(largest.get(vendor, 0.0), run.grown)
+    fewer: dict[str, float] = {}
+    for what, run in smaller:
+        fewer[_vendor(what)] = max(fewer.get(_vendor(what), 0.0), run.grown)
+    all_rows = [(each.what, each.ours[-1]) for each in compared if each.bound]
+    for what, run in [*smaller, *all_rows]:
+        bound = GROWTH if (what, run) in smaller else min(GROWTH, fewer[_vendor(what)] + MORE)
         bad = run.grown > bound
         kept = kept and not bad
         places = [run.memory[int(len(run.memory) * share)] - run.idle for share in (0.1, 0.5, 0.9)]
@@ -86,6 +87,10 @@ def _cost(text: list[str], cost: Compared) -> bool:
         f"By default a checkpoint comes each {CHECKPOINT_INTERVAL:g} s and a slice has {SLICE:g} s. Measured with {turns}.",
     ]
     return kept
+
+
+def _vendor(what: str) -> str:
+    return what.partition(",")[0]
 
 
 def _broken(bad: bool) -> str:

@@ -132,4 +132,5 @@ if __name__ == "__main__":
         log_level="critical",
         access_log=False,
         lifespan="off",
+        timeout_keep_alive=600,
     )

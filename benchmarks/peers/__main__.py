@@ -1,6 +1,7 @@
 """`python -m benchmarks.peers`: the same jobs with what a user would pick instead, in turns, in one run.
 
-`--write FOLDER` puts the tables into `performance.md` there, and the picture beside it.
+`--write FOLDER` puts the tables into `performance.md` there, and the picture beside it. `--trials profile` says where
+the processor time of our own workers goes.
 """
 
 from __future__ import annotations
@@ -14,24 +15,27 @@ from pathlib import Path
 from benchmarks.page import stamp, write
 from benchmarks.peers import report
 from benchmarks.peers.contenders import CONTENDERS, OTHERS, Contender
+from benchmarks.peers.profile import profile
 from benchmarks.peers.rounds import Crash, Speed, Waiting, crash, say, speed, waiting
 from benchmarks.peers.site import Installation, Site
+from benchmarks.peers.standing import standing
 from benchmarks.peers.vendor import Drawn, Vendor
 
 #: Vendor jobs take so many seconds in the middle, log-normal: a 15th of minutes, as the others' second between
 #: two looks is a 15th of 15 s.
 MEDIAN, SIGMA = 4.0, 0.5
+TRIALS = ["speed", "crash", "waiting", "profile"]
 
 
 def main() -> int:
     """Run the trials that are asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     parser.add_argument("--only", nargs="+", default=[one.key for one in CONTENDERS], help="contenders")
-    parser.add_argument("--trials", nargs="+", default=["speed", "crash", "waiting"])
-    parser.add_argument("--rounds", type=int, default=5, help="of the speed trial")
-    parser.add_argument("--jobs", type=int, default=200, help="in each of them")
-    parser.add_argument("--kills", type=int, default=10, help="kill -9 of all workers")
-    parser.add_argument("--crash-jobs", type=int, default=120, help="jobs meanwhile")
+    parser.add_argument("--trials", nargs="+", default=TRIALS, choices=TRIALS)
+    parser.add_argument("--rounds", type=int, default=3, help="of the speed trial")
+    parser.add_argument("--jobs", type=int, default=150, help="in each of them, and in the profile")
+    parser.add_argument("--kills", type=int, default=6, help="kill -9 of all workers")
+    parser.add_argument("--crash-jobs", type=int, default=96, help="jobs meanwhile")
     parser.add_argument("--waiting", type=int, default=100_000, help="jobs that wait, at most")
     parser.add_argument("--write", type=Path, help="folder of performance.md")
     options = parser.parse_args()
@@ -40,19 +44,31 @@ def main() -> int:
     contenders = [one for one in CONTENDERS if one.key in options.only]
     with Vendor(Drawn(MEDIAN, SIGMA)) as vendor, closing(Site(vendor)) as site:
         site.start()
-        results = {
-            "speed": lambda: report.speeds(_speeds(site, contenders, options.rounds, options.jobs)),
-            "crash": lambda: report.crashes(_crashes(site, contenders, options.crash_jobs, options.kills)),
-            "waiting": lambda: report.waits(_waits(site, contenders, options.waiting)),
-        }
-        for trial in options.trials:
-            text, picture = results[trial]()
-            sys.stdout.write(f"\n{text}\n")
+        tables: dict[str, str] = {}
+        if "speed" in options.trials:
+            speeds = _speeds(site, _in(contenders, "speed"), options.rounds, options.jobs)
+            tables["speed"], picture = report.speeds(speeds)
             if options.write is not None:
-                write(options.write / "performance.md", f"peers {trial}", f"{stamp()}, two cores.\n\n{text}")
-                if picture:
-                    (options.write / f"peers-{trial}.svg").write_text(picture)
+                (options.write / "peers-speed.svg").write_text(picture)
+        if "crash" in options.trials:
+            crashes = _crashes(site, _in(contenders, "crash"), options.crash_jobs, options.kills)
+            tables["crash"] = report.crashes(crashes)
+        if "waiting" in options.trials:
+            waits = _waits(site, _in(contenders, "waiting"), options.waiting)
+            tables["waiting"] = report.waits(waits)
+        if "profile" in options.trials:
+            tables["profile"] = profile(site, options.jobs)
+        if {"speed", "crash", "waiting"} <= tables.keys() and len(contenders) == len(CONTENDERS):
+            tables["standing"] = standing(speeds, crashes, waits)
+    for name, text in tables.items():
+        sys.stdout.write(f"\n{text}\n")
+        if options.write is not None:
+            write(options.write / "performance.md", f"peers {name}", f"{stamp()}, two cores.\n\n{text}")
     return 0
+
+
+def _in(contenders: Sequence[Contender], trial: str) -> list[Contender]:
+    return [one for one in contenders if trial in one.trials]
 
 
 def _speeds(
@@ -73,16 +89,12 @@ def _speeds(
     return found
 
 
-def _crashes(
-    site: Site, contenders: Sequence[Contender], jobs: int, kills: int
-) -> dict[Contender, list[Crash]]:
-    found: dict[Contender, list[Crash]] = {one: [] for one in contenders}
+def _crashes(site: Site, contenders: Sequence[Contender], jobs: int, kills: int) -> dict[Contender, Crash]:
+    found: dict[Contender, Crash] = {}
     for contender in contenders:
-        for fresh in (True, False):
-            with closing(Installation(site, contender, fresh_names=fresh)) as installation:
-                one = crash(site, installation, jobs, kills, f"{contender.key}{'f' if fresh else 'p'}")
-            found[contender].append(one)
-            say(f"{contender.title}: {one}")
+        with closing(Installation(site, contender)) as installation:
+            found[contender] = crash(site, installation, jobs, kills)
+        say(f"{contender.title}: {found[contender]}")
     return found
 
 

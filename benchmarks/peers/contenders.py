@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[2]
 #: A virtual environment of the others' own: their dependencies are none of ours.
 OTHERS = ROOT / ".venv-peers" / "bin"
 PROCESSES, THREADS = 2, 8
+#: Seconds after which giving work to a contender has failed.
+LONGEST_SEND = 300
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,9 @@ class Contender:
         waits: where a job is that waits.
         workers: one command line for each group of worker processes.
         script: of its own, which sends, too.
-        waiting: how many jobs can be made to wait within the time there is.
+        waiting: how many jobs can be made to wait within a minute.
+        settings: of its own.
+        trials: it takes part in.
     """
 
     key: str
@@ -39,9 +43,9 @@ class Contender:
     waits: str
     workers: tuple[tuple[str, ...], ...]
     script: str
-    waiting: int = 20_000  # what the others publish within some minutes on a busy machine
-    #: Settings of its own.
+    waiting: int = 10_000
     settings: tuple[tuple[str, str], ...] = ()
+    trials: tuple[str, ...] = ("speed", "crash", "waiting")
 
     @property
     def ours(self) -> bool:
@@ -75,6 +79,7 @@ class Contender:
             stdout=subprocess.PIPE,
             text=True,
             check=True,
+            timeout=LONGEST_SEND,
         )
         return done.stdout
 
@@ -108,7 +113,7 @@ CONTENDERS = (
     ),
     Contender(
         "steady", "kyb-workers, a look a second", "the ledger", _OURS, "ours.py",
-        settings=(("KYB_POLLING__MIN_DELAY", "1"), ("KYB_POLLING__MAX_DELAY", "1")),
+        settings=(("KYB_POLLING__MIN_DELAY", "1"), ("KYB_POLLING__MAX_DELAY", "1")), trials=("speed",),
     ),
     Contender(
         "dramatiq", "Dramatiq, retries", "the worker's memory",
@@ -126,7 +131,7 @@ CONTENDERS = (
     Contender(
         "taskiq", "TaskIQ, delay", "a queue of RabbitMQ",
         (_other("taskiq", "worker", "with_taskiq:broker", "--workers", str(PROCESSES), "--log-level", "WARNING"),),
-        "with_taskiq.py",
+        "with_taskiq.py", waiting=3_000,  # each is waited for until RabbitMQ has confirmed it
     ),
     Contender(
         "dbos", "DBOS on PostgreSQL", "the worker's memory and its database",

@@ -14,7 +14,7 @@ _WORKERS, _BROKER, _DATABASE = "#2b6cb0", "#a8c5e2", "#cbd5e0"
 
 def speeds(found: Mapping[Contender, Sequence[Speed]]) -> tuple[str, str]:
     """What a job costs: medians of the rounds, with the least and the most."""
-    bare = next((_median(rounds, _workers) for one, rounds in found.items() if one.key == "bare"), 0.0)
+    bare = next((median(rounds, cpu_of_workers) for one, rounds in found.items() if one.key == "bare"), 0.0)
     cost = [
         "| | CPU of the workers, ms per job | ÷ bare loop | RabbitMQ, ms per job | PostgreSQL, ms per job | all three | workers' memory, MB | jobs/s |",
         "| --- |" + " --: |" * 7,
@@ -25,36 +25,36 @@ def speeds(found: Mapping[Contender, Sequence[Speed]]) -> tuple[str, str]:
     ]
     for one, rounds in found.items():
         delays = sorted(delay for each in rounds for delay in each.delays)
-        ratio = f"{_median(rounds, _workers) / bare:.1f}" if bare else ""
+        ratio = f"{median(rounds, cpu_of_workers) / bare:.1f}" if bare else ""
         cost.append(
-            f"| {one.title} | {_spread(rounds, _workers)} | {ratio} "
-            f"| {_spread(rounds, _broker)} | {_spread(rounds, _database)} | {_median(rounds, _all):.1f} "
-            f"| {_median(rounds, lambda r: r.memory):.0f} | {_spread(rounds, lambda r: r.jobs / r.seconds)} |"
+            f"| {one.title} | {_spread(rounds, cpu_of_workers)} | {ratio} "
+            f"| {_spread(rounds, _broker)} | {_spread(rounds, _database)} | {median(rounds, cpu_of_all):.1f} "
+            f"| {median(rounds, lambda r: r.memory):.0f} | {_spread(rounds, lambda r: r.jobs / r.seconds)} |"
         )
         traffic.append(
-            f"| {one.title} | {_median(rounds, lambda r: statistics.fmean(r.looks)):.1f} "
+            f"| {one.title} | {median(rounds, lambda r: statistics.fmean(r.looks)):.1f} "
             f"| {statistics.fmean(delays):.2f} | {delays[int(0.99 * len(delays))]:.1f} "
-            f"| {_median(rounds, lambda r: r.usage.messages / r.jobs):.1f} "
-            f"| {_median(rounds, lambda r: r.usage.statements / r.jobs):.1f} "
-            f"| {_median(rounds, lambda r: r.usage.commits / r.jobs):.1f} |"
+            f"| {median(rounds, lambda r: r.usage.messages / r.jobs):.1f} "
+            f"| {median(rounds, lambda r: r.usage.statements / r.jobs):.1f} "
+            f"| {median(rounds, lambda r: r.usage.commits / r.jobs):.1f} |"
         )
     return "\n".join([*cost, "", *traffic]), picture(found)
 
 
-def crashes(found: Mapping[Contender, Sequence[Crash]]) -> tuple[str, str]:
+def crashes(found: Mapping[Contender, Crash]) -> str:
     """What became of jobs whose workers were killed, with random and with fixed names."""
     lines = [
         "| | jobs | kill -9 of all workers | lost | started twice | lost, ids as names | started twice, ids as names |",
         "| --- |" + " --: |" * 6,
     ]
-    for one, (fresh, plain) in found.items():
+    for one, each in found.items():
         lines.append(
-            f"| {one.title} | {fresh.jobs} | {fresh.kills} | {fresh.lost} | {fresh.doubled} | {plain.lost} | {plain.doubled} |"
+            f"| {one.title} | {each.jobs} | {each.kills} | {each.lost} | {each.doubled} | {each.plain_lost} | {each.plain_doubled} |"
         )
-    return "\n".join(lines), ""
+    return "\n".join(lines)
 
 
-def waits(found: Mapping[Contender, Waiting]) -> tuple[str, str]:
+def waits(found: Mapping[Contender, Waiting]) -> str:
     """What it costs that jobs wait."""
     head = (
         "| | jobs wait in | waiting | workers grown, MB | RabbitMQ grown, MB | PostgreSQL grown, MB "
@@ -66,17 +66,17 @@ def waits(found: Mapping[Contender, Waiting]) -> tuple[str, str]:
             f"| {one.title} | {one.waits} | {each.jobs:,} | {each.workers:.0f} | {each.broker:.0f} | {each.database:.0f} "
             f"| {_late(statistics.median(each.late))} | {_late(max(each.late))} | {_late(each.restart)} |"
         )
-    return "\n".join(lines), ""
+    return "\n".join(lines)
 
 
 def picture(found: Mapping[Contender, Sequence[Speed]]) -> str:
     """Bars of CPU per job as SVG: workers, broker, database."""
     parts_of: list[tuple[str, str, Callable[[Speed], float]]] = [
-        ("workers", _WORKERS, _workers),
+        ("workers", _WORKERS, cpu_of_workers),
         ("RabbitMQ", _BROKER, _broker),
         ("PostgreSQL", _DATABASE, _database),
     ]
-    bars = {one: [_median(rounds, part) for _, _, part in parts_of] for one, rounds in found.items()}
+    bars = {one: [median(rounds, part) for _, _, part in parts_of] for one, rounds in found.items()}
     left, width, step = 190, 520, 28
     scale = width / max(sum(bar) for bar in bars.values())
     height = 62 + step * len(bars)
@@ -104,7 +104,8 @@ def picture(found: Mapping[Contender, Sequence[Speed]]) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _workers(one: Speed) -> float:
+def cpu_of_workers(one: Speed) -> float:
+    """Processor time of the workers, in ms per job."""
     return 1000 * one.usage.workers / one.jobs
 
 
@@ -116,11 +117,13 @@ def _database(one: Speed) -> float:
     return 1000 * one.usage.database / one.jobs
 
 
-def _all(one: Speed) -> float:
-    return _workers(one) + _broker(one) + _database(one)
+def cpu_of_all(one: Speed) -> float:
+    """That of workers and servers."""
+    return cpu_of_workers(one) + _broker(one) + _database(one)
 
 
-def _median(rounds: Iterable[Speed], of: Callable[[Speed], float]) -> float:
+def median(rounds: Iterable[Speed], of: Callable[[Speed], float]) -> float:
+    """Of the rounds."""
     return statistics.median(map(of, rounds))
 
 

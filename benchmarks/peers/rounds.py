@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from benchmarks.peers.processes import memory
-from benchmarks.peers.site import Installation, Site, Usage
+from benchmarks.peers.site import PLAIN_NAMES, Installation, Site, Usage
 from benchmarks.peers.vendor import outcome
 from benchmarks.waiting.waits import lateness, wait
 from workers.ledger.database import Database
@@ -23,7 +23,7 @@ SETTLE = 1.0
 #: Seconds within which all jobs must have ended.
 PATIENCE = 180.0
 #: Seconds after the last kill after which a job that has not ended is lost: the longest takes 20.
-GIVEN_UP = 60.0
+GIVEN_UP = 40.0
 #: Seconds that the vendor takes to answer a start while workers are killed.
 SLOW_START = 0.3
 DAY = 86_400.0
@@ -52,11 +52,11 @@ def speed(site: Site, installation: Installation, jobs: int, number: int) -> Spe
     """Start the workers, warm them up, and let them do so many jobs; they are killed at the end."""
     installation.start()
     try:
-        _do(site, installation, f"{installation.contender.key}{number}w", WARM, seed=-1)
+        do(site, installation, f"{installation.contender.key}{number}w", WARM, seed=-1)
         time.sleep(SETTLE)
         before = installation.usage(counts_first=True)
         began = time.monotonic()
-        ids = _do(site, installation, f"{installation.contender.key}{number}x", jobs, seed=number)
+        ids = do(site, installation, f"{installation.contender.key}{number}x", jobs, seed=number)
         seconds = time.monotonic() - began
         resident = installation.memory()
         time.sleep(SETTLE)
@@ -67,7 +67,8 @@ def speed(site: Site, installation: Installation, jobs: int, number: int) -> Spe
     return Speed(jobs, seconds, usage, resident, looks, delays)
 
 
-def _do(site: Site, installation: Installation, prefix: str, jobs: int, seed: int) -> set[str]:
+def do(site: Site, installation: Installation, prefix: str, jobs: int, seed: int) -> set[str]:
+    """Have so many jobs done, with durations drawn from `seed` on; gives their ids."""
     site.vendor.drawn.deal(seed)
     ids = [f"{prefix}{n}" for n in range(jobs)]
     installation.contender.send(installation.environment, ids)
@@ -81,21 +82,29 @@ def _do(site: Site, installation: Installation, prefix: str, jobs: int, seed: in
 
 @dataclass(frozen=True)
 class Crash:
-    """What became of jobs whose workers were killed."""
+    """What became of jobs whose workers were killed.
+
+    Half of them have ids that the others take as names of vendor jobs as they are (`plain`); those of the other half
+    get a random part.
+    """
 
     jobs: int
     kills: int
     lost: int
     doubled: int
+    plain_lost: int
+    plain_doubled: int
 
 
-def crash(site: Site, installation: Installation, jobs: int, kills: int, prefix: str) -> Crash:
+def crash(site: Site, installation: Installation, jobs: int, kills: int) -> Crash:
     """Kill all workers at random moments while they work, start them again, and wait for the end."""
     vendor, chance = site.vendor, random.Random(7)
+    prefix = installation.contender.key
     installation.start()
     try:
-        _do(site, installation, f"{prefix}w", 5, seed=-1)
-        ids = [f"{prefix}x{n}" for n in range(jobs)]
+        do(site, installation, f"{prefix}w", 5, seed=-1)
+        ids = [f"{prefix}{'xf' if n % 2 else PLAIN_NAMES}{n // 2}" for n in range(jobs)]
+        chance.shuffle(ids)
         vendor.slow_starts(SLOW_START)
         for n in range(kills):
             asked = vendor.asked
@@ -110,8 +119,11 @@ def crash(site: Site, installation: Installation, jobs: int, kills: int, prefix:
     finally:
         vendor.slow_starts(None)
         installation.kill()
-    starts = vendor.starts(f"{prefix}x")
-    return Crash(jobs, kills, len(left), sum(n - 1 for n in starts.values() if n > 1))
+    lost = [sum(kind in id for id in left) for kind in ("xf", PLAIN_NAMES)]
+    doubled = [
+        sum(n - 1 for n in vendor.starts(f"{prefix}{kind}").values() if n > 1) for kind in ("xf", PLAIN_NAMES)
+    ]
+    return Crash(jobs, kills, lost[0], doubled[0], lost[1], doubled[1])
 
 
 @dataclass(frozen=True)
@@ -127,13 +139,13 @@ class Waiting:
     restart: float
 
 
-def waiting(site: Site, installation: Installation, jobs: int, probes: int = 5) -> Waiting:
+def waiting(site: Site, installation: Installation, jobs: int, probes: int = 3) -> Waiting:
     """Let jobs wait for a day, and see what becomes of ones that are due soon, before and after a restart."""
     contender = installation.contender
     installation.start()
     try:
-        _do(site, installation, f"{contender.key}w", WARM, seed=-1)
-        time.sleep(SETTLE)
+        do(site, installation, f"{contender.key}w", 5, seed=-1)
+        _settle(installation)
         before = _memories(site, installation)
         began = time.monotonic()
         if contender.ours:

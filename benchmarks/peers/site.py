@@ -6,6 +6,7 @@ import os
 import re
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 
@@ -20,6 +21,8 @@ from tests.testbed.server import Server
 DATASET = "companies"
 #: Seconds between two looks of all but ours.
 INTERVAL = 1
+#: The others take an id with this in it as the vendor job's name; to all others they add a random part.
+PLAIN_NAMES = "xp"
 #: The vendor's jobs and all pauses are so many times shorter than in earnest.
 SHORTER = 15
 _COUNT = """
@@ -94,10 +97,9 @@ class Installation:
     Args:
         site: the servers.
         contender: whose.
-        fresh_names: whether the others put a random part into the names of vendor jobs.
     """
 
-    def __init__(self, site: Site, contender: Contender, *, fresh_names: bool = True) -> None:
+    def __init__(self, site: Site, contender: Contender) -> None:
         self._site = site
         self.contender = contender
         self.broker_url = site.rabbitmq.fresh_url()
@@ -112,7 +114,7 @@ class Installation:
             "PEER_DATA8": f"{site.vendor.url}/data8",
             "PEER_DATASET": DATASET,
             "PEER_INTERVAL": str(INTERVAL),
-            "PEER_FRESH_NAMES": str(int(fresh_names)),
+            "PEER_PLAIN_NAMES": PLAIN_NAMES,
         }
         if contender.ours:
             vendors = {
@@ -147,6 +149,15 @@ class Installation:
             server.close()
         self._site.rabbitmq.drop(self.broker_url)
         self._site.postgres.drop(self.database_url)
+
+    @property
+    def folder(self) -> Path:
+        """Where files of its own may lie until it is closed."""
+        return self._servers[0].folder
+
+    def pids(self) -> list[int]:
+        """Of its workers."""
+        return [server.pid for server in self._servers]
 
     def complaints(self) -> str:
         """The last of what the workers wrote."""

@@ -6,9 +6,9 @@ Dates stay text: Sayari's may lack day or month, and some do not exist at all. S
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Generic, Self, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ModelWrapValidatorHandler
 from pydantic import model_validator as validator
 
 T = TypeVar("T")
@@ -23,20 +23,21 @@ class Shape(BaseModel):
         extra="allow", coerce_numbers_to_str=True, hide_input_in_errors=True, defer_build=True
     )
 
-    _given: dict[str, Any] = PrivateAttr(default_factory=dict)
+    #: No private attribute of pydantic's, which takes as long as all the rest of a shape: a page has hundreds.
+    __slots__ = ("_given",)
 
     @validator(mode="wrap")
     @classmethod
     def _keep(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         shape = handler(value)
         if isinstance(value, dict):
-            shape._given = value  # noqa: SLF001 - of this very class
+            object.__setattr__(shape, "_given", value)
         return shape
 
     @property
     def given(self) -> dict[str, Any]:
         """The object exactly as the vendor gave it."""
-        return self._given
+        return cast("dict[str, Any]", getattr(self, "_given", {}))
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """Nothing: contents are no matter for logs."""

@@ -13,12 +13,12 @@ COMPLETE, FAILED = 2, 3
 INTERVAL = float(os.environ["PEER_INTERVAL"])
 _URL = os.environ["PEER_DATA8"]
 _DATASET = os.environ["PEER_DATASET"]
-_FRESH_NAMES = os.environ["PEER_FRESH_NAMES"] == "1"
+_PLAIN_NAMES = os.environ["PEER_PLAIN_NAMES"]
 
 
 def job_name(id: str) -> str:
-    """The job's name at Data8, which may be used only once: with a random part, or the bare id."""
-    return f"{id}-{uuid.uuid4().hex[:8]}" if _FRESH_NAMES else id
+    """The job's name at Data8, which may be used only once: with a random part, or an id marked for that as it is."""
+    return id if _PLAIN_NAMES in id else f"{id}-{uuid.uuid4().hex[:8]}"
 
 
 def _token() -> dict[str, str]:
