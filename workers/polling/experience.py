@@ -30,6 +30,8 @@ class Experience:
         now = self._monotonic()
         read_at, history = self._known.get(key, (-KEPT, None))
         if history is None or now - read_at >= KEPT:
+            if history is not None:
+                self._known[key] = (now, history)  # good enough for the other threads while this one reads
             history = History(claim.past_waits(places, WINDOW))
             self._known[key] = (now, history)
         return history
