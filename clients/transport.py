@@ -41,6 +41,9 @@ T = TypeVar("T")
 
 #: The vendor's words kept in an error, in characters.
 DETAIL_LIMIT = 2_000
+#: An idle connection is given up after so many seconds: sooner than by a server, since a call that crosses the end of
+#: its connection is lost. The shortest usual default of servers is five.
+KEEP_ALIVE = 4.0
 #: Carries `correlation` to the vendor. None of the three documents such a header; an unknown one is ignored.
 CORRELATION_HEADER = "X-Correlation-ID"
 
@@ -269,7 +272,12 @@ class Transport:
         self._breaker = breaker or Breaker()
         self._describe = describe or vendor_words
         self._secrets: set[str] = set()
-        self._http = http or httpx.Client(verify=certificates(), timeout=timeout, follow_redirects=False)
+        self._http = http or httpx.Client(
+            verify=certificates(),
+            timeout=timeout,
+            follow_redirects=False,
+            limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE),
+        )
 
     def close(self) -> None:
         """Close the connections."""

@@ -19,7 +19,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, TypeVar, cast
 
@@ -91,6 +91,7 @@ class Limits:
         stall: how long no progress at the vendor is borne.
         slice: longest part of a transfer in one turn; a turn begins no other step behind it.
         in_flight: how long after its intent a request of a dead worker may still take effect.
+        budgets: those of vendors' calls that are limited, as the ledger calls them.
     """
 
     min_delay: float
@@ -98,6 +99,7 @@ class Limits:
     stall: float
     slice: float
     in_flight: float
+    budgets: frozenset[str] = frozenset()
 
 
 class Suspended(BaseException):
@@ -507,6 +509,7 @@ class Run:
 
     def _look_later(self, name: str, evidence: Evidence, progress: Progress) -> Suspended:
         history = self._past(self._claim, name)
+        evidence = replace(evidence, budgeted=self._claim.called in self._limits.budgets)
         delay = next_look(evidence, self._limits.min_delay, self._limits.max_delay, history)
         now = self._claim.now
         urgency = None

@@ -14,6 +14,7 @@ from workers.broker.dramatiq import EmbeddedBroker, RabbitBroker, Requeue
 from workers.broker.encoder import REJECT
 from workers.broker.handoff import EmbeddedHandoff, Handoff, RabbitHandoff
 from workers.broker.publisher import Publisher
+from workers.budget import budget_name
 from workers.credentials import live
 from workers.dispatcher import Dispatcher
 from workers.jobs import (
@@ -241,6 +242,7 @@ def bounds_of(settings: Settings) -> Limits:
         stall=settings.polling.stall,
         slice=settings.worker.turn,
         in_flight=IN_FLIGHT * longest_timeout(settings),
+        budgets=frozenset(budget_name(*key) for key in limits_of(settings)),
     )
 
 

@@ -5,18 +5,35 @@ from __future__ import annotations
 import heapq
 import math
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from benchmarks.polling.policies import Policy, Watched
 from benchmarks.polling.workloads import LONGEST, SHORTEST, Family, VendorJob
-from workers.polling import Evidence, History, Past, lateness, next_look
+from workers.polling import Evidence, History, Past, lateness, next_look, outlook
 
 #: Seconds after which histories are read anew.
 LEARN = 60.0
 #: Bounds of a wait, the settings' defaults.
 MIN_DELAY, MAX_DELAY = 1.0, 300.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is asked of the vendor.
+
+    Attributes:
+        jobs: that wait there at once.
+        calls: that it allows in a minute.
+        kept: whether a job that is found done is followed by another; else all begin together, and the next as many
+            when the last of them is found. Their starts are calls, too, and go first.
+    """
+
+    jobs: int
+    calls: int
+    kept: bool = True
 
 
 @dataclass
@@ -27,7 +44,7 @@ class Waiting:
     job: VendorJob
     began: float
     looks: int = 0
-    seen: float | None = None
+    seen: float = 0.0
     due: float = 0.0
     late: Callable[[float], float] = lambda _: 0.0
 
@@ -65,41 +82,48 @@ class FirstCome:
 
 @dataclass
 class Latest:
-    """As the product does it: waits learned from earlier jobs, and the latest by expectation goes first."""
+    """As the product does it: waits learned from earlier jobs, and the latest by expectation goes first.
 
-    _pasts: list[Past] = field(default_factory=list)
+    Args:
+        exact: whether by the expectation itself, and not by its curve through three numbers that the ledger sorts by.
+        budgeted: whether a look is worth as much as where calls are limited.
+    """
+
+    exact: bool = False
+    budgeted: bool = True
+    pasts: list[Past] = field(default_factory=list)
     _history: History = field(default_factory=History)
     _learned: float = -math.inf
 
     def plan(self, waiting: Waiting, now: float) -> None:
         """By the rule."""
         if now - self._learned >= LEARN:
-            self._history, self._learned = History(self._pasts[::-1]), now
-        evidence = Evidence(now - waiting.began, waiting.looks, waiting.job.size)
-        delay = next_look(evidence, MIN_DELAY, MAX_DELAY, self._history)
-        expected = lateness(evidence, self._history)
-        waiting.late = lambda at: expected.after(at - now)
-        waiting.due = now + delay
+            self._history, self._learned = History(self.pasts[::-1]), now
+        history, elapsed = self._history, now - waiting.began
+        evidence = Evidence(elapsed, waiting.looks, waiting.job.size, budgeted=self.budgeted)
+        waiting.due = now + next_look(evidence, MIN_DELAY, MAX_DELAY, history)
+        if self.exact:
+            waiting.late = lambda at: outlook(evidence, at - now, history).late
+        else:
+            expected = lateness(evidence, history)
+            waiting.late = lambda at: expected.after(at - now)
 
     def first(self, due: Sequence[Waiting], now: float) -> Waiting:
         """The one that is expected to have sat finished for longest."""
         return max(due, key=lambda waiting: waiting.late(now))
 
     def done(self, waiting: Waiting, now: float) -> None:
-        """Later jobs learn from it."""
-        seen = None if waiting.seen is None else waiting.seen - waiting.began
-        self._pasts.append(Past(now - waiting.began, seen, waiting.job.size))
+        """Later jobs learn from it. Seen before its first look is its start, as in the ledger."""
+        seen = max(waiting.seen - waiting.began, 0.0)
+        self.pasts.append(Past(now - waiting.began, seen, waiting.job.size, began=waiting.began))
 
 
-def watch_all(
-    family: Family, arrivals: float, calls: float, manner: Manner, count: int, cold: int
-) -> list[Watched]:
-    """How the watching of `count` jobs went, after `cold` others and while more keep coming.
+def watch_all(family: Family, load: Load, manner: Manner, count: int, cold: int) -> list[Watched]:
+    """How the watching of `count` jobs went, after `cold` others and while more come.
 
     Args:
         family: what the jobs are like.
-        arrivals: jobs a second, at random.
-        calls: looks a second that the vendor allows.
+        load: how many there are, and how many looks.
         manner: when and who.
         count: jobs that are told of.
         cold: jobs before them.
@@ -109,18 +133,21 @@ def watch_all(
     due: list[Waiting] = []
     watched: dict[int, Watched] = {}
     measured = range(cold, cold + count)
-    comes = r.expovariate(arrivals)
-    number = 0
+    coming = deque(sorted(r.uniform(0, 1_200) if load.kept else 0.0 for _ in range(load.jobs)))
+    number = running = 0
     now = 0.0
     while len(watched) < count:
-        now += 1.0 / calls
-        while comes <= now:
+        now += 60.0 / load.calls
+        starting = False
+        while coming and coming[0] <= now and not starting:
+            coming.popleft()
             duration, size = family.draw(r)
-            waiting = Waiting(number, VendorJob(min(max(duration, SHORTEST), LONGEST), size), comes)
-            manner.plan(waiting, comes)
+            waiting = Waiting(number, VendorJob(min(max(duration, SHORTEST), LONGEST), size), now)
+            manner.plan(waiting, now)
             heapq.heappush(planned, (waiting.due, number, waiting))
-            number += 1
-            comes += r.expovariate(arrivals)
+            number, running, starting = number + 1, running + 1, not load.kept
+        if starting:
+            continue
         while planned and planned[0][0] <= now:
             due.append(heapq.heappop(planned)[2])
         if not due:
@@ -135,6 +162,9 @@ def watch_all(
             heapq.heappush(planned, (waiting.due, waiting.number, waiting))
             continue
         manner.done(waiting, now)
+        running -= 1
+        if load.kept or not running:
+            coming += [now] * (1 if load.kept else load.jobs)
         if waiting.number in measured:
             watched[waiting.number] = Watched(waiting.looks, now - ends, waiting.job.duration)
     return list(watched.values())

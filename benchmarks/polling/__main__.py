@@ -95,7 +95,7 @@ def main() -> int:
     text = "\n".join(
         [
             (f"{stamp()}, {jobs} jobs a family, {time.monotonic() - began:.0f} s on one core of a busy machine. "
-            f"A decision takes {deciding:.2f} ms (99th percentile), making a history of 300 waits {making:.0f} ms, once a minute."),
+            f"A decision takes {deciding:.2f} ms of processor time (99th percentile), making a history of 300 waits {making:.0f} ms, once a minute."),
             "", *table(rows, best),
             "", "![Cost of waiting by policy](polling.svg)",
             "", "Cost ÷ optimum in each family:",

@@ -78,6 +78,7 @@ class Learner:
     told: bool = False
     pasts: list[Past] = field(default_factory=list)
     history: History = field(default_factory=History)
+    clock: float = 0.0
 
     def watch(self, job: VendorJob) -> Watched:
         """Look at a job until it is seen done, and remember what the ledger would."""
@@ -89,7 +90,8 @@ class Learner:
             at += next_look(evidence, MIN_DELAY, self.max_delay, self.history)
             looks += 1
             if at >= job.duration:
-                self.pasts.insert(0, Past(at, seen, job.size, *kept))
+                self.pasts.insert(0, Past(at, seen, job.size, kept[0], kept[1], self.clock))
+                self.clock += at
                 return Watched(looks, at - job.duration, job.duration)
             seen = at
             if self.told:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 from clients.auth import FIRST_BAR, LONGEST_BAR, Token, TokenAuth
 from clients.breaker import THRESHOLD, Breaker
-from clients.errors import AuthRefused, OutcomeUnknown, RateLimited, Rejected, Unavailable
+from clients.errors import AuthRefused, OutcomeUnknown, RateLimited, Rejected, Unavailable, VendorError
 from clients.transport import Call, Operation, Transport, correlation
 from clients.wire import RETRY_AFTER_LIMIT, header_value, retry_after, vendor_words
 
@@ -52,7 +53,12 @@ class Vendor(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.received: list[Received] = []
         self.replies: deque[Reply] = deque()
+        self.connections = 0
         self.url = f"http://127.0.0.1:{self.server_port}"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connections += 1
+        super().process_request(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -123,7 +129,22 @@ def bearers(vendor: Vendor) -> list[str | None]:
     return [received.headers.get("authorization") for received in vendor.received]
 
 
-# -- tokens ---------------------------------------------------------------------------------------------
+# -- connections and tokens ---------------------------------------------------------------------------------------------
+
+
+def test_connections_and_the_token_are_used_again_by_all_threads_whatever_the_answer_was(
+    vendor: Vendor, transport: Transport
+) -> None:
+    vendor.replies += [Reply(status) for status in (200, 404, 429, 422, 200, 503)]
+    for _ in range(8):
+        with contextlib.suppress(VendorError):
+            Call(transport, ASK)()
+    assert vendor.connections == 1
+    with ThreadPoolExecutor(4) as threads:
+        for answer in [threads.submit(Call(transport, ASK)) for _ in range(40)]:
+            answer.result()
+    assert vendor.connections <= 4
+    assert set(bearers(vendor)) == {"Bearer token-1"}
 
 
 def test_a_refused_token_is_renewed_once_and_the_body_sent_again_whole(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ from sqlalchemy import event, update
 from benchmarks.polling.policies import fixed, watch
 from benchmarks.polling.trials import Row, gates, row_of_best, row_of_ours
 from benchmarks.polling.workloads import FAMILIES, durations
+from clients.transport import Observation
 from messages.events import Status
 from tests.workers.bench import Bench
 from workers.ledger.schema import step
 from workers.polling import Evidence, History, Past, next_look, outlook
 from workers.polling.experience import same_work
-from workers.polling.rule import PRICE, SHORT
+from workers.polling.rule import BUDGETED_PRICE, PRICE, SHORT
 from workers.run import Limits, Run, Sighting
+from workers.turns import count_call
 
 ANY = st.floats(allow_nan=True, allow_infinity=True)
 SECONDS = st.floats(0.001, 1e6)
@@ -30,6 +33,7 @@ PASTS = st.builds(
     size=st.none() | st.integers(-5, 10**7),
     told=st.none() | st.floats(0, 1),
     told_after=st.none() | st.floats(0, 1e6),
+    began=st.floats(0, 1e9),
 )
 HISTORIES = st.lists(PASTS, max_size=40).map(History)
 EVIDENCE = st.builds(
@@ -40,6 +44,7 @@ EVIDENCE = st.builds(
     share=st.none() | ANY,
     share_after=st.none() | ANY,
     floor=st.just(0.0),
+    budgeted=st.booleans(),
 )
 LIMITS = Limits(min_delay=0.5, max_delay=3600.0, stall=60.0, slice=15.0, in_flight=0.0)
 
@@ -56,15 +61,15 @@ def test_what_is_expected_only_grows(
     assert first.chance * more - slack <= second.late - first.late <= second.chance * more + slack
 
 
-@given(st.lists(PASTS, max_size=40).map(History), st.floats(0, 3_000))
+@given(st.lists(PASTS, max_size=40).map(History), st.floats(0, 3_000), st.booleans())
 @settings(deadline=None, max_examples=60)
 def test_the_look_comes_when_it_is_expected_to_be_as_late_as_a_request_is_worth(
-    history: History, elapsed: float
+    history: History, elapsed: float, budgeted: bool
 ) -> None:
-    evidence = Evidence(elapsed, looks=1)
+    evidence = Evidence(elapsed, looks=1, budgeted=budgeted)
     delay = next_look(evidence, 0.0, 1e6, history)
     if delay < 1e6:
-        worth = PRICE * (elapsed + delay) / (elapsed + delay + SHORT)
+        worth = (BUDGETED_PRICE if budgeted else PRICE) * (elapsed + delay) / (elapsed + delay + SHORT)
         assert outlook(evidence, delay, history).late == pytest.approx(worth, rel=0.2, abs=0.2)
 
 
@@ -81,9 +86,7 @@ def test_wait_is_within_the_bounds_whatever_the_evidence(
 def test_vendor_is_not_asked_before_it_wants_to_be(
     evidence: Evidence, history: History, floor: float
 ) -> None:
-    asked = Evidence(
-        evidence.elapsed, evidence.looks, evidence.size, evidence.share, evidence.share_after, floor
-    )
+    asked = replace(evidence, floor=floor)
     wait = next_look(evidence, 1, 300, history)
     assert next_look(asked, 1, 300, history) == max(wait, floor)
 
@@ -126,6 +129,19 @@ def test_a_vendor_that_has_become_slower_is_soon_believed() -> None:
     assert next_look(Evidence(0), 1, 1e5, changed) > 300
 
 
+def test_jobs_that_were_started_together_and_end_by_their_durations_are_no_change() -> None:
+    batches = [
+        Past(seconds, seconds * 0.95, began=10_000.0 * batch + n % 7)
+        for batch in range(4)
+        for seconds, n in [*((45.0 + n, n) for n in range(30)), *((2_400.0 + n, n) for n in range(30))]
+    ]
+    latest = [past for past in batches if past.began >= 30_000.0 and past.ended < 100]  # the others still run
+    for known in (batches, [past for past in batches if past.began < 30_000.0] + latest):
+        history = History(sorted(known, key=lambda past: -(past.began + past.ended)))
+        assert next_look(Evidence(0), 1, 1e5, history) < 100  # the short ones are not forgotten
+        assert next_look(Evidence(200, looks=1), 1, 1e5, history) > 1_500  # nor the long ones
+
+
 def test_jobs_that_end_long_before_the_first_look_are_found_out() -> None:
     blind = History([Past(910, 0) for _ in range(100)])
     assert next_look(Evidence(0), 1, 1e5, blind) < 500
@@ -150,8 +166,8 @@ def test_rule_is_near_the_optimum_and_useless_progress_does_no_harm() -> None:
 def bench_of(tmp_path: Path, sqlite_url: str) -> Iterator[Callable[..., Bench]]:
     made: list[Bench] = []
 
-    def make(play: Callable[[Run], dict[str, Any]]) -> Bench:
-        made.append(Bench(sqlite_url, tmp_path, play, LIMITS, 86_400.0))
+    def make(play: Callable[[Run], dict[str, Any]], limits: Limits = LIMITS) -> Bench:
+        made.append(Bench(sqlite_url, tmp_path, play, limits, 86_400.0))
         return made[-1]
 
     yield make
@@ -188,6 +204,24 @@ def test_first_look_comes_when_earlier_jobs_were_done(bench_of: Callable[..., Be
         bench.arrive(f"new-{n}")
         assert 600 < wait_of(bench, f"new-{n}") < 1_000
     assert len(reads) == 1
+
+
+def test_where_calls_are_limited_a_look_comes_sooner(bench_of: Callable[..., Bench]) -> None:
+    def ask() -> Sighting:
+        count_call(Observation("sayari", "projects.progress", 200, 0.1))
+        return Sighting("running")
+
+    def play(run: Run) -> dict[str, Any]:
+        return {"answer": run.poll("finish", ask)}
+
+    waits: list[float] = []
+    for budgets in (frozenset[str](), frozenset({"data8 standard"}), frozenset({"sayari standard"})):
+        bench = bench_of(play, replace(LIMITS, budgets=budgets))
+        bench.arrive(f"job-{len(waits)}")
+        bench.turn(f"job-{len(waits)}")
+        waits.append(wait_of(bench, f"job-{len(waits)}"))
+    assert waits[1] == pytest.approx(waits[0], rel=0.2)
+    assert waits[2] < 0.8 * waits[0]
 
 
 def test_what_a_look_showed_is_kept_for_later_jobs(bench_of: Callable[..., Bench]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -137,13 +136,18 @@ def test_a_vendor_that_wants_to_be_left_alone_is_left_alone_by_all(ledger_url: s
         one.sources.list()
     began = time.monotonic()
     went: list[float] = []
+    ends: list[float] = []
     while not went or went[-1] <= PAUSE_LOOK:
-        with contextlib.suppress(RateLimited):
+        try:
             other.sources.list()
             went.append(time.monotonic() - began)
+        except RateLimited as refused:
+            ends.append(time.monotonic() - began + (refused.retry_after or 0.0))
         time.sleep(0.05)  # as jobs do: by the clock
     assert all(after <= PAUSE_LOOK + 0.3 or after > 1.9 for after in went)
     assert went[-1] > 1.9
+    assert ends == pytest.approx([2.0] * len(ends), abs=0.3)  # that is when jobs are due again
+    assert ends
     for client in (one, other):
         client.close()
     for database in databases:

@@ -172,6 +172,7 @@ class Claim:
                 size=row.size,
                 told=row.told,
                 told_after=None if row.told_at is None else row.told_at - row.started_at,
+                began=row.started_at,
             )
             for row in rows
         ]

@@ -142,6 +142,7 @@ class Past:
         size: rows, if known.
         told: how much was done, 0 to 1, as the vendor said at about the last look.
         told_after: when it said so.
+        began: when it began, by a clock that all waits share.
     """
 
     ended: float
@@ -149,6 +150,7 @@ class Past:
     size: int | None = None
     told: float | None = None
     told_after: float | None = None
+    began: float = 0.0
 
     @property
     def after(self) -> float:

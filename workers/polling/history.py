@@ -48,13 +48,16 @@ def slack(share: float) -> float:
 
 
 class History:
-    """Past waits of one command's step, the last first.
+    """Past waits of one command's step, those that ended last first.
 
     Making it takes some milliseconds; asking it none.
     """
 
     def __init__(self, pasts: Sequence[Past] = ()) -> None:
-        self._pasts = [past for past in pasts[:WINDOW] if 0 < past.ended < math.inf]
+        ended = [past for past in pasts[:WINDOW] if 0 < past.ended < math.inf]
+        # jobs that were started together end by their durations: only in the order of their starts is a change one
+        self._pasts = sorted(ended, key=lambda past: -past.began)
+        self._fresh = _fresh(self._pasts)
         self._sized: tuple[float, float] | None = None
         self._plain = self._believe([1.0] * len(self._pasts))
         self._relative = self._plain
@@ -110,10 +113,12 @@ class History:
                 None,
                 past.told,
                 None if past.told_after is None else past.told_after / scale,
+                past.began,
             )
             for past, scale in zip(self._pasts, scales, strict=True)
         ]
-        scaled = scaled[: _since_change([math.log(past.middle) for past in scaled])]
+        old = [math.log(past.middle) for past in scaled[self._fresh :]]
+        scaled = scaled[: self._fresh + _since_change(old)]
         if not scaled:
             return Belief(tuple(unknown()))
         spans = [cells(past.after, past.ended) for past in scaled]
@@ -163,6 +168,13 @@ def _since_change(logs: Sequence[float]) -> int:
         if change > best:
             best, since = change, recent
     return since
+
+
+def _fresh(pasts: Sequence[Past]) -> int:
+    """How many of the last ones began so lately that of those which began beside them the longest still run."""
+    longest = max((past.ended for past in pasts), default=0.0)
+    now = max((past.began + past.ended for past in pasts), default=0.0)
+    return sum(1 for past in pasts if past.began > now - longest)
 
 
 def _blind(pasts: Sequence[Past]) -> float:

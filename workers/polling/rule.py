@@ -16,6 +16,8 @@ from workers.polling.history import Belief, History, slack
 
 #: What one request is worth, in seconds of a result lying there unnoticed.
 PRICE = 10.0
+#: The same where the vendor's calls are limited: it bears so many, and when they are short the latest go first.
+BUDGETED_PRICE = 2.0
 #: Near the start it is worth less: half as much at so many seconds. Who waits for a short job waits for each second.
 SHORT = 10.0
 #: A vendor's progress is nonsense so often, whatever it was before ...
@@ -46,6 +48,7 @@ class Evidence:
         share: how much is done, 0 to 1, as the vendor says, if it does.
         share_after: seconds after the start at which that was first seen; None is now.
         floor: seconds in which the vendor does not want to be asked.
+        budgeted: whether the vendor's calls are limited, so that those within the limit cost little.
     """
 
     elapsed: float
@@ -54,6 +57,12 @@ class Evidence:
     share: float | None = None
     share_after: float | None = None
     floor: float = 0.0
+    budgeted: bool = False
+
+    @property
+    def price(self) -> float:
+        """What a look is worth, in seconds of delay."""
+        return BUDGETED_PRICE if self.budgeted else PRICE
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,11 @@ def next_look(evidence: Evidence, min_delay: float, max_delay: float, history: H
     elapsed = min(max(0.0, evidence.elapsed), EDGES[-1])  # 0.0 comes first: it is what is left of NaN
     belief, scale = history.belief(evidence.size)
     told = _told(evidence, elapsed)
-    delay = _strange(elapsed) if told is None and not len(history) else _expect(belief, scale, elapsed, told)
+    price = evidence.price
+    if told is None and not len(history):
+        delay = _strange(elapsed, price)
+    else:
+        delay = _expect(belief, scale, elapsed, told, price)
     if not evidence.looks and belief.halve:
         delay = min(delay, max(belief.halve * scale - elapsed, delay / 2))
     delay = min(max(delay, min_delay), max_delay)
@@ -151,17 +164,17 @@ def _told(evidence: Evidence, elapsed: float) -> tuple[float, float] | None:
     return share, after
 
 
-def _price(at: float) -> float:
-    return PRICE * at / (at + SHORT)
+def _worth(price: float, at: float) -> float:
+    return price * at / (at + SHORT)
 
 
-def _strange(elapsed: float) -> float:
+def _strange(elapsed: float, price: float) -> float:
     """The wait for a job of which nothing is known: it grows with the time already waited."""
     more = UNKNOWN + elapsed
-    low, high = 0.0, 4 * math.sqrt(2 * PRICE * more) + 4 * PRICE
+    low, high = 0.0, 4 * math.sqrt(2 * price * more) + 4 * price
     for _ in range(40):
         middle = (low + high) / 2
-        if middle - more * math.log1p(middle / more) < _price(elapsed + middle):
+        if middle - more * math.log1p(middle / more) < _worth(price, elapsed + middle):
             low = middle
         else:
             high = middle
@@ -183,10 +196,12 @@ def _remaining(
     return None if sum(masses) < DISPROVED else (first, masses)
 
 
-def _expect(belief: Belief, scale: float, elapsed: float, told: tuple[float, float] | None) -> float:
+def _expect(
+    belief: Belief, scale: float, elapsed: float, told: tuple[float, float] | None, price: float
+) -> float:
     remaining = _remaining(belief, scale, elapsed, told)
     if remaining is None:
-        return _strange(elapsed)
+        return _strange(elapsed, price)
     first, masses = remaining
     total = sum(masses)
     done = late = 0.0
@@ -195,14 +210,14 @@ def _expect(belief: Belief, scale: float, elapsed: float, told: tuple[float, flo
         end = EDGES[cell + 1] * scale
         width = end - at
         later = late + (done + mass / 2) * width
-        target = _price(end) * total
+        target = _worth(price, end) * total
         if later >= target:
             missing = max(target - late, 0.0)
             slope = mass / width
             root = math.sqrt(done * done + 2 * slope * missing)
             return at + (2 * missing / (done + root) if done + root > 0 else width) - elapsed
         done, late, at = done + mass, later, end
-    return _strange(elapsed)
+    return _strange(elapsed, price)
 
 
 def _weighed(

@@ -10,15 +10,12 @@ import os
 from functools import partial
 
 import workers.worker  # noqa: F401 - the jobs must be there before one is replaced
+from benchmarks.shorter import shorten
 from messages.data8 import StartJob, StartJobResult
 from workers.cli.main import main
 from workers.jobs.data8 import look, start
 from workers.jobs.registry import JOBS, Tools
-from workers.polling import belief, experience, rule
 from workers.run import Run
-
-#: Constants that are seconds.
-SECONDS = ((rule, ("PRICE", "SHORT", "UNKNOWN")), (belief, ("UNKNOWN",)), (experience, ("KEPT",)))
 
 
 def start_job(command: StartJob, run: Run, tools: Tools) -> StartJobResult:
@@ -28,13 +25,6 @@ def start_job(command: StartJob, run: Run, tools: Tools) -> StartJobResult:
     return StartJobResult(
         job_name=name, statistics=found["statistics"], outputs={}, output_filenames=found["output_filenames"]
     )
-
-
-def shorten(times: float) -> None:
-    """Make the constants of the polling rule that are seconds as many times shorter as the vendor's jobs are."""
-    for module, names in SECONDS:
-        for name in names:
-            vars(module)[name] /= times
 
 
 if __name__ == "__main__":
