@@ -290,9 +290,22 @@ def everything_five_times(now: Situation) -> None:
         publisher.start()
     for publisher in publishers:
         publisher.join()
-    other = [Task(task.id, "data8.start_job", {"workflow": "CompanyCleanse"}) for task in now.tasks]
+    other = [_other(task) for task in now.tasks]
     _repeat(now.plant.amqp_url, other)
     now.notes.append(f"{len(other)} with other data to be rejected")
+
+
+def _other(task: Task) -> Task:
+    """A command with the same id, that waits in the same queue: behind the first, so that it is the one to be rejected."""
+    match task.type.partition(".")[0]:
+        case "creditsafe":
+            return Task(task.id, "creditsafe.delete_portfolio", {"portfolio_id": "other"})
+        case "data8":
+            return Task(task.id, "data8.delete_dataset", {"dataset": "other"})
+        case "sayari":
+            return Task(task.id, "sayari.collect_changes", {"project_id": "other"})
+        case _:
+            return Task(task.id, task.type, task.data | {"name": "other"})
 
 
 def _repeat(url: str, tasks: list[Task]) -> None:
