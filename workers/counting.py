@@ -15,7 +15,7 @@ from concurrent.futures import Future
 #: A call that is counted ahead is made within so many seconds, or never.
 AHEAD = 0.05
 #: Of as many calls as were last asked for in that time, one of so many is counted ahead: hardly any is for nothing.
-CAUTION = 4
+CAUTION = 3
 
 
 class Counter:

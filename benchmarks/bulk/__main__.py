@@ -20,6 +20,8 @@ from benchmarks.page import write
 
 #: Seconds that a vendor takes for a block or an entity, where it takes any.
 LATENCY = 0.2
+#: And for a page of results, of which there is one at a time.
+PAGE_LATENCY = 0.02
 
 
 def main() -> int:
@@ -72,9 +74,14 @@ def comparisons(trial: Trial, folder: Path, options: Any) -> Iterator[Compared]:
     source = records(folder / "records.csv", options.megabytes * 1_000_000)
     yield compare(f"Creditsafe, {options.megabytes:,} MB in parts", import_file(source))
     source.unlink()
+    count = options.names // 4
+    work = resolve(names(folder / "names.csv", count))
     yield compare(
-        f"Sayari, {options.names:,} names resolved", resolve(names(folder / "names.csv", options.names))
+        f"Sayari, {count:,} names resolved, each page after {PAGE_LATENCY:g} s", work, delay=PAGE_LATENCY
     )
+    count = options.names
+    work = resolve(names(folder / "names.csv", count))
+    yield compare(f"Sayari, {count:,} names resolved, each page at once", work, bound=False)
     count = options.entities // 20
     work = fetch(ids(folder / "ids.csv", count))
     yield compare(f"Sayari, {count:,} entities one by one, {after}", work, delay=LATENCY)

@@ -58,7 +58,7 @@ def _memory(text: list[str], smaller: list[tuple[str, Run]], compared: list[Comp
     fewer: dict[str, float] = {}
     for what, run in smaller:
         fewer[_vendor(what)] = max(fewer.get(_vendor(what), 0.0), run.grown)
-    all_rows = [(each.what, each.ours[-1]) for each in compared if each.bound]
+    all_rows = [(each.what, each.ours[-1]) for each in compared]
     for what, run in [*smaller, *all_rows]:
         bound = GROWTH if (what, run) in smaller else min(GROWTH, fewer[_vendor(what)] + MORE)
         bad = run.grown > bound

@@ -23,7 +23,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 BLOCK = 1_000
 PAGE = 100
 _TOKEN = json.dumps({"access_token": "t", "token": "t", "token_type": "Bearer", "expires_in": 3_600}).encode()
-_TAKES_TIME = ("/data8/Dataset/", "/sayari/v1/entity_summary/")
+_TAKES_TIME = ("/data8/Dataset/", "/sayari/v1/entity_summary/", "/sayari/v1/project/")
 _NUMBER = re.compile(rb'"blockNumber": ?(\d+)')
 
 

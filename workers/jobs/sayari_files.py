@@ -141,7 +141,7 @@ def collect(
 ) -> int:
     """Write a list of Sayari's to `draft`, one object a line as the vendor gave it; how many those are.
 
-    It is the transfer `name`, page by page to the end; a page is fetched while the one before is written.
+    It is the transfer `name`, page by page to the end.
 
     Args:
         run: the job's turn.
@@ -152,45 +152,26 @@ def collect(
         total: how many there should be, if known.
     """
     out = Appender(draft)
-    done: int = run.transfer(name, partial(_collect, run, out, fetch, keep), total=total, store=out.store)[
-        "done"
-    ]
+    work = partial(_collect, out, fetch, keep)
+    done: int = run.transfer(name, work, total=total, store=out.store)["done"]
     return done
 
 
 def _collect(
-    run: Run, out: Appender, fetch: Callable[..., TokenPage[Any]], keep: Callable[[Any], bool], at: Any
+    out: Appender, fetch: Callable[..., TokenPage[Any]], keep: Callable[[Any], bool], at: Any
 ) -> Generator[dict[str, Any]]:
     """A checkpoint holds `next` (page token), `offset` (bytes written), `done` (objects written) and `end`."""
     if at is None or out.size < at["offset"]:
         at = {"next": None, "offset": 0, "done": 0, "end": False}
     out.begin(at["offset"])
-    last: TokenPage[Any] | None = None
-
-    def tokens() -> Iterator[str | None]:
-        """Of each page, once the one before is there."""
-        if not at["end"]:
-            yield at["next"]
-        while last is not None and last.next is not None:
-            yield last.next
-
-    def read(token: str | None) -> TokenPage[Any]:
-        nonlocal last
-        page = fetch(next=token)
-        if page.next is not None and page.next == token:
+    while not at["end"]:
+        page = fetch(next=at["next"])
+        if page.next is not None and page.next == at["next"]:
             raise JobFailed(Code.VENDOR_FAILED, "a page of Sayari's results names itself as the next one")
-        last = page
-        return page
-
-    for _, page in run.in_order(read, tokens(), 1):
         kept = [entity for entity in page.data if keep(entity)]
         out.write(b"".join(json_line(entity.given) for entity in kept))
-        at = {
-            "next": page.next,
-            "offset": out.tell(),
-            "done": at["done"] + len(kept),
-            "end": page.next is None,
-        }
+        done = at["done"] + len(kept)
+        at = {"next": page.next, "offset": out.tell(), "done": done, "end": page.next is None}
         yield at
 
 
@@ -226,6 +207,8 @@ def newer(newest: str | None, entity: UnresolvedEntity) -> bool:
     Assumed: `created` is the time of the upload by the vendor's clock, the same for all of its entities.
     Where it cannot be read, the entity is taken for newer.
     """
+    if newest is None:  # nothing was there
+        return True
     before, created = moment(newest), moment(entity.created)
     return before is None or created is None or created > before
 
