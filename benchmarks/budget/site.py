@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
+from threading import Lock
 
 from sqlalchemy import insert
 
@@ -28,6 +29,8 @@ from workers.settings import Rate
 ROOT = Path(__file__).parents[2]
 DATASET = "companies"
 COMMAND = "data8.start_job"
+#: Alembic bears one thread at a time.
+_upgrading = Lock()
 
 
 def prepare(vendor: Counting) -> None:
@@ -82,7 +85,7 @@ class Installation:
             "KYB_POLLING__MIN_DELAY": str(1 / shorter),
             "KYB_POLLING__MAX_DELAY": str(300 / shorter),
         }
-        with closing(Database(self._ledger_url)) as database:
+        with _upgrading, closing(Database(self._ledger_url)) as database:
             database.upgrade()
         self._publisher = Publisher(self._broker_url)
 
