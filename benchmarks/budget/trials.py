@@ -25,10 +25,14 @@ from workers.polling import Past
 from workers.settings import Rate
 
 #: The vendor's jobs, the budget's window and all pauses are so many times shorter than in earnest.
-SHORTER = 12
+SHORTER = 20
 #: What waits at the vendor, and the calls that it allows in a minute.
 CROWD = Load(100, 30)
 RATE = Rate(calls=CROWD.calls, seconds=60 / SHORTER)
+#: Seconds over which the first jobs of a crowd begin.
+BEGIN = 1_200 / SHORTER
+#: Jobs before those that are told of.
+COLD = 2 * CROWD.jobs
 #: Seconds within which another job must have been found done.
 PATIENCE = 120.0
 #: The trial of windows: seconds of a job, jobs that wait, and windows that are watched.
@@ -75,7 +79,7 @@ def compare(
 ) -> tuple[Watching, Watching]:
     """A bare loop and the product watch a crowd of that family at the same time, each at a vendor of its own.
 
-    The first jobs, as many as wait at once, are not told of.
+    The first jobs are not told of: short ones are many among them, until enough slots hold long ones.
 
     Args:
         rabbitmq: the product's broker.
@@ -96,7 +100,7 @@ def compare(
             workers.remember(pasts)
             workers.start()
             bare = beside.submit(loop, theirs, CROWD.jobs, lambda: len(measured(theirs, jobs)) < jobs)
-            keep(ours, workers, CROWD.jobs, lambda: len(measured(ours, jobs)) < jobs)
+            keep(ours, workers, CROWD.jobs, BEGIN, lambda: len(measured(ours, jobs)) < jobs)
             bare.result()
         return watching(theirs, jobs), watching(ours, jobs)
 
@@ -109,21 +113,22 @@ def windows(rabbitmq: RabbitMQ, postgres: Postgres, workers: int) -> tuple[int, 
         with closing(installation):
             installation.start()
             enough = RATE.calls * WINDOWS
-            keep(vendor, installation, SHORT_JOBS, lambda: len(vendor.calls) < enough)
+            keep(vendor, installation, SHORT_JOBS, 0.0, lambda: len(vendor.calls) < enough)
         return most_in_a_window(vendor.calls, RATE.seconds), len(vendor.calls)
 
 
-def keep(vendor: Counting, workers: Installation, jobs: int, wanted: Callable[[], bool]) -> None:
-    """Keep so many jobs waiting at the vendor while that is wanted."""
-    numbers = count()
-    workers.send([f"job{next(numbers)}" for _ in range(jobs)])
-    followed = 0
+def keep(
+    vendor: Counting, workers: Installation, jobs: int, begin: float, wanted: Callable[[], bool]
+) -> None:
+    """Keep so many jobs waiting at the vendor while that is wanted; the first come over `begin` seconds."""
+    began, sent = time.monotonic(), 0
     while wanted():
-        if not vendor.await_found(followed, PATIENCE):
-            raise RuntimeError(f"no job was found done for {PATIENCE:.0f} s; {workers.complaints()}")
         found = len(vendor.found)
-        workers.send([f"job{next(numbers)}" for _ in range(found - followed)])
-        followed = found
+        come = min(jobs, 1 + int(jobs * (time.monotonic() - began) / begin)) if begin else jobs
+        workers.send([f"job{n}" for n in range(sent, come + found)])
+        sent = come + found
+        if not vendor.await_found(found, begin / jobs if come < jobs else PATIENCE) and come == jobs:
+            raise RuntimeError(f"no job was found done for {PATIENCE:.0f} s; {workers.complaints()}")
 
 
 def loop(vendor: Counting, jobs: int, wanted: Callable[[], bool]) -> None:
@@ -133,7 +138,7 @@ def loop(vendor: Counting, jobs: int, wanted: Callable[[], bool]) -> None:
     made: deque[float] = deque(maxlen=RATE.calls)
     started: dict[str, float] = {}
     looks: dict[str, int] = {}
-    due = [(time.monotonic(), n, f"job{next(numbers)}") for n in range(jobs)]
+    due = [(time.monotonic() + BEGIN * n / jobs, n, f"job{next(numbers)}") for n in range(jobs)]
     with closing(client(vendor)) as data8:
         while wanted():
             at, order, name = heapq.heappop(due)
@@ -156,7 +161,7 @@ def loop(vendor: Counting, jobs: int, wanted: Callable[[], bool]) -> None:
 
 def measured(vendor: Counting, jobs: int) -> list[str]:
     """Of the jobs that are told of, those that have been found done."""
-    started = list(vendor.drawn.ends)[CROWD.jobs : CROWD.jobs + jobs]
+    started = list(vendor.drawn.ends)[COLD : COLD + jobs]
     return [name for name in started if name in vendor.found]
 
 
