@@ -59,7 +59,7 @@ def simulate(jobs: int) -> tuple[str, bool]:
     lines = [
         f"{stamp()}, {jobs} jobs a family after {COLD} others. Mean delay, and looks per job.",
         "",
-        "| | waiting | looks a minute | backoff to 60 s, first come | ours | ours, a look worth 10 s | ours, exact expectation | ours ÷ backoff | bound |",
+        "| | waiting | calls a minute | backoff to 60 s, first come | ours | ours, a look worth 10 s | ours, exact expectation | ours ÷ backoff | bound |",
         "| --- | --: | --: | --: | --: | --: | --: | --: | --: |",
     ]
     kept = True

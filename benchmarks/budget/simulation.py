@@ -26,9 +26,9 @@ class Load:
 
     Attributes:
         jobs: that wait there at once.
-        calls: that it allows in a minute.
+        calls: that it allows in a minute, starts and looks.
         kept: whether a job that is found done is followed by another; else all begin together, and the next as many
-            when the last of them is found. Their starts are calls, too, and go first.
+            when the last of them is found.
     """
 
     jobs: int
@@ -138,15 +138,13 @@ def watch_all(family: Family, load: Load, manner: Manner, count: int, cold: int)
     now = 0.0
     while len(watched) < count:
         now += 60.0 / load.calls
-        starting = False
-        while coming and coming[0] <= now and not starting:
+        if coming and coming[0] <= now:  # a start is a call, too, and goes first
             coming.popleft()
             duration, size = family.draw(r)
             waiting = Waiting(number, VendorJob(min(max(duration, SHORTEST), LONGEST), size), now)
             manner.plan(waiting, now)
             heapq.heappush(planned, (waiting.due, number, waiting))
-            number, running, starting = number + 1, running + 1, not load.kept
-        if starting:
+            number, running = number + 1, running + 1
             continue
         while planned and planned[0][0] <= now:
             due.append(heapq.heappop(planned)[2])
