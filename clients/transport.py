@@ -44,6 +44,8 @@ DETAIL_LIMIT = 2_000
 #: An idle connection is given up after so many seconds: sooner than by a server, since a call that crosses the end of
 #: its connection is lost. The shortest usual default of servers is five.
 KEEP_ALIVE = 4.0
+#: A call is made within so many seconds after the budget has allowed it, or it is asked once more: it was counted then.
+PROMPT = 0.03
 #: Carries `correlation` to the vendor. None of the three documents such a header; an unknown one is ignored.
 CORRELATION_HEADER = "X-Correlation-ID"
 
@@ -377,13 +379,12 @@ class Transport:
             ) from None
         success: bool | None = None
         try:
-            wait = self._budget(operation.budget)
-            if wait > 0:
-                raise RateLimited(
-                    self.vendor, operation.name, "our own call budget is used up", retry_after=wait
-                )
+            self._allowed(operation)
             if operation.effect:
+                asked = time.monotonic()
                 before_effect.get()()
+                if time.monotonic() - asked > PROMPT:
+                    self._allowed(operation)
             exchange = _Exchange(operation, time.monotonic(), authenticates=own and token is None)
             response = self._send(exchange, url, sendable | {"headers": headers})
             success = not response.is_server_error
@@ -394,6 +395,12 @@ class Transport:
             return response
         finally:
             breaker.report(ticket, success=success)
+
+    def _allowed(self, operation: Operation) -> None:
+        """Take one call of the budget. Raises `RateLimited` if there is none."""
+        wait = self._budget(operation.budget)
+        if wait > 0:
+            raise RateLimited(self.vendor, operation.name, "our own call budget is used up", retry_after=wait)
 
     def _send(self, exchange: _Exchange, url: str, sendable: dict[str, Any]) -> httpx.Response:
         operation = exchange.operation

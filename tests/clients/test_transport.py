@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from clients.auth import FIRST_BAR, LONGEST_BAR, Token, TokenAuth
 from clients.breaker import THRESHOLD, Breaker
 from clients.errors import AuthRefused, OutcomeUnknown, RateLimited, Rejected, Unavailable, VendorError
-from clients.transport import Call, Operation, Transport, correlation
+from clients.transport import PROMPT, Call, Operation, Transport, before_effect, correlation
 from clients.wire import RETRY_AFTER_LIMIT, header_value, retry_after, vendor_words
 
 ASK = Operation("things.get", "GET", "/thing")
@@ -454,6 +454,24 @@ def test_an_answer_that_is_cut_short_is_lost(vendor: Vendor, transport: Transpor
         vendor.replies.append(Reply(headers={"Content-Length": "10", "Connection": "close"}))
         with pytest.raises(error, match="lost"):
             Call(transport, operation)()
+
+
+def test_a_call_that_comes_long_after_it_was_allowed_is_asked_for_once_more(vendor: Vendor) -> None:
+    """Else it would reach the vendor in another window than that in which it was counted."""
+    waits = [0.0, 0.0, 5.0]
+    transport = Transport("data8", vendor.url, tokens(), budget=lambda _: waits.pop(0))
+    slow = before_effect.set(lambda: time.sleep(2 * PROMPT))  # as a ledger may be
+    try:
+        vendor.replies.append(Reply())
+        Call(transport, ACT)()
+        assert waits == [5.0]
+        waits.insert(0, 0.0)
+        with pytest.raises(RateLimited):
+            Call(transport, ACT)()
+    finally:
+        before_effect.reset(slow)
+        transport.close()
+    assert len(vendor.received) == 1
 
 
 def test_a_call_that_was_not_sent_is_not_observed(vendor: Vendor) -> None:
