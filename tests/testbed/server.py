@@ -126,9 +126,10 @@ class Server:
 def free_port() -> int:
     """A loopback port that is free, below those that outgoing connections are given.
 
-    So a server that is down for a moment finds its port free when it comes back.
+    So a server that is down for a moment finds its port free when it comes back. Chosen by the system's randomness:
+    processes in which Hypothesis sets the seed would all choose the same.
     """
-    for port in random.sample(range(20_000, 32_000), 50):
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 50):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
