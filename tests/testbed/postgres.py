@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 import uuid
 from pathlib import Path
 
@@ -133,8 +134,12 @@ class Postgres:
         self._server.end(signal.SIGINT)
 
     def kill(self) -> None:
-        """Kill it (SIGKILL), as a crash would."""
+        """Kill it (SIGKILL), as a crash would, and wait for its children: it does not start beside them."""
+        children = self._children()
         self._server.kill()
+        deadline = time.monotonic() + 30
+        while any(_runs(child) for child in children) and time.monotonic() < deadline:
+            time.sleep(0.02)  # they find out by themselves that it is gone
 
     def freeze(self) -> None:
         """Stop all its processes without ending them (SIGSTOP), until `thaw()`."""
@@ -164,10 +169,17 @@ class Postgres:
     def _signal(self, sign: signal.Signals) -> None:
         """To the postmaster and then its children, each of which leads a process group of its own."""
         self._server.send(sign)
-        postmaster = int((self._data / "postmaster.pid").read_text().split()[0])
-        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-        for child in children:
-            os.kill(int(child), sign)
+        for child in self._children():
+            os.kill(child, sign)
+
+    def _children(self) -> list[int]:
+        """Those of the postmaster; none if it does not run."""
+        try:
+            postmaster = int((self._data / "postmaster.pid").read_text().split()[0])
+            children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        except FileNotFoundError:
+            return []
+        return [int(child) for child in children]
 
     def _initdb(self) -> None:
         done = subprocess.run(
@@ -216,3 +228,11 @@ class Postgres:
         except psycopg.OperationalError:
             return False
         return True
+
+
+def _runs(pid: int) -> bool:
+    """Whether there is such a process, and not only what its parent has not asked for yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
