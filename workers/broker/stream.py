@@ -52,9 +52,11 @@ class EventStream:
             raise BrokerUnavailable(f"the connection broke ({type(error).__name__})") from None
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
         connection, self._connection = self._connection, None
-        if connection is not None and connection.is_open:
+        # Whoever presses Ctrl-C does so amid pika's own work: it cannot be told to close, and ends with the process.
+        interrupted = kind is not None and not issubclass(kind, Exception)
+        if connection is not None and connection.is_open and not interrupted:
             connection.close()
 
     def read(self, timeout: float) -> bytes | None:
