@@ -397,6 +397,6 @@ SCENARIOS = [
         besides=poison(8), at_once=True, answers_lost=True,
     ),
     Scenario(
-        "embedded, killed again and again", embedded_killed, embedded=True, answers_lost=True, quick=True
+        "embedded, killed again and again", embedded_killed, embedded=True, answers_lost=True, quick=True, within=DEATH
     ),
 ]  # fmt: skip
