@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -150,6 +151,7 @@ class Worker:
         self._stopping.set()
         self._started = False
         self.watch.stop()
+        self._await_threads()
         self._threads.stop(timeout=int(self._settings.worker.shutdown_grace * 1000))
         self._dispatcher.stop()
         if isinstance(self.broker, RabbitBroker):
@@ -183,10 +185,18 @@ class Worker:
         running = {"dispatcher": self._dispatcher.is_alive(), "watch": self.watch.is_alive()}
         if isinstance(self.broker, RabbitBroker):
             running["consumer"] = self.broker.link.is_alive()
-        running["turns"] = all(
-            thread.is_alive() for thread in (*self._threads.workers, *self._threads.consumers.values())
-        )
+        running["turns"] = all(thread.is_alive() for thread in self._turn_threads())
         return running
+
+    def _turn_threads(self) -> list[Any]:
+        """Dramatiq's, which have no common type."""
+        return [*self._threads.workers, *self._threads.consumers.values()]
+
+    def _await_threads(self) -> None:
+        """Wait until each has begun: one that is told to stop before that would run for ever."""
+        for thread in self._turn_threads():
+            while thread.is_alive() and not thread.running:
+                time.sleep(0.01)  # a moment after its start: it tells nobody
 
     def _declare_actors(self) -> None:
         for queue in QUEUES:
