@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from clients.creditsafe import Creditsafe, NewRecord
-from clients.data8 import Data8
 from sandbox import Sandbox
-from tests.crash.cases import SCENARIOS, files_of
+from tests.crash.cases import SCENARIOS, ended_output, files_of
 
 #: Rows of most inputs, and of every eighth job's: so many take Data8 several blocks.
 ROWS, MANY_ROWS = 12, 2_400
@@ -140,20 +138,7 @@ def _data8(path: Path, workflow: str = "Echo") -> dict[str, Any]:
 
 
 def _output(sandbox: Sandbox, n: int) -> str:
-    """The output dataset of a job that has ended."""
-    settings = sandbox.environment()
-    connected = Data8.connect(
-        settings["KYB_DATA8__BASE_URL"],
-        settings["KYB_DATA8__TOKEN_URL"],
-        settings["KYB_DATA8__CLIENT_ID"],
-        settings["KYB_DATA8__CLIENT_SECRET"],
-    )
-    with closing(connected) as data8:
-        data8.datasets.create(f"before{n}", {"name": 0})
-        data8.datasets.upload(f"before{n}", 1, [{"name": f"Company {n}-{i}"} for i in range(ROWS)])
-        data8.datasets.update(f"before{n}", record_count=ROWS)
-        data8.jobs.create(f"before{n}", "Echo", input_datasets={"Companies": f"before{n}"})
-        return data8.jobs.get(f"before{n}").output_datasets["Companies"]
+    return ended_output(sandbox, f"before{n}", [{"name": f"Company {n}-{i}"} for i in range(ROWS)])
 
 
 def _portfolio(sandbox: Sandbox, n: int) -> str:

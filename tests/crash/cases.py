@@ -100,8 +100,8 @@ def _upload_dataset(folder: Path, _: Sandbox) -> dict[str, Any]:
     return {"file": str(folder / "companies.csv"), "columns": {"name": "text"}}
 
 
-def _dataset(_: Path, sandbox: Sandbox) -> dict[str, Any]:
-    """An output dataset, its job just ended."""
+def ended_output(sandbox: Sandbox, name: str, rows: list[dict[str, str]]) -> str:
+    """The output dataset of the job `name`, which has ended."""
     settings = sandbox.environment()
     connected = Data8.connect(
         settings["KYB_DATA8__BASE_URL"],
@@ -110,11 +110,16 @@ def _dataset(_: Path, sandbox: Sandbox) -> dict[str, Any]:
         settings["KYB_DATA8__CLIENT_SECRET"],
     )
     with closing(connected) as data8:
-        data8.datasets.create("companies", {"name": 0})
-        data8.datasets.upload("companies", 1, [{"name": "Nestlé S.A."}, {"name": 'a "quoted", one'}])
-        data8.datasets.update("companies", record_count=2)
-        data8.jobs.create("crash", "Echo", input_datasets={"Companies": "companies"})
-        return {"dataset": data8.jobs.get("crash").output_datasets["Companies"]}
+        data8.datasets.create(name, {"name": 0})
+        data8.datasets.upload(name, 1, rows)
+        data8.datasets.update(name, record_count=len(rows))
+        data8.jobs.create(name, "Echo", input_datasets={"Companies": name})
+        return data8.jobs.get(name).output_datasets["Companies"]
+
+
+def _dataset(_: Path, sandbox: Sandbox) -> dict[str, Any]:
+    rows = [{"name": "Nestlé S.A."}, {"name": 'a "quoted", one'}]
+    return {"dataset": ended_output(sandbox, "crash", rows)}
 
 
 def _resolve(folder: Path, _: Sandbox) -> dict[str, Any]:
