@@ -152,27 +152,54 @@ def collect(
         total: how many there should be, if known.
     """
     out = Appender(draft)
-    work = partial(_collect, out, fetch, keep)
+    work = partial(_collect, run, out, fetch, keep)
     done: int = run.transfer(name, work, total=total, store=out.store)["done"]
     return done
 
 
 def _collect(
-    out: Appender, fetch: Callable[..., TokenPage[Any]], keep: Callable[[Any], bool], at: Any
+    run: Run, out: Appender, fetch: Callable[..., TokenPage[Any]], keep: Callable[[Any], bool], at: Any
 ) -> Generator[dict[str, Any]]:
     """A checkpoint holds `next` (page token), `offset` (bytes written), `done` (objects written) and `end`."""
     if at is None or out.size < at["offset"]:
         at = {"next": None, "offset": 0, "done": 0, "end": False}
     out.begin(at["offset"])
-    while not at["end"]:
-        page = fetch(next=at["next"])
-        if page.next is not None and page.next == at["next"]:
-            raise JobFailed(Code.VENDOR_FAILED, "a page of Sayari's results names itself as the next one")
+    if at["end"]:
+        return
+    pages = Chain(fetch, at["next"])
+    for _, page in run.in_order(pages.fetch, pages.tokens(), 1):
         kept = [entity for entity in page.data if keep(entity)]
         out.write(b"".join(json_line(entity.given) for entity in kept))
         done = at["done"] + len(kept)
         at = {"next": page.next, "offset": out.tell(), "done": done, "end": page.next is None}
         yield at
+
+
+class Chain:
+    """Pages each of which names the next one: that is fetched while the one before is written.
+
+    Args:
+        fetch: gives the page that `next` names.
+        start: the token of the first page.
+    """
+
+    def __init__(self, fetch: Callable[..., TokenPage[Any]], start: str | None) -> None:
+        self._fetch = fetch
+        self._following = start
+        self._ended = False
+
+    def tokens(self) -> Iterator[str | None]:
+        """The token of each page; that of the next is known once `fetch` has returned."""
+        while not self._ended:
+            yield self._following
+
+    def fetch(self, token: str | None) -> TokenPage[Any]:
+        """The page of a token, one at a time. Raises `JobFailed` for one that would never end."""
+        page = self._fetch(next=token)
+        if page.next is not None and page.next == token:
+            raise JobFailed(Code.VENDOR_FAILED, "a page of Sayari's results names itself as the next one")
+        self._following, self._ended = page.next, page.next is None
+        return page
 
 
 def save(fetch: Callable[..., object], draft: Draft, media_type: str) -> int:
