@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -147,6 +148,31 @@ def test_a_running_job_is_waited_for(desk: Desk) -> None:
     now = 1_767_323_045.0 + 105
 
     assert output(desk.turn(), "Cleansed") == [["a", "cleansed_a", "flags"], ["x", "x", ""]]
+
+
+@pytest.mark.parametrize("looks", [1, 4, 10])
+def test_a_job_costs_a_call_and_a_message_for_each_look(desk: Desk, looks: int) -> None:
+    now = 1_767_323_045.0
+    desk.world.clock = lambda: now
+    desk.world.queue_seconds, desk.world.job_seconds = 0, 100
+    desk.data8.datasets.create("rows", {"a": 0})
+    desk.data8.datasets.upload("rows", 1, [["x"]])
+    desk.data8.datasets.update("rows", record_count=1)
+    before = Counter(desk.world.calls)
+
+    desk.arrive(START, workflow="Echo", inputs={"In": {"dataset": "rows"}})
+    for _ in range(looks - 1):
+        desk.turn()
+    now += 100
+    job = desk.turn()
+
+    calls = Counter(desk.world.calls) - before
+    assert output(job, "In") == [["a"], ["x"]]
+    assert calls == {
+        "data8.jobs.create": 1, "data8.jobs.get": looks, "data8.datasets.get": 1, "data8.datasets.download": 1,
+    }  # fmt: skip
+    # what is published: its turns but the first, which came with the command, and accepted, progressed, completed
+    assert (job.turns - 1, len(desk.ledger.events(job_id="job"))) == (looks, 3)
 
 
 @pytest.mark.parametrize(
