@@ -15,12 +15,12 @@ from sqlalchemy import Connection
 
 from workers.broker.connection import BrokerUnavailable
 from workers.broker.handoff import Handoff
+from workers.budget.ration import Ration
 from workers.ledger.database import LedgerUnavailable
 from workers.ledger.ledger import Ledger
 from workers.observe import metrics, tracing
 from workers.observe.health import DISPATCHER_STUCK
 from workers.observe.pulse import Pulse
-from workers.ration import Ration
 
 log = structlog.get_logger("kyb.dispatcher")
 

@@ -9,10 +9,10 @@ from itertools import islice
 from typing import Any
 
 from messages.base import File, TableFormat, dump
-from workers.parquet import write_parquet
 from workers.run import Run, repeatable
 from workers.storage import Draft, Storage
 from workers.tables import Position, Table, distinct
+from workers.tables.parquet import write_parquet
 
 CSV = "text/csv"
 NDJSON = "application/x-ndjson"

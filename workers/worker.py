@@ -16,6 +16,7 @@ from workers.broker.encoder import REJECT
 from workers.broker.handoff import EmbeddedHandoff, Handoff, RabbitHandoff
 from workers.broker.publisher import Publisher
 from workers.budget import budget_name
+from workers.budget.ration import Ration
 from workers.credentials import live
 from workers.dispatcher import Dispatcher
 from workers.jobs import (
@@ -41,7 +42,6 @@ from workers.ledger.ledger import Ledger
 from workers.observe import tracing
 from workers.observe.health import TURNS_STUCK, AtWork, Health
 from workers.observe.watch import Watch
-from workers.ration import Ration
 from workers.run import Limits
 from workers.settings import Settings
 from workers.turns import Reject, Turns

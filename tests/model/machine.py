@@ -28,13 +28,13 @@ from tests.model.simulated import (
     play,
 )
 from tests.workers.bench import COMMAND, command
+from workers.budget.ration import Ration
 from workers.dispatcher import LOST_AFTER, Dispatcher
 from workers.jobs.registry import JOBS, Tools
 from workers.ledger.database import LedgerUnavailable
 from workers.ledger.ledger import Ledger
 from workers.ledger.records import Job
 from workers.ledger.schema import event, job, step
-from workers.ration import Ration
 from workers.run import Limits, Run
 from workers.storage import Storage
 from workers.turns import Reject, Turns

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from workers.counting import AHEAD, CAUTION, Counter
+from workers.budget.counting import AHEAD, CAUTION, Counter
 
 
 class Counted:

@@ -23,7 +23,6 @@ from hypothesis import strategies as st
 
 from messages.errors import Code
 from tests.workers.test_tables import CELLS
-from workers.delimited import ROW_LIMIT
 from workers.errors import JobFailed
 from workers.intake import convert as converting
 from workers.intake import unpack, workbook
@@ -31,6 +30,7 @@ from workers.intake.convert import Wanted, convert
 from workers.intake.sniff import Found, sniff
 from workers.storage import Storage
 from workers.tables import Table
+from workers.tables.delimited import ROW_LIMIT
 
 Rows = list[list[str]]
 HEADER = ["name", "town"]

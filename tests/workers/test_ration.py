@@ -14,11 +14,11 @@ from sandbox import Sandbox
 from sandbox.core import PASSWORD, USERNAME, Fault
 from tests.workers.bench import Bench
 from workers.budget import PAUSE_LOOK, SharedBudget
+from workers.budget.ration import Ration
 from workers.dispatcher import BATCH
 from workers.ledger.database import Database
 from workers.ledger.records import DueTurn, Urgency
 from workers.ledger.schema import job
-from workers.ration import Ration
 from workers.run import Run, Suspended
 from workers.settings import Rate, SayariSettings
 from workers.vendors import sayari_of

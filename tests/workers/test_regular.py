@@ -5,8 +5,8 @@ import io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.delimited import CELL_LIMIT, Bad, Records
-from workers.regular import regular_rows
+from workers.tables.delimited import CELL_LIMIT, Bad, Records
+from workers.tables.regular import regular_rows
 
 #: What decides, and one of everything else.
 ALPHABET = ['"', '""', ",", "\n", "\r\n", "\r", "\0", "a", "é"]

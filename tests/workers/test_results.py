@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from messages.base import File, TableFormat, dump
 from tests.workers.bench import LIMITS, Bench
 from tests.workers.test_tables import CELLS
-from workers import parquet, results
+from workers import results
 from workers.results import publish_table
 from workers.run import Run
 from workers.storage import Storage
 from workers.storage.local import LocalDraft
-from workers.tables import csv_line, distinct
+from workers.tables import csv_line, distinct, parquet
 from workers.turns import Turns
 
 TABLES = st.integers(1, 4).flatmap(

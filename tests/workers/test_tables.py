@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messages.errors import Code
-from workers.delimited import CELL_LIMIT, ROW_LIMIT
 from workers.errors import JobFailed
 from workers.tables import Position, Table, csv_line
+from workers.tables.delimited import CELL_LIMIT, ROW_LIMIT
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8) | st.text(
     "ab ,\"'\r\n;\té社", max_size=8

@@ -16,7 +16,7 @@ from messages.portfolio import ProcessPortfolio
 from messages.sayari import ResolveEntities
 from workers.cli.sending import Standing
 from workers.cli.submit import request_for
-from workers.countries import alpha_3
+from workers.jobs.countries import alpha_3
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from workers.delimited import Bad
 from workers.intake.reading import Row, fitting, refused
 from workers.intake.unpack import EXPANDED_LIMIT, unreadable
+from workers.tables.delimited import Bad
 
 _NO_FRACTION = re.compile(r"\.0+(?=Z?$)")
 

@@ -8,13 +8,13 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import Any, BinaryIO, NamedTuple
 
 from messages.errors import Code
-from workers.delimited import Bad
 from workers.errors import JobFailed
 from workers.intake.reading import Reader, Row, TextReader
 from workers.intake.sniff import Found
 from workers.intake.unpack import unpacked, unreadable
 from workers.storage import Draft, Storage, file_name
 from workers.tables import csv_line, header_trouble, refusal
+from workers.tables.delimited import Bad
 
 #: Rows between two checkpoints, and bytes, if those come first.
 PIECE_ROWS = 20_000

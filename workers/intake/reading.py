@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Protocol
 
-from workers.delimited import CELL_LIMIT, Bad, Records
 from workers.intake.sniff import Found
 from workers.tables import csv_line, wrong_width
+from workers.tables.delimited import CELL_LIMIT, Bad, Records
 
 #: A row's cells, or what is wrong with it; and the place behind it, as JSON.
 Row = tuple[list[str] | Bad, dict[str, int]]

@@ -15,8 +15,8 @@ import io
 import os
 from typing import Any, BinaryIO, Literal, NamedTuple
 
-from workers.delimited import Bad, Dialect, Records
 from workers.intake.unpack import check_member, opened_zip, the_member, unpacked, unreadable
+from workers.tables.delimited import Bad, Dialect, Records
 
 #: Bytes of the head, by which newline and delimiter are told.
 HEAD = 256 * 1024

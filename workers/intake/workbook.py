@@ -16,10 +16,10 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
-from workers.delimited import ROW_LIMIT, Bad
 from workers.intake.cells import Style, number_text, styles_of
 from workers.intake.reading import Row, fitting, refused
 from workers.intake.unpack import opened_zip, too_large, unreadable
+from workers.tables.delimited import ROW_LIMIT, Bad
 
 #: What a sheet can have, says the file format.
 ROWS_LIMIT, COLUMNS_LIMIT = 1_048_576, 16_384

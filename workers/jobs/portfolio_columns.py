@@ -9,8 +9,8 @@ from clients.creditsafe import RECORD_FIELDS
 from clients.sayari import known_header
 from clients.sayari.requests import ATTRIBUTES
 from messages.errors import Code
-from workers.countries import alpha_3
 from workers.errors import JobFailed
+from workers.jobs.countries import alpha_3
 from workers.storage import file_name
 
 REFERENCE = "reference"

@@ -11,13 +11,13 @@ from itertools import islice
 from typing import Any
 
 from messages.errors import Code
-from workers.delimited import Bad
 from workers.errors import JobFailed
 from workers.intake import Source
 from workers.jobs.portfolio_columns import Columns
 from workers.run import Run
 from workers.storage import Draft, file_name
 from workers.tables import Position, Table, csv_line, refusal
+from workers.tables.delimited import Bad
 
 #: Rows between two checkpoints.
 WRITE_ROWS = 5_000

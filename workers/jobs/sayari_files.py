@@ -18,12 +18,12 @@ from clients.sayari.requests import ATTRIBUTES
 from clients.sayari.shapes import TokenPage
 from clients.sayari.workspace_shapes import UnresolvedEntity
 from messages.errors import Code
-from workers.delimited import Bad
 from workers.errors import JobFailed
 from workers.intake import Source
 from workers.run import Run
 from workers.storage import Appender, Draft, file_name
 from workers.tables import Position, Table, refusal
+from workers.tables.delimited import Bad
 
 #: Rows between two checkpoints while a file is read through.
 READ_ROWS = 5_000

@@ -22,7 +22,7 @@ from pyrate_limiter import Rate as BucketRate
 from pyrate_limiter.abstracts import RateItem
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
-from workers.counting import Counter
+from workers.budget.counting import Counter
 from workers.ledger.database import Database, LedgerUnavailable
 from workers.ledger.schema import vendor_call, vendor_pause
 from workers.settings import Rate

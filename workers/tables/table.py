@@ -14,10 +14,10 @@ from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 
 from messages.errors import Code
-from workers.delimited import Bad, Records
 from workers.errors import JobFailed
-from workers.regular import regular_rows
 from workers.storage import file_name
+from workers.tables.delimited import Bad, Records
+from workers.tables.regular import regular_rows
 
 #: Characters of a value that an error shows.
 SHOWN = 64

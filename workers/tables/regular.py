@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from operator import itemgetter
 
-from workers.delimited import CELL_LIMIT
+from workers.tables.delimited import CELL_LIMIT
 
 _QUOTE = b'"'
 _FIRST, _LAST = itemgetter(slice(0, 1)), itemgetter(slice(-1, None))
