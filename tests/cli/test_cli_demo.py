@@ -82,6 +82,15 @@ def test_a_file_that_is_not_there_is_wrong_usage(kyb: Kyb, home: Path) -> None:
     assert not (home / "kyb-demo").exists()
 
 
+def test_a_folder_that_cannot_be_written_to_is_wrong_usage(kyb: Kyb, home: Path) -> None:
+    (home / "kyb-demo").write_text("no folder")
+
+    result = kyb("demo")
+
+    assert result.code == 2
+    assert "go where it can" in " ".join(result.err.split())
+
+
 def test_interrupted_it_ends_cleanly(home: Path) -> None:
     with process("demo", "--job-seconds", "600") as demo:
         until(demo.stdout, "sayari.resolve_entities")

@@ -20,6 +20,7 @@ from sandbox import Sandbox
 from sandbox.core import World
 from workers import logs
 from workers.admission import Admission
+from workers.cli.console import usage
 from workers.cli.demo_plan import Planned, demo_plan, write_entities
 from workers.cli.demo_view import View, print_report
 from workers.cli.sending import Standing, recorded, standing_in_ledger
@@ -100,9 +101,15 @@ def run_demo(source: Path, job_seconds: float) -> list[Standing | None]:
 
 def fresh_folder() -> str:
     """Make the folder, or clear what an earlier demo left in it; gives the ledger's URL."""
-    FOLDER.mkdir(exist_ok=True)
-    for left in FOLDER.glob("kyb.db*"):
-        left.unlink()
+    try:
+        FOLDER.mkdir(exist_ok=True)
+        for left in FOLDER.glob("kyb.db*"):
+            left.unlink()
+        (FOLDER / "kyb.log").write_bytes(b"")
+    except OSError as error:
+        raise usage(
+            f"the demo writes into ./{FOLDER}, which cannot be done here ({error.strerror}): go where it can"
+        ) from None
     shutil.rmtree(FOLDER / "results", ignore_errors=True)
     return f"sqlite:///{FOLDER / 'kyb.db'}"
 
