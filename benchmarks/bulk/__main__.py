@@ -74,12 +74,12 @@ def comparisons(trial: Trial, folder: Path, options: Any) -> Iterator[Compared]:
     source = records(folder / "records.csv", options.megabytes * 1_000_000)
     yield compare(f"Creditsafe, {options.megabytes:,} MB in parts", import_file(source))
     source.unlink()
-    count = options.names // 4
+    count = options.names
     work = resolve(names(folder / "names.csv", count))
     yield compare(
         f"Sayari, {count:,} names resolved, each page after {PAGE_LATENCY:g} s", work, delay=PAGE_LATENCY
     )
-    count = options.names
+    count //= 4
     work = resolve(names(folder / "names.csv", count))
     yield compare(f"Sayari, {count:,} names resolved, each page at once", work, bound=False)
     count = options.entities // 20

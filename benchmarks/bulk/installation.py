@@ -124,7 +124,7 @@ class Worker:
             "KYB_CREDITSAFE__BASE_URL": f"{url}/creditsafe", "KYB_DATA8__BASE_URL": f"{url}/data8",
             "KYB_DATA8__TOKEN_URL": f"{url}/data8/connect/token", "KYB_SAYARI__BASE_URL": f"{url}/sayari",
             "KYB_CREDITSAFE__USERNAME": USERNAME, "KYB_CREDITSAFE__PASSWORD": PASSWORD,
-            "KYB_POLLING__MIN_DELAY": "0.2", "KYB_POLLING__MAX_DELAY": "0.2", "KYB_SAYARI__RATE": "10000/second",
+            "KYB_POLLING__MIN_DELAY": "0.2", "KYB_POLLING__MAX_DELAY": "0.2", "KYB_SAYARI__RATE": "2000/second",
         }  # fmt: skip
         for name in ("DATA8", "SAYARI"):
             settings |= {f"KYB_{name}__CLIENT_ID": USERNAME, f"KYB_{name}__CLIENT_SECRET": PASSWORD}
