@@ -97,7 +97,11 @@ class Crash:
 
 
 def crash(site: Site, installation: Installation, jobs: int, kills: int) -> Crash:
-    """Kill all workers at random moments while they work, start them again, and wait for the end."""
+    """Kill all workers while they work, start them again, and wait for the end.
+
+    Each kill comes at another moment of the second after the first start: they are spread evenly over it, so that as
+    many meet calls on their way for whoever begins all its jobs at once as for whoever does not.
+    """
     vendor, chance = site.vendor, random.Random(7)
     prefix = installation.contender.key
     installation.start()
@@ -111,7 +115,7 @@ def crash(site: Site, installation: Installation, jobs: int, kills: int) -> Cras
             with ThreadPoolExecutor(1) as upstream:
                 sent = upstream.submit(installation.contender.send, installation.environment, ids[n::kills])
                 vendor.await_start(asked, 30.0)  # they work again
-                time.sleep(chance.uniform(0.0, 1.0))
+                time.sleep((n + chance.random()) / kills)
                 installation.kill()
                 sent.result()
             installation.start()
