@@ -58,7 +58,7 @@ lint: .venv/dev.stamp ## Check format, rules and types
 bench-polling: .venv/dev.stamp ## Compare the polling rule with what is usual, and with the best there is
 	@$(BIN)/python -m benchmarks.polling --write docs
 
-bench-budget: .venv/dev.stamp ## Compare who finds finished jobs sooner when a vendor's calls are limited (about 10 minutes)
+bench-budget: .venv/dev.stamp ## Compare who finds finished jobs sooner when a vendor's calls are limited (about 15 minutes)
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/python -m benchmarks.budget --write docs
 

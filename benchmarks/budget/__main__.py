@@ -35,7 +35,7 @@ def main() -> int:
     """Run everything; 0 if all bounds are kept."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.budget", description=__doc__)
     parser.add_argument("--jobs", type=int, default=200, help="of each family in the simulation")
-    parser.add_argument("--real-jobs", type=int, default=100, help="of each family at the stand-in")
+    parser.add_argument("--real-jobs", type=int, default=200, help="of each family at the stand-in")
     parser.add_argument("--only", choices=["simulation", "stand-in"], help="one of the two")
     parser.add_argument("--write", type=Path, help="folder of performance.md")
     options = parser.parse_args()

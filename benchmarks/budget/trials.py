@@ -32,7 +32,7 @@ RATE = Rate(calls=CROWD.calls, seconds=60 / SHORTER)
 #: Seconds over which the first jobs of a crowd begin.
 BEGIN = 1_200 / SHORTER
 #: Jobs before those that are told of.
-COLD = 2 * CROWD.jobs
+COLD = 3 * CROWD.jobs
 #: Seconds within which another job must have been found done.
 PATIENCE = 120.0
 #: The trial of windows: seconds of a job, jobs that wait, and windows that are watched.
