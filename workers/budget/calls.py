@@ -22,7 +22,7 @@ from pyrate_limiter import Rate as BucketRate
 from pyrate_limiter.abstracts import RateItem
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
-from workers.budget.counting import Counter
+from workers.budget.counting import AHEAD, Counter
 from workers.ledger.database import Database, LedgerUnavailable
 from workers.ledger.schema import vendor_call, vendor_pause
 from workers.settings import Rate
@@ -48,7 +48,7 @@ LONGEST_COUNT = 5_000
 
 #: A look at the ledger for vendors that want to be left alone is good for so many seconds.
 PAUSE_LOOK = 0.5
-#: The part of a budget that may be counted ahead by one process, and be for nothing.
+#: The part of a budget that may be counted ahead by one process at most, and be for nothing.
 SPARE = 0.05
 #: The part of a budget that looks at running jobs leave to starts, uploads and downloads.
 RESERVE = 0.1
@@ -57,6 +57,11 @@ RESERVE = 0.1
 def budget_name(vendor: str, kind: str) -> str:
     """What the ledger calls the budget of a class of operations."""
     return f"{vendor} {kind}"
+
+
+def spare(rate: Rate) -> int:
+    """Calls that one process may count ahead: no more than come about in that time, or many would be for nothing."""
+    return int(rate.calls * min(SPARE, AHEAD / rate.seconds))
 
 
 class Budget:
@@ -107,7 +112,7 @@ class SharedBudget:
         self._pauses: dict[str, float] = {}
         self._looked = -PAUSE_LOOK
         self._counters = {
-            kind: Counter(partial(self._take, kind, rate), int(rate.calls * SPARE))
+            kind: Counter(partial(self._take, kind, rate), spare(rate))
             for kind, rate in rates.items()
             if rate is not None
         }
