@@ -50,8 +50,9 @@ LONGEST_COUNT = 5_000
 PAUSE_LOOK = 0.5
 #: The part of a budget that may be counted ahead by one process at most, and be for nothing.
 SPARE = 0.05
-#: The part of a budget that looks at running jobs leave to starts, uploads and downloads.
-RESERVE = 0.1
+#: The part of a budget that looks at running jobs leave to starts, uploads and downloads. What becomes free goes there
+#: first, so it need not be large.
+RESERVE = 0.05
 
 
 def budget_name(vendor: str, kind: str) -> str:
