@@ -1,7 +1,8 @@
-"""The polling rule for vendors whose jobs are many times shorter here than in earnest."""
+"""The polling rule, and how looks are spread, for vendors whose jobs are many times shorter here than in earnest."""
 
 from __future__ import annotations
 
+from workers.budget import ration
 from workers.polling import belief, experience, rule
 
 #: Constants that are seconds.
@@ -9,11 +10,12 @@ SECONDS = (
     (rule, ("PRICE", "BUDGETED_PRICE", "SHORT", "SPAN", "UNKNOWN")),
     (belief, ("UNKNOWN",)),
     (experience, ("KEPT",)),
+    (ration, ("SHORTEST_PART",)),
 )
 
 
 def shorten(times: float) -> None:
-    """Make the constants of the polling rule that are seconds as many times shorter as the vendor's jobs are."""
+    """Make their constants that are seconds as many times shorter as the vendor's jobs are."""
     for module, names in SECONDS:
         for name in names:
             vars(module)[name] /= times
