@@ -1,8 +1,7 @@
-"""The polling rule, and how looks are spread, for vendors whose jobs are many times shorter here than in earnest."""
+"""The polling rule for vendors whose jobs are many times shorter here than in earnest."""
 
 from __future__ import annotations
 
-from workers.budget import ration
 from workers.polling import belief, experience, rule
 
 #: Constants that are seconds.
@@ -10,12 +9,11 @@ SECONDS = (
     (rule, ("PRICE", "BUDGETED_PRICE", "SHORT", "SPAN", "UNKNOWN")),
     (belief, ("UNKNOWN",)),
     (experience, ("KEPT",)),
-    (ration, ("SHORTEST_PART",)),
 )
 
 
 def shorten(times: float) -> None:
-    """Make their constants that are seconds as many times shorter as the vendor's jobs are."""
+    """Make the constants of the polling rule that are seconds as many times shorter as the vendor's jobs are."""
     for module, names in SECONDS:
         for name in names:
             vars(module)[name] /= times

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
 
 from clients.errors import RateLimited
 from sandbox import Sandbox
@@ -19,7 +18,7 @@ from workers.budget.ration import Ration
 from workers.dispatcher import BATCH
 from workers.ledger.database import Database
 from workers.ledger.records import DueTurn, Urgency
-from workers.ledger.schema import job, vendor_call
+from workers.ledger.schema import job
 from workers.run import Run, Suspended
 from workers.settings import Rate, SayariSettings
 from workers.vendors import sayari_of
@@ -57,14 +56,6 @@ def waiting(bench: Bench, urgencies: dict[str, Urgency | None]) -> None:
         bench.arrive(id)
 
 
-def called(bench: Bench, ages: list[float]) -> None:
-    """Calls were made so many seconds ago."""
-    now = bench.ledger.now()
-    rows = [{"vendor": "sayari", "kind": "standard", "at": now - age} for age in ages]
-    with bench.database.write() as connection:
-        connection.execute(insert(vendor_call), rows)
-
-
 def chosen(bench: Bench, ration: Ration) -> list[DueTurn]:
     with bench.database.read() as connection:
         due, _ = bench.ledger.due(connection, BATCH)
@@ -84,7 +75,7 @@ def test_the_latest_go_first_and_a_part_is_left_to_the_others(bench_of: Callable
         "start": None, "free": Urgency("data8 standard", now, 0.0, 0.001, 0.0), "advanced": Urgency("sayari advanced", now, 1.0, 1.0, 0.0)
     }  # fmt: skip
     waiting(bench, looks | sure | other)
-    ration = Ration(bench.ledger, {("sayari", "standard"): Rate(calls=10, seconds=2)})
+    ration = Ration(bench.ledger, {("sayari", "standard"): Rate(calls=10, seconds=60)})
     first = [turn.job_id for turn in chosen(bench, ration)]
     assert set(first) == {*other, "sure", *(f"look-{n}" for n in range(22, 30))}
     assert first[3:5] == ["sure", "look-29"]
@@ -92,34 +83,12 @@ def test_the_latest_go_first_and_a_part_is_left_to_the_others(bench_of: Callable
     # what is handed out and what was called both count
     with bench.database.write() as connection:
         bench.ledger.handed(connection, [DueTurn(id, "", "", 2) for id in ("sure", "look-29", "look-28")])
-    called(bench, [0.0] * 4)
+    budget = SharedBudget(bench.database, "sayari", {"standard": Rate(calls=10, seconds=60)})
+    assert [budget("standard") for _ in range(4)] == [0.0] * 4
     assert {turn.job_id for turn in chosen(bench, ration)} == {*other, "look-27", "look-26"}
 
-    SharedBudget(bench.database, "sayari", {}).pause("standard", 30.0)
+    budget.pause("standard", 30.0)
     assert {turn.job_id for turn in chosen(bench, ration)} == set(other)
-
-
-def test_looks_are_spread_over_the_window_while_more_are_due_than_allowed(
-    bench_of: Callable[..., Bench],
-) -> None:
-    bench = bench_of(lambda _: {})
-    now = bench.ledger.now()
-    waiting(bench, {f"look-{n}": Urgency(SAYARI, now - 10 * n, 0.0, 0.5, 0.0) for n in range(30)})
-
-    def looks(calls: int) -> list[str]:
-        ration = Ration(bench.ledger, {("sayari", "standard"): Rate(calls=calls, seconds=60)})
-        return [turn.job_id for turn in chosen(bench, ration)]
-
-    assert len(looks(40)) == 30  # all that are due, at once
-    assert looks(30) == ["look-29", "look-28", "look-27"]  # what a tenth of the window allows of 28
-    called(bench, [7.0, 7.0, 1.0])
-    assert looks(30) == ["look-29", "look-28"]
-    called(bench, [1.0, 1.0])
-    assert looks(30) == []
-    called(bench, [30.0] * 20)
-    assert looks(40) == ["look-29"]  # of four, three were made
-    called(bench, [30.0] * 14)
-    assert looks(40) == []  # the reserve
 
 
 def test_without_a_limit_the_first_due_go_first(bench_of: Callable[..., Bench]) -> None:
