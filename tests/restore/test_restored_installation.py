@@ -100,9 +100,8 @@ def test_nothing_is_doubled_and_every_job_ends(
         "progressed",
         "completed",
     }
-    bodies = {
-        json.dumps(e, sort_keys=True) for e in upstream.seen
-    }  # a command sent again may be answered twice
+    # a command sent again may be answered twice, with the same event
+    bodies = {json.dumps(e, sort_keys=True) for e in upstream.seen}
     assert len({e["id"] for e in upstream.seen}) == len(bodies), "no event is taken for another one"
     jobs = json.loads(kyb("jobs", "list", "--json"))
     assert {job["id"]: job["status"] for job in jobs} == dict.fromkeys(sent, "completed")

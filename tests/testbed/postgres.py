@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import subprocess
-import time
 import uuid
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psycopg
@@ -16,6 +17,8 @@ from psycopg import sql
 from tests.testbed.certificates import Tls
 from tests.testbed.server import Broken, Missing, Server, free_port, listening
 
+#: Seconds in which the children of a killed PostgreSQL must have ended.
+CHILDREN_END = 30
 _CONF = """
 listen_addresses = '127.0.0.1'
 port = {port}
@@ -134,12 +137,23 @@ class Postgres:
         self._server.end(signal.SIGINT)
 
     def kill(self) -> None:
-        """Kill it (SIGKILL), as a crash would, and wait for its children: it does not start beside them."""
-        children = self._children()
-        self._server.kill()
-        deadline = time.monotonic() + 30
-        while any(_runs(child) for child in children) and time.monotonic() < deadline:
-            time.sleep(0.02)  # they find out by themselves that it is gone
+        """Kill it (SIGKILL), as a crash would, and wait for its children: it does not start beside them.
+
+        Raises:
+            Broken: one of them does not end, though they find out by themselves that it is gone.
+        """
+        with ExitStack() as opened:
+            ends: list[int] = []
+            for child in self._children():
+                with suppress(ProcessLookupError):  # it has just ended
+                    ends.append(os.pidfd_open(child))
+                    opened.callback(os.close, ends[-1])
+            self._server.kill()
+            for end in ends:
+                waiting = select.poll()
+                waiting.register(end, select.POLLIN)
+                if not waiting.poll(CHILDREN_END * 1_000):
+                    raise Broken("a process of the killed PostgreSQL does not end")
 
     def freeze(self) -> None:
         """Stop all its processes without ending them (SIGSTOP), until `thaw()`."""
@@ -228,11 +242,3 @@ class Postgres:
         except psycopg.OperationalError:
             return False
         return True
-
-
-def _runs(pid: int) -> bool:
-    """Whether there is such a process, and not only what its parent has not asked for yet."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

@@ -14,7 +14,6 @@ from messages.events import Status
 from tests.workers.bench import LIMITS, Bench
 from tests.workers.callers import call_from_processes, make_calls, overfull
 from workers.budget import LEDGER_RETRY, SPREAD, Budget, SharedBudget
-from workers.budget.counting import AHEAD
 from workers.ledger.database import Database
 from workers.ledger.schema import vendor_call
 from workers.settings import Rate, SayariSettings
@@ -79,7 +78,7 @@ def test_a_budget_that_is_used_up_was_not_counted_for_nothing(sqlite: Database) 
     with ThreadPoolExecutor(4) as threads:
         while not any(waits := list(threads.map(budget, ["standard"] * 4))):
             made += 4
-            time.sleep(AHEAD)  # what was counted ahead, and not taken, would be lost then
+            assert rows(sqlite) == made  # what is counted ahead, and not taken in time, is lost
     assert made + waits.count(0.0) == 30
 
 

@@ -44,8 +44,6 @@ SPREAD = 0.1
 LEDGER_RETRY = 1.0
 #: A process that hangs while it counts is cut off after so many milliseconds; the others wait for it.
 LONGEST_COUNT = 5_000
-
-
 #: A look at the ledger for vendors that want to be left alone is good for so many seconds.
 PAUSE_LOOK = 0.5
 #: The part of a budget that may be counted ahead by one process at most, and be for nothing.
@@ -60,7 +58,7 @@ def budget_name(vendor: str, kind: str) -> str:
     return f"{vendor} {kind}"
 
 
-def spare(rate: Rate) -> int:
+def _spare(rate: Rate) -> int:
     """Calls that one process may count ahead: no more than come about in that time, or many would be for nothing."""
     return int(rate.calls * min(SPARE, AHEAD / rate.seconds))
 
@@ -113,7 +111,7 @@ class SharedBudget:
         self._pauses: dict[str, float] = {}
         self._looked = -PAUSE_LOOK
         self._counters = {
-            kind: Counter(partial(self._take, kind, rate), spare(rate))
+            kind: Counter(partial(self._take, kind, rate), _spare(rate))
             for kind, rate in rates.items()
             if rate is not None
         }
