@@ -32,7 +32,7 @@ RATE = Rate(calls=CROWD.calls, seconds=60 / SHORTER)
 #: Seconds over which the first jobs of a crowd begin.
 BEGIN = 1_200 / SHORTER
 #: Jobs before those that are told of.
-COLD = 3 * CROWD.jobs
+BEFORE = 2 * CROWD.jobs
 #: Seconds within which another job must have been found done.
 PATIENCE = 120.0
 #: The trial of windows: seconds of a job, jobs that wait, and windows that are watched.
@@ -41,15 +41,23 @@ SHORT_JOB, SHORT_JOBS, WINDOWS = (2.0, 6.0), 60, 6
 
 @dataclass(frozen=True)
 class Watching:
-    """How the watching of some jobs went; seconds as they would be in earnest."""
+    """How the watching of some jobs went; seconds as they would be in earnest.
+
+    Attributes:
+        delays: seconds from each job's end to the look that found it out.
+        looks: at each job.
+        peak: the most calls in any window.
+        pace: calls a minute.
+    """
 
     delays: list[float] = field(repr=False)
     looks: list[int] = field(repr=False)
     peak: int
+    pace: float
 
     @property
     def delay(self) -> float:
-        """Mean seconds from a job's end to the look that found it out."""
+        """Mean seconds."""
         return statistics.fmean(self.delays)
 
     @property
@@ -161,7 +169,7 @@ def loop(vendor: Counting, jobs: int, wanted: Callable[[], bool]) -> None:
 
 def measured(vendor: Counting, jobs: int) -> list[str]:
     """Of the jobs that are told of, those that have been found done."""
-    started = list(vendor.drawn.ends)[COLD : COLD + jobs]
+    started = list(vendor.drawn.ends)[BEFORE : BEFORE + jobs]
     return [name for name in started if name in vendor.found]
 
 
@@ -171,7 +179,8 @@ def watching(vendor: Counting, jobs: int) -> Watching:
     ends = vendor.drawn.ends
     delays = [(vendor.found[name] - ends[name]) * SHORTER for name in names]
     looks = [len(vendor.looks[name]) for name in names]
-    return Watching(delays, looks, most_in_a_window(vendor.calls, RATE.seconds))
+    minutes = (max(vendor.calls) - min(vendor.calls)) * SHORTER / 60
+    return Watching(delays, looks, most_in_a_window(vendor.calls, RATE.seconds), len(vendor.calls) / minutes)
 
 
 def drawing(family: Family) -> Draw:

@@ -1,7 +1,6 @@
 """kyb-workers with a job that starts and is looked at: `python -m benchmarks.budget.worker worker`.
 
-Its dispatcher's ticks are shorter, too, though not as much shorter as the vendor's jobs: the machine has other work. The
-vendor tells nothing of its jobs' progress here: when to look is learned from earlier jobs alone, as in the simulation.
+The vendor tells nothing of its jobs' progress here: when to look is learned from earlier jobs alone, as in the simulation.
 """
 
 from __future__ import annotations
@@ -12,14 +11,10 @@ import workers.worker  # noqa: F401 - the jobs must be there before one is repla
 from benchmarks.shorter import shorten
 from clients.data8 import Data8
 from messages.data8 import StartJob, StartJobResult
-from workers import dispatcher
 from workers.cli.main import main
 from workers.jobs.data8 import start
 from workers.jobs.registry import JOBS, Tools
 from workers.run import Run, Sighting
-
-#: How many times more often than in earnest the dispatcher looks.
-OFTEN = 4
 
 
 def start_job(command: StartJob, run: Run, tools: Tools) -> StartJobResult:
@@ -38,6 +33,4 @@ def look(data8: Data8, name: str) -> Sighting:
 if __name__ == "__main__":
     JOBS["data8.start_job"] = start_job
     shorten(float(os.environ["BUDGET_SHORTER"]))
-    dispatcher.TICK /= OFTEN
-    dispatcher.GATHER /= OFTEN
     main()

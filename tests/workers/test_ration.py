@@ -87,6 +87,12 @@ def test_the_latest_go_first_and_a_part_is_left_to_the_others(bench_of: Callable
     assert [budget("standard") for _ in range(4)] == [0.0] * 4
     assert {turn.job_id for turn in chosen(bench, ration)} == {*other, "look-27", "look-26"}
 
+    # but a look that has begun is among the calls, and not out any more
+    with bench.ledger.hold("look-29") as hold:
+        assert hold is not None
+        hold.take(2)
+        assert {turn.job_id for turn in chosen(bench, ration)} == {*other, "look-27", "look-26", "look-25"}
+
     budget.pause("standard", 30.0)
     assert {turn.job_id for turn in chosen(bench, ration)} == set(other)
 

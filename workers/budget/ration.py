@@ -41,7 +41,7 @@ class Ration:
             return list(due)
         budgets = list(self._rates)
         chosen = self._ledger.due_beside(connection, budgets, limit)
-        out = self._ledger.looks_out(connection, budgets)
+        out = self._ledger.looks_out(connection, budgets)  # those that have begun are counted among the calls
         for budget in budgets:
             left = min(self._left(connection, budget) - out.get(budget, 0), limit)
             if left > 0:

@@ -252,10 +252,10 @@ class Ledger:
         return [DueTurn(*row) for row in rows]
 
     def looks_out(self, connection: Connection, budgets: Sequence[str]) -> dict[str, int]:
-        """How many looks of each budget are handed out and have not ended yet."""
+        """How many looks of each budget are handed out and have not begun yet."""
         rows = connection.execute(
             select(job.c.budget, func.count().label("looks"))
-            .where(job.c.due_at.is_(None), job.c.ended_at.is_(None))
+            .where(job.c.due_at.is_(None), job.c.ended_at.is_(None), job.c.takes == 0)
             .where(job.c.budget.in_(budgets))
             .group_by(job.c.budget)
         )
