@@ -6,7 +6,7 @@ from workers.polling import belief, experience, rule
 
 #: Constants that are seconds.
 SECONDS = (
-    (rule, ("PRICE", "BUDGETED_PRICE", "SHORT", "SPAN", "UNKNOWN")),
+    (rule, ("PRICE", "BUDGETED_PRICE", "SHORT", "SCARCE", "UNKNOWN")),
     (belief, ("UNKNOWN",)),
     (experience, ("KEPT",)),
 )

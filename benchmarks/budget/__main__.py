@@ -25,6 +25,8 @@ LOADS = (Load(60, 30), Load(200, 60))
 BATCH = Load(60, 30, kept=False)
 #: Families of which a lower delay than the backoff's is promised, and to what share of it.
 PROMISED, BOUND = ("bimodal", "regular"), 0.6
+#: Sequences of durations of each of them.
+SEQUENCES = 5
 #: Worker processes of which the calls are counted.
 WORKERS = (1, 2, 4, 8)
 #: Jobs that are watched before any is told of.
@@ -57,7 +59,8 @@ def main() -> int:
 def simulate(jobs: int) -> tuple[str, bool]:
     """The table, and whether its bounds are kept."""
     lines = [
-        f"{stamp()}, {jobs} jobs a family after {COLD} others. Mean delay, and looks per job.",
+        f"{stamp()}, {jobs} jobs a family after {COLD} others. Mean delay, and looks per job; of what has a bound the",
+        f"mean of {SEQUENCES} sequences of durations, with the least and the most.",
         "",
         "| | waiting | calls a minute | backoff to 60 s, first come | ours | ours, a look worth 10 s | ours, exact expectation | ours ÷ backoff | bound |",
         "| --- | --: | --: | --: | --: | --: | --: | --: | --: |",
@@ -76,17 +79,25 @@ def simulate(jobs: int) -> tuple[str, bool]:
 
 
 def _row(family: Family, load: Load, jobs: int, *, bounded: bool) -> tuple[str, float]:
-    backoff = exponential(random.Random("60"), 1, 60)
-    manners: list[Manner] = [FirstCome(backoff), Latest(), Latest(budgeted=False)]
+    manners: list[Callable[[], Manner]] = [
+        lambda: FirstCome(exponential(random.Random("60"), 1, 60)),
+        Latest,
+        lambda: Latest(budgeted=False),
+    ]
     if family.name in PROMISED:  # it takes long
-        manners.append(Latest(exact=True))
-    rows = [watch_all(family, load, manner, jobs, COLD) for manner in manners]
-    share = _delay(rows[1]) / _delay(rows[0])
-    shown = [f"{_delay(row):.0f} s ({statistics.fmean(one.looks for one in row):.1f})" for row in rows]
+        manners.append(lambda: Latest(exact=True))
+    sequences = range(SEQUENCES if bounded else 1)
+    rows = [[watch_all(family, load, one(), jobs, COLD, n) for n in sequences] for one in manners]
+    delays = [statistics.fmean(one.delay for sequence in row for one in sequence) for row in rows]
+    looks = [statistics.fmean(one.looks for sequence in row for one in sequence) for row in rows]
+    shown = [f"{delay:.0f} s ({look:.1f})" for delay, look in zip(delays, looks, strict=True)]
     shown += [""] * (4 - len(shown))
+    share = delays[1] / delays[0]
+    each = [_delay(ours) / _delay(theirs) for theirs, ours in zip(*rows[:2], strict=True)]
+    spread = f" ({min(each):.2f}–{max(each):.2f})" if bounded else ""
     waiting = f"{load.jobs} kept" if load.kept else f"{load.jobs} at once"
-    cells = [family.name, waiting, str(load.calls), *shown, f"{share:.2f}", f"{BOUND}" if bounded else ""]
-    return f"| {' | '.join(cells)} |", share
+    ends = [f"{share:.2f}{spread}", f"{BOUND}" if bounded else ""]
+    return f"| {' | '.join([family.name, waiting, str(load.calls), *shown, *ends])} |", share
 
 
 def _delay(row: list[Watched]) -> float:

@@ -118,7 +118,9 @@ class Latest:
         self.pasts.append(Past(now - waiting.began, seen, waiting.job.size, began=waiting.began))
 
 
-def watch_all(family: Family, load: Load, manner: Manner, count: int, cold: int) -> list[Watched]:
+def watch_all(
+    family: Family, load: Load, manner: Manner, count: int, cold: int, sequence: int = 0
+) -> list[Watched]:
     """How the watching of `count` jobs went, after `cold` others and while more come.
 
     Args:
@@ -127,8 +129,9 @@ def watch_all(family: Family, load: Load, manner: Manner, count: int, cold: int)
         manner: when and who.
         count: jobs that are told of.
         cold: jobs before them.
+        sequence: of durations, another for each number.
     """
-    r = random.Random(family.name)
+    r = random.Random(f"{family.name} {sequence}")
     planned: list[tuple[float, int, Waiting]] = []
     due: list[Waiting] = []
     watched: dict[int, Watched] = {}

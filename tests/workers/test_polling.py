@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from clients.transport import Observation
 from messages.events import Status
 from tests.workers.bench import Bench
 from workers.ledger.schema import step
-from workers.polling import Evidence, History, Past, next_look, outlook
+from workers.polling import Evidence, History, Past, lateness, next_look, outlook
 from workers.polling.experience import same_work
-from workers.polling.rule import BUDGETED_PRICE, PRICE, SHORT
+from workers.polling.rule import BUDGETED_PRICE, PRICE, SCARCE, SHORT
 from workers.run import Limits, Run, Sighting
 from workers.turns import count_call
 
@@ -71,6 +72,29 @@ def test_the_look_comes_when_it_is_expected_to_be_as_late_as_a_request_is_worth(
     if delay < 1e6:
         worth = (BUDGETED_PRICE if budgeted else PRICE) * (elapsed + delay) / (elapsed + delay + SHORT)
         assert outlook(evidence, delay, history).late == pytest.approx(worth, rel=0.2, abs=0.2)
+
+
+@given(EVIDENCE, HISTORIES, st.lists(st.floats(0, 1e5), min_size=2, max_size=9))
+@settings(deadline=None, max_examples=60)
+def test_a_look_that_has_to_wait_becomes_ever_later(
+    evidence: Evidence, history: History, delays: list[float]
+) -> None:
+    expected = lateness(evidence, history)
+    late = [expected.after(delay) for delay in sorted(delays)]
+    assert all(math.isfinite(each) for each in late)
+    assert all(before <= after + 1e-6 for before, after in pairwise(late))
+
+
+@pytest.mark.parametrize("looks", [0, 1])
+def test_no_look_is_forgotten_that_was_planned_long_before_the_job_can_end(looks: int) -> None:
+    ends = [900.0 + 9 * (n % 21 - 10) for n in range(200)]
+    blind = History([Past(end, 0.0 if n < 16 else end - 20, began=-10.0 * n) for n, end in enumerate(ends)])
+    evidence = Evidence(0.0, looks, budgeted=True)
+    if not looks:  # nobody knows how early jobs end lately
+        assert next_look(evidence, 0.0, 1e5, blind) < 500
+    for after in (900.0, 950.0, 1_000.0, 1_500.0, 3_000.0):
+        true = outlook(evidence, after, blind).late
+        assert lateness(evidence, blind).after(after) == pytest.approx(true, rel=0.3, abs=0.3 * SCARCE)
 
 
 @given(EVIDENCE, HISTORIES, st.floats(0.001, 60), st.floats(60, 1e5))

@@ -29,8 +29,8 @@ DISPROVED = 1e-12
 #: From here on a share that has not moved since the look before says nothing: many jobs stay at 99 %.
 ALMOST = 0.95
 
-#: How late a look will be that has to wait is reckoned over so many seconds at least.
-SPAN = 60.0
+#: How late a look becomes that has to wait is reckoned right where it is best made, and where it is so late.
+SCARCE = 60.0
 #: Seconds of lateness that every second of waiting adds at least: nobody waits for ever.
 LEAST_SLOPE = 0.001
 
@@ -80,15 +80,10 @@ class Outlook:
 
 def next_look(evidence: Evidence, min_delay: float, max_delay: float, history: History = _NOTHING) -> float:
     """Seconds until the vendor is asked again, within the bounds; the vendor's own floor is above them."""
-    elapsed = min(max(0.0, evidence.elapsed), EDGES[-1])  # 0.0 comes first: it is what is left of NaN
+    delay = _best(evidence, evidence.price, history)
     belief, scale = history.belief(evidence.size)
-    told = _told(evidence, elapsed)
-    price = evidence.price
-    if told is None and not len(history):
-        delay = _strange(elapsed, price)
-    else:
-        delay = _expect(belief, scale, elapsed, told, price)
     if not evidence.looks and belief.halve:
+        elapsed = _elapsed(evidence)
         delay = min(delay, max(belief.halve * scale - elapsed, delay / 2))
     delay = min(max(delay, min_delay), max_delay)
     return max(delay, evidence.floor) if math.isfinite(evidence.floor) else delay
@@ -96,7 +91,7 @@ def next_look(evidence: Evidence, min_delay: float, max_delay: float, history: H
 
 def outlook(evidence: Evidence, delay: float, history: History = _NOTHING) -> Outlook:
     """What is expected of a vendor's job `delay` seconds after `evidence`, if it is not looked at before."""
-    elapsed = min(max(0.0, evidence.elapsed), EDGES[-1])
+    elapsed = _elapsed(evidence)
     belief, scale = history.belief(evidence.size)
     told = _told(evidence, elapsed)
     remaining = None if told is None and not len(history) else _remaining(belief, scale, elapsed, told)
@@ -126,7 +121,7 @@ class Lateness:
     It never grows by more than a second in a second.
 
     Attributes:
-        due: seconds from the last look to the best time of the next, whatever the bounds of waits.
+        due: seconds from the last look to the best time of the next.
         at: seconds late that it is expected to be then.
         slope: the chance that the vendor's job is done by then.
         bend: how that chance grows.
@@ -144,13 +139,26 @@ class Lateness:
 
 
 def lateness(evidence: Evidence, history: History = _NOTHING) -> Lateness:
-    """How late the next look becomes: right at its best time and some while after."""
-    delay = next_look(evidence, 0.0, EDGES[-1], history)
-    due = outlook(evidence, delay, history)
-    slope = max(due.chance, LEAST_SLOPE)
-    span = SPAN + delay / 4
-    later = outlook(evidence, delay + span, history).late
-    return Lateness(delay, due.late, slope, max(later - due.late - slope * span, 0.0) / span**2)
+    """How late the next look becomes: right at its best time, and where it is `SCARCE` seconds late."""
+    delay, scarce = (_best(evidence, price, history) for price in (evidence.price, SCARCE))
+    due, later = (outlook(evidence, after, history) for after in (delay, scarce))
+    slope, span = max(due.chance, LEAST_SLOPE), scarce - delay
+    bend = max(later.late - due.late - slope * span, 0.0) / span**2 if span > 0 else 0.0
+    return Lateness(delay, due.late, slope, bend)
+
+
+def _elapsed(evidence: Evidence) -> float:
+    return min(max(0.0, evidence.elapsed), EDGES[-1])  # 0.0 comes first: it is what is left of NaN
+
+
+def _best(evidence: Evidence, price: float, history: History) -> float:
+    """Seconds until the job is expected to have sat finished for as long as a look is worth."""
+    elapsed = _elapsed(evidence)
+    belief, scale = history.belief(evidence.size)
+    told = _told(evidence, elapsed)
+    if told is None and not len(history):
+        return _strange(elapsed, price)
+    return _expect(belief, scale, elapsed, told, price)
 
 
 def _told(evidence: Evidence, elapsed: float) -> tuple[float, float] | None:
