@@ -80,7 +80,7 @@ bench-scaling: .venv/dev.stamp ## Measure what a job costs of each resource, and
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/python -m benchmarks.scaling --write docs
 
-bench-peers: .venv/dev.stamp .venv-peers/stamp ## Do the same jobs with what else could be used, in turns (25 minutes)
+bench-peers: .venv/dev.stamp .venv-peers/stamp ## Do the same jobs with what else could be used, in turns (35 minutes)
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/python -m benchmarks.peers --write docs $(ARGS)
 

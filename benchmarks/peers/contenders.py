@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 OTHERS = ROOT / ".venv-peers" / "bin"
 PROCESSES, THREADS = 2, 8
 #: Seconds after which giving work to a contender has failed.
-LONGEST_SEND = 300
+LONGEST_SEND = 900
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Contender:
         waits: where a job is that waits.
         workers: one command line for each group of worker processes.
         script: of its own, which sends, too.
-        waiting: how many jobs can be made to wait within a minute.
+        waiting: how many jobs can be made to wait within some minutes.
         settings: of its own.
         trials: it takes part in.
     """
@@ -43,7 +43,7 @@ class Contender:
     waits: str
     workers: tuple[tuple[str, ...], ...]
     script: str
-    waiting: int = 10_000
+    waiting: int = 100_000
     settings: tuple[tuple[str, str], ...] = ()
     trials: tuple[str, ...] = ("speed", "crash", "waiting")
 
@@ -109,7 +109,7 @@ CONTENDERS = (
         (_other("python", str(APPS / "bare.py"), "work"),) * PROCESSES, "bare.py",
     ),
     Contender(
-        "ours", "kyb-workers", "the ledger", _OURS, "ours.py", waiting=100_000,
+        "ours", "kyb-workers", "the ledger", _OURS, "ours.py",
     ),
     Contender(
         "steady", "kyb-workers, a look a second", "the ledger", _OURS, "ours.py",
@@ -131,11 +131,11 @@ CONTENDERS = (
     Contender(
         "taskiq", "TaskIQ, delay", "a queue of RabbitMQ",
         (_other("taskiq", "worker", "with_taskiq:broker", "--workers", str(PROCESSES), "--log-level", "WARNING"),),
-        "with_taskiq.py", waiting=3_000,  # each is waited for until RabbitMQ has confirmed it
+        "with_taskiq.py",
     ),
     Contender(
         "dbos", "DBOS on PostgreSQL", "the worker's memory and its database",
         tuple(_other("python", str(APPS / "with_dbos.py"), "work", f"executor-{n}") for n in range(PROCESSES)),
-        "with_dbos.py", waiting=3_000,
+        "with_dbos.py", waiting=3_000,  # each is begun and put to sleep by a worker
     ),
 )  # fmt: skip

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from functools import cache
+from itertools import islice
 
 from taskiq import SmartRetryMiddleware
 from taskiq_aio_pika import AioPikaBroker, Queue
@@ -19,6 +20,8 @@ broker = AioPikaBroker(os.environ["PEER_BROKER"], delay_queue=Queue(name="taskiq
     SmartRetryMiddleware(default_retry_count=20, default_delay=1, use_delay_exponent=True)
 )
 data8 = cache(AsyncData8)
+#: Messages published at once.
+AT_ONCE = 100
 
 
 @broker.task("start", retry_on_error=True)
@@ -39,14 +42,19 @@ async def look(name: str) -> None:
         await data8().statistics(job)
 
 
+async def give(line: str) -> None:
+    """Publish one; it is waited for until RabbitMQ has confirmed it."""
+    if sys.argv[1] == "send":
+        await start.kiq(line)
+    else:
+        await look.kicker().with_labels(delay=float(sys.argv[2])).kiq(line)
+
+
 async def send() -> None:
     """Publish what stdin says."""
     await broker.startup()
-    for line in sys.stdin:
-        if sys.argv[1] == "send":
-            await start.kiq(line.strip())
-        else:
-            await look.kicker().with_labels(delay=float(sys.argv[2])).kiq(line.strip())
+    while lines := list(islice(sys.stdin, AT_ONCE)):
+        await asyncio.gather(*(give(line.strip()) for line in lines))
     print(time.time())  # noqa: T201 - from then on the last of them waits
     await broker.shutdown()
 
