@@ -285,8 +285,15 @@ class RabbitMQ:
         self.ctl("close_all_connections", "--global", "closed by the test")
 
     def fresh_url(self) -> str:
-        """The URL of a new virtual host."""
-        url = self._vhosts.fresh_url()
+        """The URL of a new virtual host.
+
+        Raises:
+            Broken: the node is away.
+        """
+        try:
+            url = self._vhosts.fresh_url()
+        except httpx.ConnectError as error:
+            raise Broken(f"the node {self.name} is away:\n{self._server.last_output}") from error
         self._live.add(url)
         return url
 

@@ -22,6 +22,9 @@ test -z "$last" || kill -s KILL -- "-$last"
 rm -rf -- "$0"
 """
 
+#: Ports that this process has given out.
+_given: set[int] = set()
+
 
 class Missing(Exception):
     """A server that the tests need is not installed; the message says what to do."""
@@ -56,6 +59,11 @@ class Server:
         return self.folder / "output.log"
 
     @property
+    def last_output(self) -> str:
+        """The last of what it wrote, for messages."""
+        return self.output.read_text(errors="replace")[-2000:]
+
+    @property
     def pid(self) -> int:
         """The process."""
         assert self._process is not None, f"{self.name} is not running"
@@ -84,11 +92,15 @@ class Server:
             Broken: the process ended, or the time is over.
         """
         deadline = time.monotonic() + seconds
-        while not ready():
-            if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
+        while not (self._alive and ready()):
+            if not self._alive or time.monotonic() > deadline:
                 self.kill()
-                raise Broken(f"{self.name} did not start:\n{self.output.read_text(errors='replace')[-2000:]}")
+                raise Broken(f"{self.name} did not start:\n{self.last_output}")
             time.sleep(0.05)  # a foreign process: there is no event to wait for
+
+    @property
+    def _alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def end(self, sign: signal.Signals, seconds: float = 30) -> None:
         """Ask the process to end and wait until it has; what is left of its group is killed."""
@@ -124,15 +136,20 @@ class Server:
 
 
 def free_port() -> int:
-    """A loopback port that is free, below those that outgoing connections are given.
+    """A loopback port that is free, below those that outgoing connections are given; never the same one again.
 
     So a server that is down for a moment finds its port free when it comes back. Chosen by the system's randomness:
-    processes in which Hypothesis sets the seed would all choose the same.
+    processes in which Hypothesis sets the seed would all choose the same. Test processes that run side by side have
+    ports of their own: a server that takes seconds to begin is not yet seen on its port.
     """
-    for port in random.SystemRandom().sample(range(20_000, 32_000), 50):
+    beside = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    mine = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for port in random.SystemRandom().sample(range(20_000 + mine, 32_000, beside), 50):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            return port
+            if port not in _given:
+                _given.add(port)
+                return port
     raise Broken("50 loopback ports tried, none free")
 
 
