@@ -58,7 +58,7 @@ lint: .venv/dev.stamp ## Check format, rules and types
 bench-polling: .venv/dev.stamp ## Compare the polling rule with what is usual, and with the best there is
 	@$(BIN)/python -m benchmarks.polling --write docs
 
-bench-budget: .venv/dev.stamp ## Compare who finds finished jobs sooner when a vendor's calls are limited (about 15 minutes)
+bench-budget: .venv/dev.stamp ## Compare who finds finished jobs sooner when a vendor's calls are limited (about 18 minutes)
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/python -m benchmarks.budget --write docs
 
@@ -80,7 +80,7 @@ bench-scaling: .venv/dev.stamp ## Measure what a job costs of each resource, and
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/python -m benchmarks.scaling --write docs
 
-bench-peers: .venv/dev.stamp .venv-peers/stamp ## Do the same jobs with what else could be used, in turns (35 minutes)
+bench-peers: .venv/dev.stamp .venv-peers/stamp ## Do the same jobs with what else could be used, in turns (about 37 minutes)
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/python -m benchmarks.peers --write docs $(ARGS)
 
