@@ -88,7 +88,7 @@ def _row(family: Family, load: Load, jobs: int, *, bounded: bool) -> tuple[str, 
         manners.append(lambda: Latest(exact=True))
     sequences = range(SEQUENCES if bounded else 1)
     rows = [[watch_all(family, load, one(), jobs, COLD, n) for n in sequences] for one in manners]
-    delays = [statistics.fmean(one.delay for sequence in row for one in sequence) for row in rows]
+    delays = [statistics.fmean(_delay(sequence) for sequence in row) for row in rows]
     looks = [statistics.fmean(one.looks for sequence in row for one in sequence) for row in rows]
     shown = [f"{delay:.0f} s ({look:.1f})" for delay, look in zip(delays, looks, strict=True)]
     shown += [""] * (4 - len(shown))

@@ -92,13 +92,11 @@ def next_look(evidence: Evidence, min_delay: float, max_delay: float, history: H
 def outlook(evidence: Evidence, delay: float, history: History = _NOTHING) -> Outlook:
     """What is expected of a vendor's job `delay` seconds after `evidence`, if it is not looked at before."""
     elapsed = _elapsed(evidence)
-    belief, scale = history.belief(evidence.size)
-    told = _told(evidence, elapsed)
-    remaining = None if told is None and not len(history) else _remaining(belief, scale, elapsed, told)
+    remaining = _remaining(evidence, elapsed, history)
     if remaining is None:
         more = UNKNOWN + elapsed
         return Outlook(delay - more * math.log1p(delay / more), delay / (more + delay))
-    first, masses = remaining
+    first, masses, scale = remaining
     total = sum(masses)
     until = elapsed + delay
     done = late = 0.0
@@ -151,16 +149,6 @@ def _elapsed(evidence: Evidence) -> float:
     return min(max(0.0, evidence.elapsed), EDGES[-1])  # 0.0 comes first: it is what is left of NaN
 
 
-def _best(evidence: Evidence, price: float, history: History) -> float:
-    """Seconds until the job is expected to have sat finished for as long as a look is worth."""
-    elapsed = _elapsed(evidence)
-    belief, scale = history.belief(evidence.size)
-    told = _told(evidence, elapsed)
-    if told is None and not len(history):
-        return _strange(elapsed, price)
-    return _expect(belief, scale, elapsed, told, price)
-
-
 def _told(evidence: Evidence, elapsed: float) -> tuple[float, float] | None:
     """A share that can be believed, and when it was reached."""
     share = evidence.share
@@ -189,28 +177,31 @@ def _strange(elapsed: float, price: float) -> float:
     return high
 
 
-def _remaining(
-    belief: Belief, scale: float, elapsed: float, told: tuple[float, float] | None
-) -> tuple[int, list[float]] | None:
-    """The masses of the cells in which the job may yet end, from this one on; None if the belief is disproved."""
+def _remaining(evidence: Evidence, elapsed: float, history: History) -> tuple[int, list[float], float] | None:
+    """The cells in which the job may yet end: the first, the masses from there on, and what the grid is multiplied by.
+
+    None if nothing is known, or the belief is disproved.
+    """
+    belief, scale = history.belief(evidence.size)
+    told = _told(evidence, elapsed)
     start = elapsed / scale
     first = bisect_right(EDGES, start) - 1
-    if first >= CELLS:
+    if first >= CELLS or (told is None and not len(history)):
         return None
     masses = list(belief.masses[first:])
     masses[0] *= (EDGES[first + 1] - start) / (EDGES[first + 1] - EDGES[first])
     if told is not None:
         masses = _weighed(masses, first, belief, scale, told)
-    return None if sum(masses) < DISPROVED else (first, masses)
+    return None if sum(masses) < DISPROVED else (first, masses, scale)
 
 
-def _expect(
-    belief: Belief, scale: float, elapsed: float, told: tuple[float, float] | None, price: float
-) -> float:
-    remaining = _remaining(belief, scale, elapsed, told)
+def _best(evidence: Evidence, price: float, history: History) -> float:
+    """Seconds until the job is expected to have sat finished for as long as a look is worth."""
+    elapsed = _elapsed(evidence)
+    remaining = _remaining(evidence, elapsed, history)
     if remaining is None:
         return _strange(elapsed, price)
-    first, masses = remaining
+    first, masses, scale = remaining
     total = sum(masses)
     done = late = 0.0
     at = elapsed
