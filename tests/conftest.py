@@ -18,7 +18,7 @@ import pytest
 
 from sandbox import Sandbox
 from sandbox.core import World
-from tests.testbed import surroundings
+from tests.testbed import environment
 from tests.testbed.certificates import Authority, Tls
 from tests.testbed.ledgers import ledger_at
 from tests.testbed.openssh import OpenSSH
@@ -136,7 +136,7 @@ def pytest_configure() -> None:
     Property tests try the same examples each time where `CI` is set: what is new is looked for elsewhere. None of
     them fails because the machine has other work.
     """
-    surroundings.lighten()
+    environment.lighten()
     hypothesis.settings.register_profile(
         "ours",
         deadline=None,

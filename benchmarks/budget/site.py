@@ -18,8 +18,8 @@ from messages.events import Status
 from tests.testbed.postgres import Postgres
 from tests.testbed.rabbitmq import RabbitMQ
 from tests.testbed.server import Server
-from workers.broker.line import Outgoing
 from workers.broker.publisher import CLOUD_EVENT, Publisher
+from workers.broker.publisher_connection import Outgoing
 from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
 from workers.ledger.schema import job, step

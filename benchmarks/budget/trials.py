@@ -20,8 +20,8 @@ from benchmarks.polling.policies import exponential
 from benchmarks.polling.workloads import Family
 from tests.testbed.postgres import Postgres
 from tests.testbed.rabbitmq import RabbitMQ
-from workers.budget import SPREAD
 from workers.polling import Past
+from workers.rate_limits import SPREAD
 from workers.settings import Rate
 
 #: The vendor's jobs, the budget's window and all pauses are so many times shorter than in earnest.

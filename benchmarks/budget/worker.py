@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 
-import workers.worker  # noqa: F401 - the jobs must be there before one is replaced
+import workers.engine.worker  # noqa: F401 - the jobs must be there before one is replaced
 from benchmarks.shorter import shorten
 from clients.data8 import Data8
 from messages.data8 import StartJob, StartJobResult
 from workers.cli.main import main
-from workers.jobs.data8 import start
-from workers.jobs.registry import JOBS, Tools
-from workers.run import Run, Sighting
+from workers.engine.context import Run, Sighting
+from workers.engine.registry import Tools
+from workers.jobs.catalogue import JOBS
+from workers.jobs.data8.start_job import start
 
 
 def start_job(command: StartJob, run: Run, tools: Tools) -> StartJobResult:

@@ -8,7 +8,7 @@ from statistics import median
 from benchmarks.bulk.installation import Run
 from benchmarks.bulk.trials import AT_ONCE, OFTEN, SLICE, Compared
 from benchmarks.page import stamp
-from workers.run import CHECKPOINT_INTERVAL
+from workers.engine.context import CHECKPOINT_INTERVAL
 
 #: Throughput of a bare loop that is to be reached.
 THROUGHPUT = 0.8

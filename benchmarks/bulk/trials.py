@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from benchmarks.bulk.inputs import companies
 from benchmarks.bulk.installation import Run, Worker, bare, checkpoints_each, latency, vendor
-from workers.run import CHECKPOINT_INTERVAL
+from workers.engine.context import CHECKPOINT_INTERVAL
 
 #: Calls at once, of workers and of bare loops.
 AT_ONCE = 8

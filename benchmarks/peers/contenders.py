@@ -10,8 +10,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.broker.line import Outgoing
 from workers.broker.publisher import CLOUD_EVENT, Publisher
+from workers.broker.publisher_connection import Outgoing
 from workers.ledger.database import Database
 
 APPS = Path(__file__).parent / "apps"

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from benchmarks.polling.workloads import VendorJob
+from workers.engine.context import KEPT_SHARE
 from workers.polling import Evidence, History, Past, next_look
-from workers.run import KEPT_SHARE
 
 #: Shortest wait of every policy of ours, in seconds.
 MIN_DELAY = 1.0

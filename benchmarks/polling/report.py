@@ -6,7 +6,7 @@ import statistics
 from html import escape
 
 from benchmarks.polling.trials import Row, over
-from workers.polling.rule import PRICE
+from workers.polling.policy import PRICE
 
 
 def table(rows: list[Row], base: Row) -> list[str]:

@@ -24,7 +24,7 @@ from benchmarks.polling.policies import (
 )
 from benchmarks.polling.workloads import FAMILIES, TELLING, Family, VendorJob, durations, telling
 from workers.polling import Evidence, History, Past, next_look
-from workers.polling.rule import PRICE
+from workers.polling.policy import PRICE
 
 #: The longest wait: of the settings' default, and one for vendors whose jobs take long.
 DEFAULT, WIDE = 300.0, 3_600.0

@@ -14,7 +14,7 @@ import psycopg
 from messages.envelope import parse
 from sandbox import Sandbox
 from sandbox.core import World
-from tests.chaos.plant import Plant
+from tests.chaos.installation import Plant
 from tests.crash.cases import SCENARIOS, command
 from tests.testbed.postgres import Postgres
 from tests.testbed.rabbitmq import RabbitMQ

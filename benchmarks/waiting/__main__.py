@@ -17,7 +17,7 @@ from benchmarks.page import stamp, write
 from benchmarks.waiting.process import cpu_share, resident
 from benchmarks.waiting.waits import analyze, lateness, wait
 from sandbox import Sandbox
-from tests.chaos.plant import Plant
+from tests.chaos.installation import Plant
 from tests.testbed.postgres import Postgres
 from tests.testbed.rabbitmq import RabbitMQ
 from workers.broker.publisher import Publisher

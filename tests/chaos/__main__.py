@@ -18,7 +18,7 @@ import psycopg
 from sandbox import Sandbox
 from sandbox.core import World
 from tests.chaos import report
-from tests.chaos.plant import Plant
+from tests.chaos.installation import Plant
 from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.trial import Finding, Scenario, Trial, undisturbed
 from tests.testbed import rabbitmq, rabbitmq4

@@ -14,7 +14,7 @@ import httpx
 import pika
 
 from sandbox.core import Fault
-from tests.chaos.plant import POISON, Plant
+from tests.chaos.installation import POISON, Plant
 from tests.chaos.trial import Scenario, Situation
 from tests.chaos.versions import next_version, upgrade
 from tests.chaos.work import Task, hopeless, poison

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox import Sandbox
 from sandbox.core import World
-from tests.chaos.plant import Plant
+from tests.chaos.installation import Plant
 from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.trial import Finding, Scenario, Trial, undisturbed
 from tests.testbed.postgres import Postgres

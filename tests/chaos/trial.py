@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from messages.catalogue import QUEUES
-from tests.chaos.plant import Plant
+from tests.chaos.installation import Plant
 from tests.chaos.recovery import recovery
 from tests.chaos.upstream import FINAL, Upstream, connect
 from tests.chaos.work import HARMLESS, Task, essence, tasks
-from workers.admission import Admission
+from workers.engine.admission import Admission
+from workers.files.storage import Storage
 from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
-from workers.storage import Storage
 
 #: Seconds after the disturbance in which all jobs must have ended.
 PATIENCE = 150.0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from alembic.script import ScriptDirectory
 
-from tests.chaos.plant import MAIN, Plant
+from tests.chaos.installation import MAIN, Plant
 from workers.ledger.database import MIGRATIONS
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +49,7 @@ def next_version(plant: Plant) -> Path:
         "    told_at: float | None = None\n",
         "    told_at: float | None = None\n    remark: str | None = None\n",
     )
-    _replace(folder / "workers/worker.py", 'log.info("serving"', 'log.info("serving", version="next"')
+    _replace(folder / "workers/engine/worker.py", 'log.info("serving"', 'log.info("serving", version="next"')
     return folder
 
 

@@ -15,12 +15,12 @@ import pytest
 from clients.operation import operations_of
 from sandbox import Sandbox
 from sandbox.core import World
-from tests.clients.creditsafe.test_creditsafe_operations import CASES, ROWS, Given
-from tests.clients.data8.test_data8_wire import TABLE
-from tests.clients.sayari.rig import Scene
-from tests.clients.sayari.test_sayari_wire import SENT
 from tests.conformance.clients_of import VENDORS, connect
 from tests.conformance.documented import OPERATIONS
+from tests.support.sayari_client import Scene
+from tests.unit.clients.creditsafe.test_creditsafe_operations import CASES, ROWS, Given
+from tests.unit.clients.data8.test_data8_wire import TABLE
+from tests.unit.clients.sayari.test_sayari_wire import SENT
 
 Driven = tuple[str, Callable[[], object]]
 

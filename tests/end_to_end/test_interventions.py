@@ -10,8 +10,8 @@ import pytest
 
 from sandbox import Sandbox
 from sandbox.core import Fault
-from tests.cli.conftest import Ended, Kyb
 from tests.end_to_end.conftest import Upstream, Workers
+from tests.integration.cli.conftest import Ended, Kyb
 from workers.ledger.database import Database
 
 FINAL = ("completed", "failed", "cancelled", "rejected")

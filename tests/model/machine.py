@@ -27,17 +27,18 @@ from tests.model.simulated import (
     Vendor,
     play,
 )
-from tests.workers.bench import COMMAND, command
-from workers.budget.ration import Ration
-from workers.dispatcher import LOST_AFTER, Dispatcher
-from workers.jobs.registry import JOBS, Tools
+from tests.support.turn_harness import COMMAND, command
+from workers.engine.context import Limits, Run
+from workers.engine.dispatcher import LOST_AFTER, Dispatcher
+from workers.engine.registry import Tools
+from workers.engine.turns import Reject, Turns
+from workers.files.storage import Storage
+from workers.jobs.catalogue import JOBS
 from workers.ledger.database import LedgerUnavailable
 from workers.ledger.ledger import Ledger
 from workers.ledger.records import Job
 from workers.ledger.schema import event, job, step
-from workers.run import Limits, Run
-from workers.storage import Storage
-from workers.turns import Reject, Turns
+from workers.rate_limits.poll_scheduler import Ration
 
 QUEUES = ("kyb.control", "kyb.data8")
 DEADLINE = 3_600.0

@@ -22,11 +22,11 @@ from clients.errors import (
     Unavailable,
 )
 from clients.transport import before_effect
+from workers.engine.context import Run, Sighting, repeatable
 from workers.errors import Undecided
-from workers.jobs.data8_datasets import refused_twice
+from workers.jobs.data8.upload import refused_twice
 from workers.ledger.database import Database, LedgerUnavailable
 from workers.ledger.records import DueTurn, StoredEvent
-from workers.run import Run, Sighting, repeatable
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from messages.errors import Code
 from messages.events import Status
 from tests.model.machine import DEADLINE, TurnProtocol, machine_on
 from tests.model.simulated import IN_FLIGHT, Plan
-from tests.workers.bench import command
+from tests.support.turn_harness import command
 from workers.ledger.records import Job
 
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.model.machine import TurnProtocol, machine_on
-from tests.workers.bench import command
-from workers.dispatcher import LOST_AFTER
+from tests.support.turn_harness import command
+from workers.engine.dispatcher import LOST_AFTER
 
 QUEUE = "kyb.data8"
 

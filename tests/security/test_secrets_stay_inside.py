@@ -14,10 +14,10 @@ from clients.errors import VendorError
 from sandbox import Sandbox
 from sandbox.core import Fault
 from tests.security.conftest import MARK, SECRETS, TOKEN, Plant, eventually
-from workers.jobs.registry import Tools
+from workers.engine.client_factory import tools_of
+from workers.engine.registry import Tools
 from workers.ledger.database import Database
 from workers.settings import SettingsError, load
-from workers.vendors import tools_of
 
 ENTITIES = {"entities": [{"name": ["Nobody"]}]}
 COMMANDS: dict[str, dict[str, Any]] = {

@@ -18,8 +18,8 @@ from pika.channel import Channel
 
 from workers.broker import topology
 from workers.broker.connection import BrokerUnavailable, Urls, reach
-from workers.observe.health import CONSUMER_STUCK, PATIENCE
-from workers.observe.pulse import Pulse
+from workers.observability.health import CONSUMER_STUCK, PATIENCE
+from workers.observability.heartbeat import Pulse
 
 log = structlog.get_logger("kyb.broker")
 

@@ -16,10 +16,10 @@ from dramatiq.middleware import Middleware
 from workers.broker.connection import BrokerUnavailable, Urls
 from workers.broker.consumer import ConsumerLink, Delivery
 from workers.broker.encoder import CloudEventEncoder
-from workers.broker.line import Outgoing
 from workers.broker.publisher import CLOUD_EVENT, Publisher
+from workers.broker.publisher_connection import Outgoing
 from workers.broker.topology import dead
-from workers.turns import Reject
+from workers.engine.turns import Reject
 
 dramatiq.set_encoder(CloudEventEncoder())
 

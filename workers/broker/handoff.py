@@ -8,8 +8,8 @@ from typing import Protocol
 from workers.broker import topology
 from workers.broker.dramatiq import EmbeddedBroker, InHand
 from workers.broker.encoder import turn_message
-from workers.broker.line import Outgoing
 from workers.broker.publisher import CLOUD_EVENT, TURN, Publisher
+from workers.broker.publisher_connection import Outgoing
 from workers.ledger.records import DueTurn, StoredEvent
 
 

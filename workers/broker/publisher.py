@@ -10,7 +10,7 @@ import pika
 
 from workers.broker import topology
 from workers.broker.connection import BrokerUnavailable, Urls, reach
-from workers.broker.line import Line, Outgoing
+from workers.broker.publisher_connection import Line, Outgoing
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from messages.errors import Error
 from messages.events import Outcome, Progress, Status
 from workers.ledger.database import Database, translated
-from workers.ledger.events import News, stats_of, write_event
+from workers.ledger.outbox import News, stats_of, write_event
 from workers.ledger.records import Job, Past, Step, Urgency, encode
 from workers.ledger.schema import job, step
 

@@ -34,12 +34,12 @@ from messages.errors import Code
 from messages.events import Outcome, Status
 from workers.ledger.claim import Claim
 from workers.ledger.database import Database
-from workers.ledger.events import News, tell_again, write_event, write_rejection
+from workers.ledger.disaster_recovery import first_sequence, restored_at
 from workers.ledger.locks import locks_of
+from workers.ledger.outbox import News, tell_again, write_event, write_rejection
 from workers.ledger.records import DueTurn, Job, Step, StoredEvent, encode
-from workers.ledger.restoration import first_sequence, restored_at
 from workers.ledger.schema import event, job, step
-from workers.ledger.standing import Standing, standing
+from workers.ledger.statistics import Standing, standing
 
 _DUE = (job.c.id, job.c.command, job.c.queue, job.c.turn, job.c.budget)
 _ENDED = [status.value for status in Status if status.ended]

@@ -5,6 +5,6 @@
 
 from workers.ledger.records import Past
 from workers.polling.history import History
-from workers.polling.rule import Evidence, Lateness, Outlook, lateness, next_look, outlook
+from workers.polling.policy import Evidence, Lateness, Outlook, lateness, next_look, outlook
 
 __all__ = ["Evidence", "History", "Lateness", "Outlook", "Past", "lateness", "next_look", "outlook"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workers.ledger.records import Past
-from workers.polling.belief import bell, cells, fit, moments, unknown
+from workers.polling.distribution import bell, cells, fit, moments, unknown
 
 #: So many past waits are looked at.
 WINDOW = 300

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 from functools import partial
 
-import workers.worker  # noqa: F401 - the jobs must be there before one is replaced
+import workers.engine.worker  # noqa: F401 - the jobs must be there before one is replaced
 from benchmarks.shorter import shorten
 from messages.data8 import StartJob, StartJobResult
 from workers.cli.main import main
-from workers.jobs.data8 import look, start
-from workers.jobs.registry import JOBS, Tools
-from workers.run import Run
+from workers.engine.context import Run
+from workers.engine.registry import Tools
+from workers.jobs.catalogue import JOBS
+from workers.jobs.data8.start_job import look, start
 
 
 def start_job(command: StartJob, run: Run, tools: Tools) -> StartJobResult:
