@@ -17,7 +17,7 @@ import hypothesis
 import pytest
 
 from sandbox import Sandbox
-from sandbox.core import World
+from sandbox.core import SandboxState
 from tests.testbed import environment
 from tests.testbed.certificates import Authority, Tls
 from tests.testbed.ledgers import ledger_at
@@ -126,7 +126,7 @@ def sqlite_url(tmp_path: Path) -> str:
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     """The vendors' stand-ins, with jobs that end soon."""
-    with Sandbox(world=World(job_seconds=0.3, queue_seconds=0.05)) as sandbox:
+    with Sandbox(state=SandboxState(job_seconds=0.3, queue_seconds=0.05)) as sandbox:
         yield sandbox
 
 

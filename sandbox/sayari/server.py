@@ -8,7 +8,7 @@ import secrets
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox.core import PASSWORD, USERNAME, World, serves
+from sandbox.core import PASSWORD, USERNAME, SandboxState, serves
 from sandbox.sayari.base import body_of, iso
 from sandbox.sayari.graph import Graph
 from sandbox.sayari.paging import Refused, number
@@ -28,8 +28,8 @@ class Sayari(Graph, SavedResources, Resolutions):
 
     token_seconds = DAY
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
+    def __init__(self, state: SandboxState) -> None:
+        super().__init__(state)
         self._tokens: dict[str, float] = {}
 
     def expire_tokens(self) -> None:
@@ -39,7 +39,7 @@ class Sayari(Graph, SavedResources, Resolutions):
     def authorised(self, request: Request) -> bool:
         """Whether the request carries a token of ours that has not expired."""
         kind, _, token = request.headers.get("authorization", "").partition(" ")
-        return kind == "Bearer" and self._tokens.get(token, 0.0) > self.world.clock()
+        return kind == "Bearer" and self._tokens.get(token, 0.0) > self.state.clock()
 
     @serves("POST /oauth/token", public=True)
     async def auth__token(self, request: Request) -> Response:
@@ -50,7 +50,7 @@ class Sayari(Graph, SavedResources, Resolutions):
         if (given.get("client_id"), given.get("client_secret")) != (USERNAME, PASSWORD):
             raise Refused(401, "unknown client")
         token = f"sk_test_{secrets.token_urlsafe(24)}"
-        self._tokens[token] = self.world.clock() + self.token_seconds
+        self._tokens[token] = self.state.clock() + self.token_seconds
         body = {"access_token": token, "token_type": "Bearer", "expires_in": int(self.token_seconds)}
         return JSONResponse(body, status_code=200)
 
@@ -58,7 +58,7 @@ class Sayari(Graph, SavedResources, Resolutions):
     async def usage(self, request: Request) -> Response:
         """Calls counted since the start, whatever the period."""
         start, end = self._period(request)
-        calls = self.world.calls
+        calls = self.state.calls
         kinds = {
             "get_entity": calls["sayari.entities.get"],
             "search": 0,
@@ -88,7 +88,7 @@ class Sayari(Graph, SavedResources, Resolutions):
 
     def _period(self, request: Request) -> tuple[str, str]:
         """From and to; by default the last thirty days."""
-        now, days = self.world.clock(), {}
+        now, days = self.state.clock(), {}
         for name, default in (("from", iso(now - 30 * DAY)), ("to", iso(now))):
             given = request.query_params.get(name)
             if given is not None and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", given):

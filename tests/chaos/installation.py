@@ -60,7 +60,7 @@ class Workers:
         self._count = count
         self._lock = threading.RLock()
         self._stopping = threading.Event()
-        self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        self._keeper = threading.Thread(target=self._requeue_lost_turns, name="keeper", daemon=True)
         self.log = log
         self.running: list[subprocess.Popen[bytes]] = []
         self.deaths = 0
@@ -118,7 +118,7 @@ class Workers:
                 if isinstance(found, dict):
                     yield found
 
-    def _keep(self) -> None:
+    def _requeue_lost_turns(self) -> None:
         while not self._stopping.is_set():
             with self._lock:
                 alive = [worker for worker in self.running if worker.poll() is None]
@@ -149,7 +149,7 @@ class Workers:
             )
 
 
-class Plant:
+class Installation:
     """Everything, to be disturbed.
 
     Args:

@@ -93,7 +93,7 @@ def run(
     """Serve until the job has ended and all is told; submit `body` first if the broker is embedded."""
     os.environ.update(environment)
     configure(LogSettings(format="json", level="info"))
-    workers.engine.worker.IDLE_WAKE = 20
+    workers.engine.worker.IDLE_WAKE_MILLISECONDS = 20
     settings = load()
     Boundaries(die_at, Path(report)).install()
     worker = Worker(settings)

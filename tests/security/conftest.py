@@ -111,7 +111,7 @@ class Plant:
 
 
 @pytest.fixture
-def plant(tmp_path: Path, marked_sandbox: Sandbox) -> Iterator[Plant]:
+def installation(tmp_path: Path, marked_sandbox: Sandbox) -> Iterator[Plant]:
     made = Plant(
         tmp_path,
         marked_sandbox.environment()

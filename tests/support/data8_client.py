@@ -13,7 +13,7 @@ from sandbox.core import PASSWORD, USERNAME
 
 
 @dataclass
-class Rig:
+class RecordingClient:
     """A client, the sandbox behind it, and the requests it sent, the latest last."""
 
     sandbox: Sandbox

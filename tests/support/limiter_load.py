@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 from workers.ledger.database import Database
-from workers.rate_limits import SharedBudget
+from workers.rate_limits.limiter import SharedRateLimiter
 from workers.settings import Rate
 
 #: When a call was asked for and when it was allowed, by a clock that all processes share.
@@ -32,7 +32,7 @@ def call_from_process(url: str, rate: Rate, calls: int) -> list[Span]:
     """What one worker process does, with two threads."""
     database = Database(url)
     try:
-        budget = SharedBudget(database, "sayari", {"standard": rate})
+        budget = SharedRateLimiter(database, "sayari", {"standard": rate})
         with ThreadPoolExecutor(2) as threads:
             halves = threads.map(lambda n: make_calls(budget, n), (calls // 2, calls - calls // 2))
             return [span for half in halves for span in half]

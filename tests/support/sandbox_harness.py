@@ -14,8 +14,8 @@ from messages.errors import Code
 from messages.events import Status
 from sandbox import Sandbox
 from sandbox.core import PASSWORD, USERNAME, Fault
-from workers.engine.context import Limits
-from workers.engine.registry import Tools
+from workers.engine.context import RunLimits
+from workers.engine.registry import Services
 from workers.engine.turns import Turns
 from workers.files.storage import Storage
 from workers.jobs.catalogue import JOBS
@@ -23,10 +23,10 @@ from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
 from workers.ledger.records import Job
 
-LIMITS = Limits(min_delay=0.001, max_delay=0.01, stall=60.0, slice=15.0, in_flight=0.0)
+LIMITS = RunLimits(min_delay=0.001, max_delay=0.01, stall=60.0, slice=15.0, effect_settle_seconds=0.0)
 
 
-class Desk:
+class SandboxHarness:
     """`run` sends a command and takes turns until its job has ended.
 
     Args:
@@ -37,7 +37,7 @@ class Desk:
 
     def __init__(self, sandbox: Sandbox, folder: Path, url: str) -> None:
         self.folder = folder
-        self.world = sandbox.world
+        self.state = sandbox.state
         self.creditsafe = Creditsafe.connect(f"{sandbox.url}/creditsafe", USERNAME, PASSWORD, timeout=5)
         self.data8 = Data8.connect(
             f"{sandbox.url}/data8", f"{sandbox.url}/data8/connect/token", USERNAME, PASSWORD, timeout=5
@@ -45,7 +45,7 @@ class Desk:
         self.sayari = Sayari.connect(f"{sandbox.url}/sayari", USERNAME, PASSWORD, timeout=5)
         self._database = Database(url)
         self.ledger = Ledger(self._database)
-        self._tools = Tools(
+        self._services = Services(
             Storage([str(folder)], str(folder / "results")),
             self.ledger,
             60.0,
@@ -55,11 +55,11 @@ class Desk:
         )
         self.limit(LIMITS)
 
-    def limit(self, limits: Limits) -> None:
-        self._turns = Turns(self.ledger, JOBS, self._tools, limits, 60.0)
+    def limit(self, limits: RunLimits) -> None:
+        self._turns = Turns(self.ledger, JOBS, self._services, limits, 60.0)
 
     def close(self) -> None:
-        self._tools.close()
+        self._services.close()
         self._database.close()
 
     def file(self, content: str | bytes, name: str = "companies.csv") -> str:
@@ -96,11 +96,11 @@ class Desk:
 
     def fault(self, operation: str, fault: Fault) -> None:
         """The next call of `<vendor>.<operation>` goes wrong; one more with every call of this."""
-        self.world.faults[operation].append(fault)
+        self.state.faults[operation].append(fault)
 
     def effects(self, operation: str) -> int:
         """How often `<vendor>.<operation>` took effect, whatever its key."""
-        return sum(count for (name, _), count in self.world.effects.items() if name == operation)
+        return sum(count for (name, _), count in self.state.effects.items() if name == operation)
 
 
 def completed(job: Job) -> dict[str, Any]:

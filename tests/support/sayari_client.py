@@ -18,7 +18,7 @@ TESCO = ENTITIES["Tesco PLC"]
 
 
 @dataclass
-class Rig:
+class RecordingClient:
     """A client, the sandbox behind it, and the requests it sent, the latest last."""
 
     sandbox: Sandbox

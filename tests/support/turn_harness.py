@@ -9,8 +9,8 @@ from typing import Any
 
 from messages.data8 import StartJobResult
 from messages.events import Outcome
-from workers.engine.context import Limits, Run
-from workers.engine.registry import Tools
+from workers.engine.context import Run, RunLimits
+from workers.engine.registry import Services
 from workers.engine.turns import Turns
 from workers.files.storage import Storage
 from workers.jobs.catalogue import JOBS
@@ -19,7 +19,7 @@ from workers.ledger.ledger import Ledger
 from workers.ledger.records import Job
 
 COMMAND = "data8.start_job"
-LIMITS = Limits(min_delay=0.001, max_delay=0.01, stall=60.0, slice=15.0, in_flight=0.0)
+LIMITS = RunLimits(min_delay=0.001, max_delay=0.01, stall=60.0, slice=15.0, effect_settle_seconds=0.0)
 
 
 def command(id: str, type: str = COMMAND, **data: Any) -> bytes:
@@ -34,7 +34,7 @@ def command(id: str, type: str = COMMAND, **data: Any) -> bytes:
     return json.dumps(event).encode()
 
 
-class Bench:
+class TurnHarness:
     """`arrive` commands, then `drive` them."""
 
     def __init__(
@@ -42,7 +42,7 @@ class Bench:
         url: str,
         folder: Path,
         play: Callable[[Run], dict[str, Any]],
-        limits: Limits = LIMITS,
+        limits: RunLimits = LIMITS,
         deadline: float = 60.0,
     ) -> None:
         self.database = Database(url)
@@ -50,12 +50,12 @@ class Bench:
         self.ledger = Ledger(self.database)
         self.play = play
         self.stopping = False
-        tools = Tools(Storage([str(folder)], str(folder / "results")), self.ledger, deadline)
+        services = Services(Storage([str(folder)], str(folder / "results")), self.ledger, deadline)
         self.turns = Turns(
-            self.ledger, {**JOBS, COMMAND: self._job}, tools, limits, deadline, lambda: self.stopping
+            self.ledger, {**JOBS, COMMAND: self._job}, services, limits, deadline, lambda: self.stopping
         )
 
-    def _job(self, _command: object, run: Run, _tools: object) -> StartJobResult:
+    def _job(self, _command: object, run: Run, _services: object) -> StartJobResult:
         return StartJobResult(job_name="n", statistics=self.play(run), outputs={}, output_filenames={})
 
     def arrive(self, id: str = "job", **data: Any) -> None:

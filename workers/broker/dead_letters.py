@@ -17,17 +17,17 @@ from messages.envelope import id_of, read_json, type_of
 from workers.broker import topology
 from workers.broker.connection import BrokerUnavailable, open_connection
 from workers.broker.publisher import Publisher
-from workers.broker.publisher_connection import Outgoing
+from workers.broker.publisher_connection import OutboundMessage
 
 #: Where letters lie.
-LETTER_QUEUES = (*map(topology.dead, QUEUES), topology.UNROUTABLE)
+DEAD_LETTER_QUEUES = (*map(topology.dead, QUEUES), topology.UNROUTABLE)
 
 #: What dead-lettering added to a message; it leaves again with the letter.
 _MARKS = ("x-kyb-reason", "x-death", "x-delivery-count", "x-first-death-", "x-last-death-")
 
 
 @dataclass(frozen=True)
-class Letter:
+class DeadLetter:
     """One dead letter.
 
     Attributes:
@@ -71,7 +71,7 @@ class Letter:
         unroutable = "no queue takes it" if self.queue == topology.UNROUTABLE else ""
         return str(self.headers.get("x-kyb-reason") or unroutable or deaths[0].get("reason") or "unknown")
 
-    def returned(self) -> Outgoing | None:
+    def to_redrive(self) -> OutboundMessage | None:
         """The message as it was, on its way back; None where it would land here again."""
         headers = {name: value for name, value in self.headers.items() if not name.startswith(_MARKS)}
         if self.queue != topology.UNROUTABLE:
@@ -80,10 +80,10 @@ class Letter:
             exchange, key = topology.COMMANDS, self.routing_key
         else:
             return None
-        return Outgoing(exchange, key, self.body, self.content_type, self.message_id, headers)
+        return OutboundMessage(exchange, key, self.body, self.content_type, self.message_id, headers)
 
 
-class Letters:
+class DeadLetterQueues:
     """The dead letters of a broker.
 
         with Letters(urls) as letters, letters.opened("kyb.data8.dead") as (channel, found):
@@ -113,14 +113,14 @@ class Letters:
             return int(channel.queue_declare(queue, passive=True).method.message_count)
 
     @contextmanager
-    def opened(self, queue: str, limit: int) -> Iterator[tuple[BlockingChannel, Iterator[Letter]]]:
+    def browse(self, queue: str, limit: int) -> Iterator[tuple[BlockingChannel, Iterator[DeadLetter]]]:
         """The first `limit` letters of `queue`; those that are not settled stay where they are."""
         with self._channel() as channel:
             yield channel, self._letters(channel, queue, limit)
 
-    def redrive(self, channel: BlockingChannel, letter: Letter) -> bool:
+    def redrive(self, channel: BlockingChannel, letter: DeadLetter) -> bool:
         """Send a letter back to where it came from; False, and nothing done, where no queue takes it."""
-        outgoing = letter.returned()
+        outgoing = letter.to_redrive()
         if outgoing is None:
             return False
         self._publisher.publish([outgoing])
@@ -129,12 +129,12 @@ class Letters:
         )  # if this is lost the letter is sent once more: the turn number fences it
         return True
 
-    def _letters(self, channel: BlockingChannel, queue: str, limit: int) -> Iterator[Letter]:
+    def _letters(self, channel: BlockingChannel, queue: str, limit: int) -> Iterator[DeadLetter]:
         for _ in range(limit):
             method, properties, body = channel.basic_get(queue)
             if method is None:
                 return
-            yield Letter(
+            yield DeadLetter(
                 queue,
                 method.delivery_tag,
                 method.routing_key,
@@ -154,7 +154,7 @@ class Letters:
             raise BrokerUnavailable(f"the connection broke ({type(error).__name__})") from None
 
 
-def describe(letter: Letter) -> dict[str, Any]:
+def describe(letter: DeadLetter) -> dict[str, Any]:
     """What may be shown of a letter: nothing of the command's data."""
     headers = json.loads(json.dumps(letter.headers, default=str))
     return {

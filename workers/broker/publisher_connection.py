@@ -21,11 +21,11 @@ log = structlog.get_logger("kyb.broker")
 #: Seconds until RabbitMQ must have answered. One that hangs would be noticed by its heartbeats much later. And where
 #: the node that leads a queue dies with a message on its way, the node that we talk to may wait for ever to confirm it
 #: (seen on 3.10, three nodes): work is to go on within 15 s even then.
-PATIENCE = 8.0
+CONFIRM_TIMEOUT_SECONDS = 8.0
 
 
 @dataclass(frozen=True)
-class Outgoing:
+class OutboundMessage:
     """A message to publish; to a queue directly where `exchange` is empty."""
 
     exchange: str
@@ -36,7 +36,7 @@ class Outgoing:
     headers: Mapping[str, object] = field(default_factory=dict)
 
 
-class Line:
+class ConfirmingConnection:
     """A connection on which whole batches are sent and then waited for.
 
     RabbitMQ confirms many messages with one answer, so a batch takes hardly longer than a single message.
@@ -72,7 +72,7 @@ class Line:
         """Whether it is of no use any more."""
         return self._trouble is not None
 
-    def publish(self, batch: Sequence[Outgoing]) -> None:
+    def publish(self, batch: Sequence[OutboundMessage]) -> None:
         """Send messages in order and wait until RabbitMQ has stored every one of them."""
         if batch:
             self._ask(lambda: self._send(batch))
@@ -98,9 +98,9 @@ class Line:
 
     def _wait(self, answer: Future[int]) -> int:
         try:
-            return answer.result(PATIENCE)
+            return answer.result(CONFIRM_TIMEOUT_SECONDS)
         except TimeoutError:
-            self._trouble = f"RabbitMQ has not answered for {PATIENCE:.0f} s"
+            self._trouble = f"RabbitMQ has not answered for {CONFIRM_TIMEOUT_SECONDS:.0f} s"
             self._connection.ioloop.add_callback_threadsafe(self._connection.ioloop.stop)
             raise BrokerUnavailable(self._trouble) from None
 
@@ -128,7 +128,7 @@ class Line:
         channel.add_on_close_callback(lambda _, error: self._break(error))
         self._tell(0)
 
-    def _send(self, batch: Sequence[Outgoing]) -> None:
+    def _send(self, batch: Sequence[OutboundMessage]) -> None:
         if self._publishing is None or not self._publishing.is_open:
             return  # the answer is on its way: the connection breaks
         self._refused = None

@@ -62,12 +62,12 @@ def opened_database(found: Settings) -> Database:
 
 def broker_urls(found: Settings) -> str:
     """The URLs of RabbitMQ's nodes. Raises `SettingsError` for one that is none."""
-    from workers.broker.tls import parameters_of  # noqa: PLC0415 - commands about the ledger alone do without it
+    from workers.broker.tls import url_parameters  # noqa: PLC0415 - commands about the ledger alone do without it
 
     urls = found.broker_url.get_secret_value()
     for url in urls.split(";"):
         try:
-            parameters_of(url.strip())
+            url_parameters(url.strip())
         except ValueError as error:
             raise SettingsError(f"KYB_BROKER_URL: {error}") from None
     return urls

@@ -11,7 +11,7 @@ from rich.text import Text
 from messages.events import Status
 from workers.cli.console import err, error_line, out, plain, print_json
 from workers.cli.exit_codes import JOB_FAILED
-from workers.cli.submission import Standing
+from workers.cli.submission import JobSnapshot
 
 
 def progress_bars(**options: Any) -> Progress:
@@ -26,7 +26,7 @@ def progress_bars(**options: Any) -> Progress:
     )
 
 
-def doing(standing: Standing) -> str:
+def doing(standing: JobSnapshot) -> str:
     """What a job is at, in a few words."""
     if standing.status is Status.ACCEPTED:
         return "accepted"
@@ -46,7 +46,7 @@ def doing_of(told: dict[str, Any]) -> str:
     return ", ".join(words)
 
 
-def percent_of(standing: Standing) -> float | None:
+def percent_of(standing: JobSnapshot) -> float | None:
     """0 to 100 if it is known."""
     if standing.status is Status.COMPLETED:
         return 100.0
@@ -54,7 +54,7 @@ def percent_of(standing: Standing) -> float | None:
     return None if percent is None else float(percent)
 
 
-def watched(standings: Iterator[Standing]) -> Standing | None:
+def watched(standings: Iterator[JobSnapshot]) -> JobSnapshot | None:
     """The last of the standings; on a terminal a bar shows the others. None if there are none."""
     last = None
     with progress_bars(console=err, transient=True, disable=not err.is_terminal) as bars:
@@ -69,7 +69,7 @@ def watched(standings: Iterator[Standing]) -> Standing | None:
     return last
 
 
-def print_outcome(standing: Standing) -> None:
+def print_outcome(standing: JobSnapshot) -> None:
     """How a job ended, its result or its error."""
     stats = standing.stats or {}
     cost = (
@@ -103,7 +103,7 @@ def error_lines(error: dict[str, Any] | None) -> list[str]:
     return lines
 
 
-def conclude(standings: Iterator[Standing], *, watch: bool, job_id: str, as_json: bool) -> int:
+def conclude(standings: Iterator[JobSnapshot], *, watch: bool, job_id: str, as_json: bool) -> int:
     """Send, wait if asked to, and say what became of it; gives the exit code."""
     try:
         last = watched(standings)

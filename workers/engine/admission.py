@@ -10,7 +10,7 @@ from workers.ledger.records import Job
 from workers.observability import tracing
 
 #: A job may be scheduled so many days ahead: a wrong year is an error, not a job that nobody sees again.
-DAYS_AHEAD = 366
+SCHEDULE_AHEAD_DAYS = 366
 
 
 class Admission:
@@ -64,9 +64,9 @@ class Admission:
         return request
 
     def _check_schedule(self, request: Request) -> None:
-        latest = self._ledger.now() + DAYS_AHEAD * 86_400
+        latest = self._ledger.now() + SCHEDULE_AHEAD_DAYS * 86_400
         if request.not_before is not None and request.not_before.timestamp() > latest:
-            raise _invalid(request, "notbefore", f"is more than {DAYS_AHEAD} days ahead")
+            raise _invalid(request, "notbefore", f"is more than {SCHEDULE_AHEAD_DAYS} days ahead")
 
 
 def _invalid(request: Request, field: str, message: str, code: Code = Code.INVALID_COMMAND) -> InvalidCommand:

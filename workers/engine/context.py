@@ -27,25 +27,26 @@ from clients.errors import OutcomeUnknown, VendorError
 from clients.transport import before_effect
 from messages.errors import Code
 from messages.events import Progress
-from workers.engine.ordered_pool import Window
+from workers.engine.ordered_pool import OrderedPool
 from workers.errors import JobFailed, StorageUnavailable, Undecided
 from workers.ledger.claim import Claim
-from workers.ledger.records import Step, Urgency
-from workers.observability.turn_stats import Happenings
-from workers.polling import Evidence, History, lateness, next_look
+from workers.ledger.records import PollUrgency, Step
+from workers.observability.turn_stats import TurnStats
+from workers.polling.history import History
+from workers.polling.policy import PollState, delay_curve, next_poll_delay
 
 J = TypeVar("J")
 R = TypeVar("R")
 T = TypeVar("T")
 
 #: What a vendor says is kept for later jobs until so much is done: the rest is mostly finishing.
-KEPT_SHARE = 0.9
+REPORTED_SHARE_MAX = 0.9
 #: A transfer records a checkpoint at most this often; what came since is repeated after a crash.
-CHECKPOINT_INTERVAL = 1.0
+CHECKPOINT_INTERVAL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Sighting:
+class PollResult:
     """What one look at a running vendor job showed.
 
     Attributes:
@@ -82,7 +83,7 @@ class Sighting:
 
 
 @dataclass(frozen=True)
-class Limits:
+class RunLimits:
     """Bounds of a run, in seconds.
 
     Attributes:
@@ -98,8 +99,8 @@ class Limits:
     max_delay: float
     stall: float
     slice: float
-    in_flight: float
-    budgets: frozenset[str] = frozenset()
+    effect_settle_seconds: float
+    rate_limits: frozenset[str] = frozenset()
 
 
 class Suspended(BaseException):
@@ -110,7 +111,7 @@ class Suspended(BaseException):
         due_at: float,
         progress: Progress | None = None,
         polled: str | None = None,
-        urgency: Urgency | None = None,
+        urgency: PollUrgency | None = None,
     ) -> None:
         super().__init__(due_at)
         self.due_at = due_at
@@ -175,7 +176,7 @@ class Run:
     def __init__(
         self,
         claim: Claim,
-        limits: Limits,
+        limits: RunLimits,
         stopping: Callable[[], bool],
         monotonic: Callable[[], float] = time.monotonic,
         past: Callable[[Claim, str], History] = lambda _claim, _name: History(),
@@ -191,11 +192,11 @@ class Run:
         #: The step at work, for errors and logs.
         self.step: str | None = None
         #: Whether it is a look at a vendor's job.
-        self.looking = False
+        self.polling = False
         #: What is to be counted of this turn.
-        self.happened = Happenings()
+        self.stats = TurnStats()
         #: The pieces of a transfer that are at work at once, and whether its slice is over: nothing is begun then.
-        self._window: Window[Any, Any] | None = None
+        self._window: OrderedPool[Any, Any] | None = None
         self._ending = False
         self._stage: Stage | None = None
 
@@ -224,10 +225,10 @@ class Run:
         finally:
             self._stage = None
 
-    def edition(self, name: str) -> int:
+    def generation(self, name: str) -> int:
         """1, and one more each time the step was undone for a retry: for names that vendors take only once."""
         step = self._claim.steps.get(self._named(name))
-        return 1 if step is None else step.edition
+        return 1 if step is None else step.generation
 
     def once(
         self,
@@ -267,8 +268,8 @@ class Run:
             if found is not None:
                 self._record(name, "effect", found)
                 return found
-        self._heed_cancel()
-        self._heed_slice()
+        self._raise_if_cancelled()
+        self._suspend_if_slice_over()
         intended = False
 
         def intend() -> None:
@@ -295,7 +296,7 @@ class Run:
         return value
 
     def poll(
-        self, name: str, ask: Callable[[], Sighting], *, size: int | None = None, redo: Sequence[str] = ()
+        self, name: str, ask: Callable[[], PollResult], *, size: int | None = None, redo: Sequence[str] = ()
     ) -> Any:
         """Wait until a vendor's job is done; one look a turn, nothing held in between.
 
@@ -313,18 +314,18 @@ class Run:
         step = self._claim.steps.get(name)
         if step is not None and step.state == "done":
             return step.value
-        self._heed_cancel()
+        self._raise_if_cancelled()
         if step is None or step.state == "void":
-            self._claim.waiting(name, size=size, value=None, looked=False)
-            raise self._look_later(name, Evidence(0.0, size=size), Progress(step=name))
-        self.looking = True
+            self._claim.waiting(name, size=size, value=None, polled=False)
+            raise self._poll_later(name, PollState(0.0, size=size), Progress(step=name))
+        self.polling = True
         sighting = ask()
-        self.looking = False
+        self.polling = False
         self._claim.job.polls += 1
-        self.happened.polls += 1
+        self.stats.polls += 1
         if sighting.state == "done":
             self._note_delay(step, sighting)
-            self._claim.job.strikes = 0
+            self._claim.job.consecutive_failures = 0
             self._claim.found(name, sighting.answer)
             return sighting.answer
         if sighting.state == "failed":
@@ -354,8 +355,8 @@ class Run:
         step = self._claim.steps.get(name)
         if step is not None and step.state == "done":
             return step.value
-        self._heed_cancel()
-        self._heed_slice()
+        self._raise_if_cancelled()
+        self._suspend_if_slice_over()
         last = saved = step.value if step is not None and step.state == "open" else None
         first = _done(last)
         began = checked = self._monotonic()
@@ -368,7 +369,7 @@ class Run:
                     self._ending = self._ending or now - began >= self._limits.slice or self._stopping()
                     if self._ending:
                         coming = self._still_coming(coming)
-                    if now - checked >= CHECKPOINT_INTERVAL:
+                    if now - checked >= CHECKPOINT_INTERVAL_SECONDS:
                         store()
                         self._checkpoint(name, last, total)
                         saved, checked = last, now
@@ -379,12 +380,12 @@ class Run:
                 raise
             finally:
                 self._close_window()
-                self.happened.moved.append((unstaged, _done(last) - first))
+                self.stats.moved.append((unstaged, _done(last) - first))
         store()
         self._record(name, "transfer", last)
         return last
 
-    def in_order(
+    def map_ordered(
         self, work: Callable[[T], R], items: Iterable[T], at_once: int
     ) -> Generator[tuple[T, R], None, None]:
         """Within a transfer: do `work` for several items at once, and give each with its result, in their order.
@@ -398,7 +399,7 @@ class Run:
             items: read as far as there is room.
             at_once: how many; so many and one more are in memory.
         """
-        self._window = Window(work, items, at_once, lambda: self._ending)
+        self._window = OrderedPool(work, items, at_once, lambda: self._ending)
         yield from self._window
         if self._ending:  # the items have not come to their end, or nobody knows
             raise Suspended(self._claim.now)
@@ -428,18 +429,18 @@ class Run:
         return progress.model_copy(update={"percent": percent})
 
     def _record(self, name: str, kind: str, value: object) -> None:
-        self._claim.job.strikes = 0
+        self._claim.job.consecutive_failures = 0
         self._claim.record(name, kind, value)
         self._acted = True
 
     def _checkpoint(self, name: str, value: Any, total: int | None) -> None:
-        self._claim.job.strikes = 0
+        self._claim.job.consecutive_failures = 0
         done = _done(value) if isinstance(value, dict) and "done" in value else None
         # More may have come to light than was counted before.
         percent = min(round(100.0 * done / total, 1), 100.0) if done is not None and total else None
         progress = Progress(step=name, percent=percent, done=done, total=total)
         self._claim.checkpoint(name, value, self._of_the_job(progress))
-        self._heed_cancel()
+        self._raise_if_cancelled()
 
     def _doubted(self, name: str, step: Step | None, recover: object) -> Step | None:
         """The step; in a restored ledger that has not seen it since, as one that may have been done before."""
@@ -454,50 +455,58 @@ class Run:
 
     def _recover(self, step: Step, recover: Callable[[], J | None] | None, *, unique: bool) -> J | None:
         if recover is None:
-            self.happened.recovered.append("undecided")
+            self.stats.recovered.append("undecided")
             raise self._unknown("the vendor offers no way to find out")
         asked_at = self._claim.now
         try:
             found = recover()
         except Undecided as undecided:
-            self.happened.recovered.append("undecided")
+            self.stats.recovered.append("undecided")
             raise self._unknown(str(undecided)) from undecided
         if found is None and not unique:
-            certain_at = step.started_at + self._limits.in_flight
+            certain_at = step.started_at + self._limits.effect_settle_seconds
             if asked_at < certain_at:
                 raise Suspended(certain_at)
-        self.happened.recovered.append("not_happened" if found is None else "adopted")
+        self.stats.recovered.append("not_happened" if found is None else "adopted")
         return found
 
-    def _note_delay(self, step: Step, sighting: Sighting) -> None:
+    def _note_delay(self, step: Step, sighting: PollResult) -> None:
         now = self._claim.now
-        seen = step.started_at if step.seen_at is None else step.seen_at
+        seen = step.started_at if step.last_polled_at is None else step.last_polled_at
         delay = now - sighting.done_at.timestamp() if sighting.done_at is not None else None
-        self.happened.found_done.append((now - seen, delay))
+        self.stats.found_done.append((now - seen, delay))
 
     def _unknown(self, why: str) -> JobFailed:
         return JobFailed(
             Code.OUTCOME_UNKNOWN, f"{self.step}: it may or may not have happened at the vendor: {why}"
         )
 
-    def _wait(self, step: Step, sighting: Sighting) -> BaseException:
+    def _wait(self, step: Step, sighting: PollResult) -> BaseException:
         # A vendor that tells nothing of a job's progress cannot be said to stall: only the deadline ends that.
         now = self._claim.now
         seen = {"percent": sighting.percent, "done": sighting.done, "total": sighting.total}
         tells = any(value is not None for value in seen.values())
-        if tells and seen == step.value and now - (step.moved_at or step.started_at) >= self._limits.stall:
+        if (
+            tells
+            and seen == step.value
+            and now - (step.last_progress_at or step.started_at) >= self._limits.stall
+        ):
             return JobFailed(
                 Code.STALLED,
-                f"no progress at the vendor for {now - (step.moved_at or step.started_at):.0f} s",
+                f"no progress at the vendor for {now - (step.last_progress_at or step.started_at):.0f} s",
             )
-        self._claim.job.strikes = 0
+        self._claim.job.consecutive_failures = 0
         elapsed = now - step.started_at
         share = sighting.share(elapsed, now)
-        since = step.moved_at if tells and seen == step.value and step.moved_at is not None else now
-        told = (share, since) if share is not None and 0 < share <= KEPT_SHARE else None
-        self._claim.waiting(step.name, size=step.size, value=seen, looked=True, told=told)
+        since = (
+            step.last_progress_at
+            if tells and seen == step.value and step.last_progress_at is not None
+            else now
+        )
+        told = (share, since) if share is not None and 0 < share <= REPORTED_SHARE_MAX else None
+        self._claim.waiting(step.name, size=step.size, value=seen, polled=True, told=told)
         floor = sighting.retry_after or 0.0
-        evidence = Evidence(elapsed, step.polls, step.size, share, since - step.started_at, floor)
+        evidence = PollState(elapsed, step.polls, step.size, share, since - step.started_at, floor)
         progress = Progress(
             step=step.name,
             percent=sighting.percent,
@@ -505,26 +514,28 @@ class Run:
             total=sighting.total,
             eta=sighting.eta,
         )
-        return self._look_later(step.name, evidence, progress)
+        return self._poll_later(step.name, evidence, progress)
 
-    def _look_later(self, name: str, evidence: Evidence, progress: Progress) -> Suspended:
+    def _poll_later(self, name: str, evidence: PollState, progress: Progress) -> Suspended:
         history = self._past(self._claim, name)
-        evidence = replace(evidence, budgeted=self._claim.called in self._limits.budgets)
-        delay = next_look(evidence, self._limits.min_delay, self._limits.max_delay, history)
+        evidence = replace(evidence, budgeted=self._claim.last_rate_limit_key in self._limits.rate_limits)
+        delay = next_poll_delay(evidence, self._limits.min_delay, self._limits.max_delay, history)
         now = self._claim.now
         urgency = None
-        if self._claim.called is not None:
-            late = lateness(evidence, history)
-            urgency = Urgency(self._claim.called, now + late.due, late.at, late.slope, late.bend)
+        if self._claim.last_rate_limit_key is not None:
+            late = delay_curve(evidence, history)
+            urgency = PollUrgency(
+                self._claim.last_rate_limit_key, now + late.due, late.base, late.rate, late.accel
+            )
         return Suspended(now + delay, self._of_the_job(progress), name, urgency)
 
-    def _heed_slice(self) -> None:
+    def _suspend_if_slice_over(self) -> None:
         """A turn that has done something begins nothing more once it has lasted as long as a slice."""
         over = self._monotonic() - self._began >= self._limits.slice or self._stopping()
         if self._acted and over:
             raise Suspended(self._claim.now)
 
-    def _heed_cancel(self) -> None:
+    def _raise_if_cancelled(self) -> None:
         if self._claim.job.cancel_requested:
             raise Cancelled
 

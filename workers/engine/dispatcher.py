@@ -18,24 +18,24 @@ from workers.broker.handoff import Handoff
 from workers.ledger.database import LedgerUnavailable
 from workers.ledger.ledger import Ledger
 from workers.observability import metrics, tracing
-from workers.observability.health import DISPATCHER_STUCK
-from workers.observability.heartbeat import Pulse
-from workers.rate_limits.poll_scheduler import Ration
+from workers.observability.health import DISPATCHER_STUCK_SECONDS
+from workers.observability.heartbeat import Heartbeat
+from workers.rate_limits.poll_scheduler import PollScheduler
 
 log = structlog.get_logger("kyb.dispatcher")
 
 #: Seconds between two looks while nothing is due.
-TICK = 0.2
+IDLE_TICK_SECONDS = 0.2
 #: Seconds in which it is waited for what else comes up, so that a busy ledger is asked once for many turns.
-GATHER = 0.05
+BATCH_LINGER_SECONDS = 0.05
 #: Seconds between two attempts to become the one that dispatches, and after trouble.
-STANDBY = 1.0
+LEADER_RETRY_SECONDS = 1.0
 #: Turns or events handed over at once.
-BATCH = 200
+BATCH_SIZE = 200
 #: Seconds between two rounds of the keeper.
-KEEP = 5.0
+REQUEUE_INTERVAL_SECONDS = 5.0
 #: A turn handed out so many seconds ago may be lost; whether it is, the ledger and the queue tell.
-LOST_AFTER = 10.0
+LOST_AFTER_SECONDS = 10.0
 
 
 class Dispatcher:
@@ -48,7 +48,9 @@ class Dispatcher:
         ration: chooses when vendors' budgets do not allow all that is due.
     """
 
-    def __init__(self, ledger: Ledger, handoff: Handoff, queues: Sequence[str], ration: Ration) -> None:
+    def __init__(
+        self, ledger: Ledger, handoff: Handoff, queues: Sequence[str], ration: PollScheduler
+    ) -> None:
         self._ledger = ledger
         self._handoff = handoff
         self._queues = queues
@@ -59,9 +61,9 @@ class Dispatcher:
         self._vouched = 0.0
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
         #: Beats with every round.
-        self.pulse = Pulse(DISPATCHER_STUCK)
+        self.pulse = Heartbeat(DISPATCHER_STUCK_SECONDS)
         #: Whether this process is the one that dispatches.
-        self.leading = False
+        self.is_leader = False
 
     def start(self) -> None:
         """Begin."""
@@ -85,28 +87,31 @@ class Dispatcher:
         while not self._stopping.is_set():
             self.pulse.beat()
             try:
-                with self._ledger.database.connect() as connection, self._ledger.lead(connection) as leading:
+                with (
+                    self._ledger.database.connect() as connection,
+                    self._ledger.try_lead(connection) as leading,
+                ):
                     if leading:
-                        self._leads(True)
-                        self._lead(self._ledger.database.for_looks(connection))
+                        self._set_leader(True)
+                        self._lead(self._ledger.database.for_reads(connection))
             except (LedgerUnavailable, BrokerUnavailable) as error:
                 log.warning("not dispatching", error=str(error))
             except Exception:
                 log.exception("defect")
-            self._leads(False)
-            self._vouch()
-            self._stopping.wait(STANDBY)
+            self._set_leader(False)
+            self._heartbeat()
+            self._stopping.wait(LEADER_RETRY_SECONDS)
 
-    def _leads(self, leading: bool) -> None:
-        self.leading = leading
+    def _set_leader(self, leading: bool) -> None:
+        self.is_leader = leading
         metrics.LEADS.set(leading)
 
-    def _vouch(self) -> None:
+    def _heartbeat(self) -> None:
         """Tell the ledger now and then what this process has in hand: that is not lost."""
-        if time.monotonic() - self._vouched < KEEP:
+        if time.monotonic() - self._vouched < REQUEUE_INTERVAL_SECONDS:
             return
         self._vouched = time.monotonic()
-        if turns := self._handoff.in_hand(KEEP):
+        if turns := self._handoff.unacked(REQUEUE_INTERVAL_SECONDS):
             try:
                 with self._ledger.database.write() as connection:
                     self._ledger.held(connection, turns)
@@ -115,9 +120,9 @@ class Dispatcher:
 
     def _lead(self, connection: Connection) -> None:
         log.debug("dispatching")
-        if self._handoff.forgets:
+        if self._handoff.is_volatile:
             with self._ledger.database.write() as writing:
-                self._ledger.reclaim(writing)
+                self._ledger.requeue_all(writing)
         while True:
             self._wake.clear()
             self.pulse.beat()
@@ -125,15 +130,15 @@ class Dispatcher:
             if self._stopping.is_set():
                 return
             if pause:
-                self._wake.wait(max(pause - GATHER, 0.0))
-                self._stopping.wait(GATHER)
+                self._wake.wait(max(pause - BATCH_LINGER_SECONDS, 0.0))
+                self._stopping.wait(BATCH_LINGER_SECONDS)
 
     def _tick(self, connection: Connection) -> float:
         """One round; gives the seconds until the next one is needed."""
         with connection.begin():
-            events = self._ledger.unpublished(connection, BATCH)
-            due, later = self._ledger.due(connection, BATCH, TICK)
-            turns = self._ration.choose(connection, due, BATCH)
+            events = self._ledger.unpublished(connection, BATCH_SIZE)
+            due, later = self._ledger.due(connection, BATCH_SIZE, IDLE_TICK_SECONDS)
+            turns = self._ration.choose(connection, due, BATCH_SIZE)
         if turns:
             self._handoff.turns(turns)
             with self._ledger.database.write() as writing:
@@ -147,19 +152,19 @@ class Dispatcher:
                 self._ledger.published(writing, events)
             metrics.PUBLISHED.inc(len(events))
             tracing.published(events, time.monotonic() - began)
-        if time.monotonic() - self._kept >= KEEP:
-            self._keep()
+        if time.monotonic() - self._kept >= REQUEUE_INTERVAL_SECONDS:
+            self._requeue_lost_turns()
             self._kept = time.monotonic()
-        if len(events) == BATCH or len(turns) >= BATCH:
+        if len(events) == BATCH_SIZE or len(turns) >= BATCH_SIZE:
             return 0.0
-        return TICK if later is None else later
+        return IDLE_TICK_SECONDS if later is None else later
 
-    def _keep(self) -> None:
-        self._vouch()
+    def _requeue_lost_turns(self) -> None:
+        self._heartbeat()
         for queue in self._queues:
             empty = self._handoff.waiting(queue) == 0
             with self._ledger.database.write() as writing:
-                lost = self._ledger.recover_lost(writing, queue, LOST_AFTER, empty=empty)
+                lost = self._ledger.requeue_lost(writing, queue, LOST_AFTER_SECONDS, empty=empty)
             if lost:
                 metrics.LOST.labels(queue).inc(lost)
                 log.warning("handed out again", queue=queue, turns=lost)

@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 from messages.portfolio import STAGES, ProcessPortfolio
 from workers.ledger.claim import Claim
-from workers.polling.history import WINDOW, History
+from workers.polling.history import HISTORY_JOBS, History
 
 #: Histories are read anew after so many seconds.
-KEPT = 60.0
+HISTORY_TTL_SECONDS = 60.0
 
 
-class Experience:
+class HistoryCache:
     """Histories by command and step; to be shared by all threads of a process."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -25,19 +25,19 @@ class Experience:
         """What earlier jobs tell of the step `name` of the claim's job. Raises `LedgerUnavailable`."""
         # of steps that a job has several of, numbered, the first is the one that every job has
         first = re.sub(r"\d+$", "1", name)
-        places = same_work(claim.job.command, first)
+        places = comparable_steps(claim.job.command, first)
         key = places[0]
         now = self._monotonic()
-        read_at, history = self._known.get(key, (-KEPT, None))
-        if history is None or now - read_at >= KEPT:
+        read_at, history = self._known.get(key, (-HISTORY_TTL_SECONDS, None))
+        if history is None or now - read_at >= HISTORY_TTL_SECONDS:
             if history is not None:
                 self._known[key] = (now, history)  # good enough for the other threads while this one reads
-            history = History(claim.past_waits(places, WINDOW))
+            history = History(claim.duration_samples(places, HISTORY_JOBS))
             self._known[key] = (now, history)
         return history
 
 
-def same_work(command: str, step: str) -> list[tuple[str, str]]:
+def comparable_steps(command: str, step: str) -> list[tuple[str, str]]:
     """Where waits of the same kind are recorded, as (command, step).
 
     A stage of `portfolio.process` is the work of a command of its own: each learns from the other.

@@ -19,7 +19,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Window(Generic[T, R]):
+class OrderedPool(Generic[T, R]):
     """The items that are at work, the first of them first.
 
     Args:

@@ -23,7 +23,7 @@ R = TypeVar("R", bound=Result)
 
 
 @dataclass(frozen=True)
-class Tools:
+class Services:
     """What job functions work with. A vendor without settings is not there."""
 
     storage: Storage
@@ -67,7 +67,7 @@ class Tools:
         return {vendor: client for vendor, client in clients.items() if client is not None}
 
 
-JobFunction = Callable[[Any, Run, Tools], Result]
+JobFunction = Callable[[Any, Run, Services], Result]
 
 T = TypeVar("T")
 

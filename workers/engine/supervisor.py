@@ -20,11 +20,11 @@ from workers.settings import Settings
 log = structlog.get_logger("kyb.supervisor")
 
 #: Seconds between a child's death and its successor.
-RESTART_DELAY = 1.0
+RESTART_DELAY_SECONDS = 1.0
 #: Seconds beyond the shutdown grace that a child gets to end before it is killed.
-KILL_MARGIN = 5.0
+KILL_MARGIN_SECONDS = 5.0
 #: Seconds between two looks at the children.
-LOOK = 0.1
+LIVENESS_CHECK_SECONDS = 0.1
 
 
 class Supervisor:
@@ -37,19 +37,19 @@ class Supervisor:
     """
 
     def __init__(
-        self, settings: Settings, arguments: Sequence[str], restart_delay: float = RESTART_DELAY
+        self, settings: Settings, arguments: Sequence[str], restart_delay: float = RESTART_DELAY_SECONDS
     ) -> None:
         self._command = [sys.executable, "-m", "workers.cli.main", "worker", *arguments]
         self._environments = [_environment(settings, n) for n in range(settings.worker.processes)]
-        self._grace = settings.worker.shutdown_grace + KILL_MARGIN
+        self._grace = settings.worker.shutdown_grace + KILL_MARGIN_SECONDS
         self._restart_delay = restart_delay
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._due = dict.fromkeys(range(settings.worker.processes), 0.0)
 
     def run(self, stopping: threading.Event) -> None:
         """Keep the children running until `stopping` is set, then end them within the grace."""
-        while not stopping.wait(LOOK):
-            self._bury()
+        while not stopping.wait(LIVENESS_CHECK_SECONDS):
+            self._reap()
             self._start()
         self._stop()
 
@@ -66,7 +66,7 @@ class Supervisor:
             self._children[number] = child
             log.info("child started", number=number, pid=child.pid)
 
-    def _bury(self) -> None:
+    def _reap(self) -> None:
         for number, child in list(self._children.items()):
             code = child.poll()
             if code is not None:

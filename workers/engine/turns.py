@@ -20,7 +20,7 @@ from contextvars import ContextVar
 
 import structlog
 
-from clients.errors import AuthRefused, NotCalled, RateLimited, Rejected, VendorError
+from clients.errors import AuthenticationError, CircuitOpenError, RateLimited, Rejected, VendorError
 from clients.transport import Observation, correlation
 from messages.base import Result, dump
 from messages.catalogue import COMMANDS
@@ -28,32 +28,32 @@ from messages.envelope import InvalidCommand
 from messages.errors import Code, Error
 from messages.events import Outcome
 from workers.engine.admission import Admission
-from workers.engine.context import Cancelled, Limits, Run, Suspended, VendorJobFailed
-from workers.engine.history_cache import Experience
-from workers.engine.registry import JobFunction, Tools
+from workers.engine.context import Cancelled, Run, RunLimits, Suspended, VendorJobFailed
+from workers.engine.history_cache import HistoryCache
+from workers.engine.registry import JobFunction, Services
 from workers.errors import JobFailed, StorageUnavailable
 from workers.files.storage import DraftLost
-from workers.ledger.claim import Claim, Fenced, PutOff
+from workers.ledger.claim import Claim, Fenced, TurnDeferred
 from workers.ledger.database import LedgerUnavailable
-from workers.ledger.ledger import Acceptance, Hold, Ledger
-from workers.ledger.records import Urgency, encode
+from workers.ledger.ledger import Acceptance, JobLock, Ledger
+from workers.ledger.records import PollUrgency, encode
 from workers.observability import metrics, tracing
-from workers.observability.turn_stats import INTERRUPTED, Ending
-from workers.rate_limits import budget_name
+from workers.observability.turn_stats import INTERRUPTED, TurnOutcome
+from workers.rate_limits.limiter import rate_limit_key
 
 log = structlog.get_logger("kyb.turn")
 
 #: A turn that was begun so often without getting anywhere kills its workers: the job ends.
-TAKE_LIMIT = 5
+BEGIN_LIMIT = 5
 #: A turn that was begun more often than this without getting anywhere may be what kills its workers. Of such
 #: turns one process runs one at a time, so that the innocent among them are not counted with the guilty.
 SUSPECT_AFTER = 2
 #: A turn that another worker holds is looked at again after so many seconds.
-BUSY_DELAY = 5.0
+LOCKED_RETRY_SECONDS = 5.0
 #: The first retry comes after about this many seconds, each further one after twice as many, up to a minute: so
 #: nobody comes back much later than the vendor does.
-RETRY_BASE = 1.0
-LONGEST_RETRY = 60.0
+RETRY_BASE_SECONDS = 1.0
+RETRY_MAX_SECONDS = 60.0
 
 _turn: ContextVar[Claim | None] = ContextVar("turn", default=None)
 _counting = threading.Lock()
@@ -69,7 +69,7 @@ def count_call(observation: Observation) -> None:
     if claim is not None:
         with _counting:  # a transfer calls from several threads
             claim.job.vendor_calls += 1
-        claim.called = budget_name(observation.vendor, observation.budget)
+        claim.last_rate_limit_key = rate_limit_key(observation.vendor, observation.budget)
     metrics.vendor_called(observation)
     tracing.vendor_called(observation)
     log.debug(
@@ -96,18 +96,18 @@ class Turns:
         self,
         ledger: Ledger,
         jobs: Mapping[str, JobFunction],
-        tools: Tools,
-        limits: Limits,
+        services: Services,
+        limits: RunLimits,
         deadline: float,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._ledger = ledger
         self._jobs = jobs
-        self._tools = tools
+        self._services = services
         self._limits = limits
-        self._admission = Admission(ledger, tools.storage, deadline)
+        self._admission = Admission(ledger, services.storage, deadline)
         self._stopping = stopping
-        self._experience = Experience()
+        self._experience = HistoryCache()
         self._suspects = threading.Lock()
 
     def arrive(self, body: bytes, queue: str | None = None, *, again: bool = False) -> None:
@@ -148,20 +148,20 @@ class Turns:
         self._hold(job_id, turn, lambda hold, admit: hold.take(turn, admit, again=again))
 
     def _hold(
-        self, job_id: str, turn: int, take: Callable[[Hold, Callable[[int], bool]], Claim | None]
+        self, job_id: str, turn: int, take: Callable[[JobLock, Callable[[int], bool]], Claim | None]
     ) -> None:
         """Run what `take` takes while nobody else can run a turn of the job."""
         with self._ledger.hold(job_id) as hold:
             if hold is None:
-                self._ledger.look_again(job_id, turn, BUSY_DELAY)
+                self._ledger.reschedule(job_id, turn, LOCKED_RETRY_SECONDS)
                 return
             try:
                 with self._isolation() as admit:
                     claim = take(hold, admit)
                     if claim is not None:
                         self._observed(claim)
-            except PutOff:
-                self._ledger.look_again(job_id, turn, BUSY_DELAY)
+            except TurnDeferred:
+                self._ledger.reschedule(job_id, turn, LOCKED_RETRY_SECONDS)
 
     @contextmanager
     def _isolation(self) -> Iterator[Callable[[int], bool]]:
@@ -187,26 +187,26 @@ class Turns:
             try:
                 ending = self._run(claim, run)
             except Fenced:
-                ending = Ending("fenced")
+                ending = TurnOutcome("fenced")
                 log.warning("another worker has taken this turn", step=run.step)
             finally:
                 lasted = time.time() - job.accepted_at
-                metrics.turn_ended(job.command, ending, time.monotonic() - began, run.happened, lasted)
+                metrics.turn_ended(job.command, ending, time.monotonic() - began, run.stats, lasted)
                 span.ended(ending, run.step)
 
-    def _run(self, claim: Claim, run: Run) -> Ending:
+    def _run(self, claim: Claim, run: Run) -> TurnOutcome:
         job = claim.job
         try:
             result = dump(self._play(claim, run))
             claim.finish(Outcome.COMPLETED, result=result)
             log.info("completed", turns=job.turns)
-            ending = Ending("completed", result=result)
+            ending = TurnOutcome("completed", result=result)
         except Suspended as suspended:
             ending = self._suspend(claim, suspended)
         except Cancelled:
             claim.finish(Outcome.CANCELLED)
             log.info("cancelled", step=run.step)
-            ending = Ending("cancelled")
+            ending = TurnOutcome("cancelled")
         except (Fenced, LedgerUnavailable):
             raise
         except VendorError as error:
@@ -221,7 +221,7 @@ class Turns:
                 # Published or removed in what the ledger has forgotten: what wrote it is done anew.
                 log.warning("a draft is gone since the ledger was restored", step=run.step)
                 claim.void_transfers()
-                return self._suspend(claim, Suspended(claim.now + RETRY_BASE))
+                return self._suspend(claim, Suspended(claim.now + RETRY_BASE_SECONDS))
             log.exception("defect", step=run.step)
             ending = self._fail(
                 claim, run, JobFailed(Code.INTERNAL_ERROR, "a defect of ours; the trace is in the log")
@@ -230,38 +230,38 @@ class Turns:
 
     def _play(self, claim: Claim, run: Run) -> Result:
         job = claim.job
-        if job.takes > TAKE_LIMIT:
+        if job.begin_count > BEGIN_LIMIT:
             raise JobFailed(
-                Code.INTERNAL_ERROR, f"its turn ended {TAKE_LIMIT} workers without getting anywhere"
+                Code.INTERNAL_ERROR, f"its turn ended {BEGIN_LIMIT} workers without getting anywhere"
             )
         if job.cancel_requested:
             raise Cancelled
         command = COMMANDS[job.command].model_validate_json(encode(job.data))
-        return self._jobs[job.command](command, run, self._tools)
+        return self._jobs[job.command](command, run, self._services)
 
-    def _suspend(self, claim: Claim, suspended: Suspended) -> Ending:
+    def _suspend(self, claim: Claim, suspended: Suspended) -> TurnOutcome:
         now = claim.now
         if now >= claim.job.deadline_at:
             claim.finish(
                 Outcome.FAILED, error=_error(Code.DEADLINE_EXCEEDED, "the job outlived its deadline")
             )
             log.warning("failed", code=Code.DEADLINE_EXCEEDED)
-            return Ending("failed", Code.DEADLINE_EXCEEDED.value)
+            return TurnOutcome("failed", Code.DEADLINE_EXCEEDED.value)
         due_at = min(suspended.due_at, claim.job.deadline_at)
         claim.suspend(due_at, suspended.progress, polled=suspended.polled, urgency=suspended.urgency)
         log.info("waiting", step=suspended.polled, seconds=round(max(due_at - now, 0.0), 2))
-        return Ending("waiting")
+        return TurnOutcome("waiting")
 
-    def _vendor_trouble(self, claim: Claim, run: Run, error: VendorError) -> Ending:
+    def _vendor_trouble(self, claim: Claim, run: Run, error: VendorError) -> TurnOutcome:
         """Retry what may go better later, within the deadline; end the job otherwise."""
         if isinstance(error, RateLimited) and error.status is None:
             # Our own budget: nothing was sent, so nothing has failed. Those who wait do not all come at once.
             wait = (error.retry_after or 0.0) * random.uniform(1.0, 1.1)  # noqa: S311 - no secret
             ending = self._suspend(claim, Suspended(claim.now + wait, urgency=_same_look(claim, run)))
-            return ending if ending.ends_job else Ending("budget", error.vendor)
+            return ending if ending.is_terminal else TurnOutcome("budget", error.vendor)
         job = claim.job
         failure: tuple[Code, str] | None = None
-        if isinstance(error, AuthRefused):
+        if isinstance(error, AuthenticationError):
             failure = (Code.VENDOR_AUTH, error.message)
         elif isinstance(error, Rejected):
             failure = (Code.VENDOR_REJECTED, error.message)
@@ -271,7 +271,7 @@ class Turns:
             code, message = failure
             text = f"{error.vendor} {error.operation}: {message}"
             return self._fail(claim, run, JobFailed(code, text, error.detail), vendor_status=error.status)
-        if isinstance(error, NotCalled):
+        if isinstance(error, CircuitOpenError):
             # The circuit is open: nothing was sent, so this job has not failed once more.
             delay = (error.retry_after or 0.0) * random.uniform(1.0, 1.1)  # noqa: S311 - no secret
             claim.suspend(min(claim.now + delay, job.deadline_at), None, urgency=_same_look(claim, run))
@@ -285,23 +285,25 @@ class Turns:
             status=error.status,
             seconds=round(delay, 2),
         )
-        return Ending("retrying", type(error).__name__)
+        return TurnOutcome("retrying", type(error).__name__)
 
-    def _storage_trouble(self, claim: Claim, run: Run, error: StorageUnavailable) -> Ending:
+    def _storage_trouble(self, claim: Claim, run: Run, error: StorageUnavailable) -> TurnOutcome:
         """Retry within the deadline, as with a vendor that is away."""
         if claim.now >= claim.job.deadline_at:
             message = f"the storage was away until the job's deadline: {error.message}"
             return self._fail(claim, run, JobFailed(Code.DEADLINE_EXCEEDED, message))
         delay = self._try_again(claim, run, error.retry_after)
         log.warning("retrying", step=run.step, error=error.message, seconds=round(delay, 2))
-        return Ending("retrying", type(error).__name__)
+        return TurnOutcome("retrying", type(error).__name__)
 
     def _try_again(self, claim: Claim, run: Run, retry_after: float | None) -> float:
         """Suspend the job after a failed attempt, each time for longer; in how many seconds it is due."""
         job = claim.job
-        backoff: float = min(RETRY_BASE * 2**job.strikes, LONGEST_RETRY, self._limits.max_delay)
+        backoff: float = min(
+            RETRY_BASE_SECONDS * 2**job.consecutive_failures, RETRY_MAX_SECONDS, self._limits.max_delay
+        )
         delay = max(backoff * random.uniform(0.5, 1.0), retry_after or 0.0)  # noqa: S311 - no secret
-        job.strikes += 1
+        job.consecutive_failures += 1
         job.retries += 1
         claim.suspend(min(claim.now + delay, job.deadline_at), None, urgency=_same_look(claim, run))
         return delay
@@ -314,17 +316,17 @@ class Turns:
         *,
         vendor_status: int | None = None,
         void: tuple[str, ...] = (),
-    ) -> Ending:
+    ) -> TurnOutcome:
         error = _error(failed.code, failed.message, failed.detail, vendor_status, run.step)
         claim.finish(Outcome.FAILED, error=error, void=void)
         # without the detail: a vendor's words may repeat a record
         log.warning("failed", code=failed.code, step=run.step, error=failed.message)
-        return Ending("failed", failed.code.value)
+        return TurnOutcome("failed", failed.code.value)
 
 
-def _same_look(claim: Claim, run: Run) -> Urgency | None:
+def _same_look(claim: Claim, run: Run) -> PollUrgency | None:
     """The urgency of a look that did not come about: it has not become less."""
-    return claim.job.urgency if run.looking else None
+    return claim.job.urgency if run.polling else None
 
 
 def _error(

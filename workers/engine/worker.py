@@ -15,36 +15,36 @@ from workers.broker.dramatiq import EmbeddedBroker, RabbitBroker, Requeue
 from workers.broker.encoder import REJECT
 from workers.broker.handoff import EmbeddedHandoff, Handoff, RabbitHandoff
 from workers.broker.publisher import Publisher
-from workers.credentials import live
-from workers.engine.client_factory import limits_of, tools_of
-from workers.engine.context import Limits
+from workers.credentials import reloading_secret
+from workers.engine.client_factory import build_services, rate_limits_from
+from workers.engine.context import RunLimits
 from workers.engine.dispatcher import Dispatcher
-from workers.engine.registry import Tools
+from workers.engine.registry import Services
 from workers.engine.turns import Reject, Turns
 from workers.jobs.catalogue import JOBS
 from workers.ledger.database import Database, LedgerUnavailable
 from workers.ledger.ledger import Ledger
 from workers.observability import tracing
-from workers.observability.health import TURNS_STUCK, AtWork, Health
-from workers.observability.ledger_monitor import Watch
-from workers.rate_limits import budget_name
-from workers.rate_limits.poll_scheduler import Ration
+from workers.observability.health import TURNS_STUCK_FACTOR, ActiveTurns, Health
+from workers.observability.ledger_monitor import LedgerMonitor
+from workers.rate_limits.limiter import rate_limit_key
+from workers.rate_limits.poll_scheduler import PollScheduler
 from workers.settings import Settings
 
 log = structlog.get_logger("kyb.worker")
 
 #: Milliseconds after which an idle thread looks whether it should end.
-IDLE_WAKE = 500
+IDLE_WAKE_MILLISECONDS = 500
 #: Seconds between two attempts of a turn to reach the ledger.
-LEDGER_RETRY = 1.0
+LEDGER_RETRY_SECONDS = 1.0
 #: A request may still take effect for so many timeouts after it was sent: vendors go on when their caller has
 #: hung up. Assumed: no longer than another timeout, as proxies usually cut a call after a minute.
-IN_FLIGHT = 2.0
+EFFECT_SETTLE_TIMEOUTS = 2.0
 #: Connections to the ledger beyond one per thread: the dispatcher's.
 SPARE_CONNECTIONS = 4
 
 
-class NotServed(ValueError):
+class QueueNotServed(ValueError):
     """A queue was asked for that this worker cannot serve."""
 
 
@@ -62,16 +62,16 @@ class Worker:
         self._started = False
         threads = settings.worker.threads
         self.ledger = Ledger(
-            Database(live("KYB_LEDGER_URL", settings.ledger_url), threads + SPARE_CONNECTIONS)
+            Database(reloading_secret("KYB_LEDGER_URL", settings.ledger_url), threads + SPARE_CONNECTIONS)
         )
         tracing.watch_ledger(self.ledger.database.engine)
-        self._tools = tools_of(settings, self.ledger)
-        self.queues = _served(self._tools, queues)
+        self._services = build_services(settings, self.ledger)
+        self.queues = _served(self._services, queues)
         self.turns = Turns(
             self.ledger,
             JOBS,
-            self._tools,
-            bounds_of(settings),
+            self._services,
+            run_limits_from(settings),
             settings.polling.deadline,
             self._stopping.is_set,
         )
@@ -82,22 +82,24 @@ class Worker:
             broker = EmbeddedBroker()
             handoff = EmbeddedHandoff(broker)
         else:
-            urls = live("KYB_BROKER_URL", settings.broker_url)
+            urls = reloading_secret("KYB_BROKER_URL", settings.broker_url)
             self._publisher = Publisher(urls)
             broker = RabbitBroker(urls, self.queues, threads, self._publisher)
-            handoff = RabbitHandoff(self._publisher, broker.in_hand)
+            handoff = RabbitHandoff(self._publisher, broker.unacked)
         self.broker = broker
         self._declare_actors()
         # Whoever dispatches looks after every queue, also those that only others serve, or nobody just now.
         self._dispatcher = Dispatcher(
-            self.ledger, handoff, list(QUEUES), Ration(self.ledger, limits_of(settings))
+            self.ledger, handoff, list(QUEUES), PollScheduler(self.ledger, rate_limits_from(settings))
         )
         self._threads = dramatiq.Worker(
-            broker, queues=set(self.queues), worker_timeout=IDLE_WAKE, worker_threads=threads
+            broker, queues=set(self.queues), worker_timeout=IDLE_WAKE_MILLISECONDS, worker_threads=threads
         )
-        self._at_work = AtWork(threads)
+        self._at_work = ActiveTurns(threads)
         #: What `/metrics` shows of the ledger.
-        self.watch = Watch(self.ledger, limits_of(settings), lambda: self._dispatcher.leading)
+        self.watch = LedgerMonitor(
+            self.ledger, rate_limits_from(settings), lambda: self._dispatcher.is_leader
+        )
         #: What the probes are answered from.
         self.health = self._health()
 
@@ -123,7 +125,7 @@ class Worker:
             self.broker.link.stop()
         if self._publisher is not None:
             self._publisher.close()
-        self._tools.close()
+        self._services.close()
         self.ledger.database.close()
         log.info("stopped")
 
@@ -138,7 +140,7 @@ class Worker:
             dispatcher=self._dispatcher.pulse,
             consumer=link.turning if link is not None else None,
             at_work=self._at_work,
-            longest_turn=TURNS_STUCK * (self._settings.worker.turn + longest_timeout(self._settings)),
+            longest_turn=TURNS_STUCK_FACTOR * (self._settings.worker.turn + longest_timeout(self._settings)),
             stopping=self._stopping.is_set,
             threads=self._running,
         )
@@ -201,7 +203,7 @@ class Worker:
             except LedgerUnavailable as error:
                 again = True
                 log.warning("the ledger is away", error=str(error))
-                if self._stopping.wait(LEDGER_RETRY):
+                if self._stopping.wait(LEDGER_RETRY_SECONDS):
                     raise Requeue from None
             else:
                 return
@@ -209,15 +211,15 @@ class Worker:
                 self._dispatcher.wake()
 
 
-def bounds_of(settings: Settings) -> Limits:
+def run_limits_from(settings: Settings) -> RunLimits:
     """The bounds of every run."""
-    return Limits(
+    return RunLimits(
         min_delay=settings.polling.min_delay,
         max_delay=settings.polling.max_delay,
         stall=settings.polling.stall,
         slice=settings.worker.turn,
-        in_flight=IN_FLIGHT * longest_timeout(settings),
-        budgets=frozenset(budget_name(*key) for key in limits_of(settings)),
+        effect_settle_seconds=EFFECT_SETTLE_TIMEOUTS * longest_timeout(settings),
+        rate_limits=frozenset(rate_limit_key(*key) for key in rate_limits_from(settings)),
     )
 
 
@@ -227,8 +229,8 @@ def longest_timeout(settings: Settings) -> float:
     return max(timeouts, default=30.0)
 
 
-def _served(tools: Tools, asked: Sequence[str] | None) -> list[str]:
-    vendors = sorted(tools.vendors())
+def _served(services: Services, asked: Sequence[str] | None) -> list[str]:
+    vendors = sorted(services.vendors())
     able = ["kyb.control", *(f"kyb.{vendor}" for vendor in vendors)]
     if (
         "creditsafe" in vendors
@@ -238,7 +240,7 @@ def _served(tools: Tools, asked: Sequence[str] | None) -> list[str]:
         return able
     for queue in asked:
         if queue not in able:
-            raise NotServed(
+            raise QueueNotServed(
                 f"{queue}: not a queue this worker can serve; it has settings for {', '.join(able)}"
             )
     return list(asked)

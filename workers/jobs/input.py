@@ -11,8 +11,8 @@ from messages.base import File
 from messages.errors import Code
 from workers.engine.context import Run, repeatable
 from workers.errors import JobFailed
-from workers.files.formats.convert import CheckHeader, CheckRow, Wanted, convert
-from workers.files.formats.sniff import Found, sniff
+from workers.files.formats.convert import CheckHeader, CheckRow, ReadOptions, convert
+from workers.files.formats.sniff import DetectedFormat, sniff
 from workers.files.storage import Draft, DraftLost, Storage, file_name
 from workers.jobs.results import CSV, publish
 
@@ -121,10 +121,10 @@ def intake(
             return {"found": sniff(stream, uri).json(), "bytes": stream.seek(0, os.SEEK_END)}
 
     seen = run.once(f"look at {name}", look, recover=repeatable)
-    found = Found.of(seen["found"])
+    found = DetectedFormat.of(seen["found"])
     if found.plain and strict:
         return Source(uri, partial(storage.open, uri))
-    wanted = Wanted(uri, strict, check_header, check_row, repeated_headers, seen["bytes"])
+    wanted = ReadOptions(uri, strict, check_header, check_row, repeated_headers, seen["bytes"])
     try:
         converted = run.transfer(f"take in {name}", partial(convert, storage, found, wanted, copy, rejects))
     except JobFailed:  # of no use to anyone: the file must be mended

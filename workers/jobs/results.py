@@ -10,7 +10,7 @@ from typing import Any
 
 from messages.base import File, TableFormat, dump
 from workers.engine.context import Run, repeatable
-from workers.files.formats.csv_table import Position, Table, distinct
+from workers.files.formats.csv_table import Position, Table, dedupe_header
 from workers.files.formats.parquet_writer import write_parquet
 from workers.files.storage import Draft, Storage
 
@@ -69,7 +69,7 @@ def _write_jsonl(table: Draft, target: Draft, records: int, at: Any) -> Generato
         at = {"position": None, "offset": 0, "done": 0, "end": False}
     with table.open() as stream:
         source = Table.open(stream, "the result", allow_repeated_headers=True)
-        keys = distinct(source.header)
+        keys = dedupe_header(source.header)
         rows = source.rows(Position.of(at["position"]) if at["position"] else None)
         while not at["end"]:
             with target.append(at["offset"]) as out:
@@ -88,7 +88,7 @@ def _write_jsonl(table: Draft, target: Draft, records: int, at: Any) -> Generato
 def _write_parquet(table: Draft, target: Draft, records: int) -> dict[str, Any]:
     with table.open() as stream, target.append(0) as out:
         source = Table.open(stream, "the result", allow_repeated_headers=True)
-        done = write_parquet(out, distinct(source.header), (cells for cells, _ in source.rows()))
+        done = write_parquet(out, dedupe_header(source.header), (cells for cells, _ in source.rows()))
     _check(done, records)
     return {"done": done}
 

@@ -16,10 +16,10 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from messages.events import Status
 from workers.ledger.database import Database
-from workers.ledger.schema import job, restoration
+from workers.ledger.schema import job, recovery
 
 
-def restore(database: Database, window: float) -> int:
+def start_recovery(database: Database, window: float) -> int:
     """Mark the ledger as restored just now; gives the number of jobs that may have done more than it knows.
 
     Events go on from a number that no forgotten event has had: the seconds since 1970, since a job tells less
@@ -31,7 +31,7 @@ def restore(database: Database, window: float) -> int:
     """
     now = database.now()
     with database.write() as connection:
-        connection.execute(insert(restoration).values(at=now, until=now + window))
+        connection.execute(insert(recovery).values(at=now, until=now + window))
         marked = connection.execute(
             update(job)
             .where(job.c.status != Status.COMPLETED.value)
@@ -43,17 +43,17 @@ def restore(database: Database, window: float) -> int:
         return int(marked.rowcount)
 
 
-def settle(database: Database) -> bool:
+def finish_recovery(database: Database) -> bool:
     """From now on new commands are new. Gives False if they were already."""
     now = database.now()
     with database.write() as connection:
-        open_ = update(restoration).where(restoration.c.until > now).values(until=now)
+        open_ = update(recovery).where(recovery.c.until > now).values(until=now)
         return bool(connection.execute(open_).rowcount)
 
 
 def restored_at(now: float | BindParameter[float]) -> ScalarSelect[float | None]:
     """What a job accepted at `now` bears: when the ledger was restored, null if that is settled or never was."""
-    return select(func.max(restoration.c.at)).where(restoration.c.until > now).scalar_subquery()
+    return select(func.max(recovery.c.at)).where(recovery.c.until > now).scalar_subquery()
 
 
 def first_sequence(now: float | BindParameter[float]) -> ColumnElement[int]:

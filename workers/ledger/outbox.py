@@ -11,14 +11,14 @@ from sqlalchemy import Connection, delete, func, insert, select
 from messages.envelope import InvalidCommand
 from messages.errors import Error, FieldError
 from messages.events import EventData, Outcome, Progress, Stats, Status, outcome_event
-from workers.ledger.records import Job, encode, moment
+from workers.ledger.records import Job, encode, to_datetime
 from workers.ledger.schema import event
 
 _ADD = insert(event)
 
 
 @dataclass(frozen=True)
-class News:
+class EventPayload:
     """What an event tells beyond the job itself."""
 
     outcome: Outcome
@@ -29,7 +29,7 @@ class News:
     stats: Stats | None = None
 
 
-def write_event(connection: Connection, job: Job, news: News, sequence: int, now: float) -> None:
+def append_event(connection: Connection, job: Job, news: EventPayload, sequence: int, now: float) -> None:
     """Put the job's next event into the outbox. Its id is derived from job and sequence, so it is stable."""
     body = outcome_event(
         id=f"{job.id}.{sequence}",
@@ -39,14 +39,14 @@ def write_event(connection: Connection, job: Job, news: News, sequence: int, now
             command=job.command,
             vendor=job.vendor,
             status=news.status,
-            accepted_at=moment(job.accepted_at),
-            updated_at=moment(now),
+            accepted_at=to_datetime(job.accepted_at),
+            updated_at=to_datetime(now),
             progress=news.progress,
             result=news.result,
             error=news.error,
             stats=news.stats,
         ),
-        time=moment(now),
+        time=to_datetime(now),
         correlation_id=job.correlation_id,
         sequence=sequence,
         traceparent=job.span or job.traceparent,
@@ -55,7 +55,7 @@ def write_event(connection: Connection, job: Job, news: News, sequence: int, now
     _insert(connection, body, job.id, sequence, now)
 
 
-def tell_again(connection: Connection, job_id: str) -> None:
+def republish_last_event(connection: Connection, job_id: str) -> None:
     """Put the last event of a job into the outbox once more.
 
     It gets another number, so that who is publishing it just now cannot strike that off as well.
@@ -71,7 +71,7 @@ def tell_again(connection: Connection, job_id: str) -> None:
         )
 
 
-def write_rejection(connection: Connection, invalid: InvalidCommand, body: bytes, now: float) -> None:
+def append_rejection(connection: Connection, invalid: InvalidCommand, body: bytes, now: float) -> None:
     """Put a `rejected` event into the outbox, once for the same message however often it comes."""
     if invalid.id is None:
         return
@@ -95,17 +95,17 @@ def write_rejection(connection: Connection, invalid: InvalidCommand, body: bytes
             command=command,
             vendor=area if area in {"creditsafe", "data8", "sayari"} else None,
             status=Status.REJECTED,
-            updated_at=moment(now),
+            updated_at=to_datetime(now),
             error=error,
         ),
-        time=moment(now),
+        time=to_datetime(now),
         correlation_id=invalid.correlation_id or invalid.id,
         sequence=None,
     )
     _insert(connection, cloud_event, invalid.id, None, now)
 
 
-def stats_of(job: Job, now: float) -> Stats:
+def job_stats(job: Job, now: float) -> Stats:
     """What the job has cost so far."""
     return Stats(
         turns=job.turns,

@@ -15,7 +15,7 @@ LONGEST_LOOK = 2_000
 
 
 @dataclass(frozen=True)
-class Standing:
+class LedgerStats:
     """How it was at `now`, in epoch seconds.
 
     Attributes:
@@ -34,7 +34,7 @@ class Standing:
     oldest_unpublished: float | None = None
 
 
-def standing(database: Database, connection: Connection) -> Standing:
+def collect_stats(database: Database, connection: Connection) -> LedgerStats:
     """Look. Raises `LedgerUnavailable` through the connection's block."""
     now = database.now()
     if not database.sqlite:
@@ -53,9 +53,9 @@ def standing(database: Database, connection: Connection) -> Standing:
         due += [first] if first <= now else []
     command, queue = literal_column("command", Text), literal_column("queue", Text)
     outside = (
-        select(queue, command, func.count(), func.min(literal_column("handed_at", Float)))
+        select(queue, command, func.count(), func.min(literal_column("dispatched_at", Float)))
         # SQLite keeps no statistics and might take an index that holds every job.
-        .select_from(text("job INDEXED BY job_out" if database.sqlite else "job"))
+        .select_from(text("job INDEXED BY job_in_flight" if database.sqlite else "job"))
         .where(text("due_at IS NULL AND ended_at IS NULL"))
         .group_by(queue, command)
     )
@@ -64,7 +64,7 @@ def standing(database: Database, connection: Connection) -> Standing:
         jobs[its_command, "out"] = count
         oldest_out[its_queue] = min(oldest_out.get(its_queue, now), oldest or now)
     untold = event.c.published_at.is_(None)
-    return Standing(
+    return LedgerStats(
         now=now,
         jobs=jobs,
         oldest_due=min(due, default=None),

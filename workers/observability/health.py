@@ -13,19 +13,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from workers.observability.heartbeat import Pulse
+from workers.observability.heartbeat import Heartbeat
 
 #: Seconds without a sign from RabbitMQ or the ledger after which they count as away.
-PATIENCE = 5.0
+ANSWER_TIMEOUT_SECONDS = 5.0
 #: The dispatcher is stuck when it has not come round for so many seconds, both servers being there all the time.
-DISPATCHER_STUCK = 60.0
+DISPATCHER_STUCK_SECONDS = 60.0
 #: All that the consuming thread waits for ends by itself sooner than this: in seconds, by timeouts and heartbeats.
-CONSUMER_STUCK = 300.0
+CONSUMER_STUCK_SECONDS = 300.0
 #: Turns are stuck when every thread has had one for so many times its slice and its vendor's timeout.
-TURNS_STUCK = 10.0
+TURNS_STUCK_FACTOR = 10.0
 
 
-class AtWork:
+class ActiveTurns:
     """The turns that run now.
 
     Args:
@@ -57,7 +57,7 @@ class AtWork:
         return len(self._began)
 
     @property
-    def blocked(self) -> float:
+    def saturated_for(self) -> float:
         """For how many seconds no thread has been free for another turn; 0 while one is."""
         with self._lock:
             if len(self._began) < self._threads:
@@ -80,11 +80,11 @@ class Health:
         threads: gives every thread that must run, and whether it does.
     """
 
-    servers: Mapping[str, Pulse]
+    servers: Mapping[str, Heartbeat]
     consuming: Callable[[], bool]
-    dispatcher: Pulse
-    consumer: Pulse | None
-    at_work: AtWork
+    dispatcher: Heartbeat
+    consumer: Heartbeat | None
+    at_work: ActiveTurns
     longest_turn: float
     stopping: Callable[[], bool] = lambda: False
     threads: Callable[[], Mapping[str, bool]] = field(default=dict)
@@ -92,12 +92,12 @@ class Health:
     def stuck(self) -> list[str]:
         """What only a restart will mend."""
         found = [name for name, runs in self.threads().items() if not runs]
-        steady = min((pulse.steady for pulse in self.servers.values()), default=0.0)
-        if not self.dispatcher.alive and steady > DISPATCHER_STUCK:
+        steady = min((pulse.healthy_for for pulse in self.servers.values()), default=0.0)
+        if not self.dispatcher.alive and steady > DISPATCHER_STUCK_SECONDS:
             found.append("dispatcher")
         if self.consumer is not None and not self.consumer.alive:
             found.append("consumer")
-        if min(self.at_work.blocked, steady) > self.longest_turn:
+        if min(self.at_work.saturated_for, steady) > self.longest_turn:
             found.append("turns")
         return sorted(set(found))
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 
-class Pulse:
+class Heartbeat:
     """Beats while something works. Asking never waits.
 
     Args:
@@ -42,7 +42,7 @@ class Pulse:
             return self._last is not None and self._clock() - self._last <= self._patience
 
     @property
-    def steady(self) -> float:
+    def healthy_for(self) -> float:
         """For how many seconds it has been alive without a gap; 0 if it is not."""
         with self._lock:
             now = self._clock()

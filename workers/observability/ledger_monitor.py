@@ -12,24 +12,24 @@ from prometheus_client.core import GaugeMetricFamily
 
 from workers.ledger.database import LedgerOutdated, LedgerUnavailable
 from workers.ledger.ledger import Ledger
-from workers.ledger.statistics import Standing
-from workers.observability.health import PATIENCE
-from workers.observability.heartbeat import Pulse
-from workers.rate_limits import calls_left
+from workers.ledger.statistics import LedgerStats
+from workers.observability.health import ANSWER_TIMEOUT_SECONDS
+from workers.observability.heartbeat import Heartbeat
+from workers.rate_limits.limiter import remaining_calls
 from workers.settings import Rate
 
 log = structlog.get_logger("kyb.watch")
 
 #: Seconds between two looks whether the ledger answers.
-CHECK = 2.0
+CHECK_INTERVAL_SECONDS = 2.0
 #: Seconds between two looks at how the jobs stand; more if a look takes long, so that it is 1 % of the time at most.
-STANDING = 5.0
-SHARE = 0.01
+STATS_INTERVAL_SECONDS = 5.0
+STATS_MAX_LOAD = 0.01
 #: What was seen so many seconds ago is not shown any more.
-KEPT = 60.0
+STATS_TTL_SECONDS = 60.0
 
 
-class Watch:
+class LedgerMonitor:
     """The thread, and what it saw, as a collector of Prometheus metrics. A scrape costs the ledger nothing.
 
     Args:
@@ -48,13 +48,13 @@ class Watch:
         self._rates = rates
         self._leading = leading
         self._stopping = threading.Event()
-        self._seen_at = -KEPT
+        self._seen_at = -STATS_TTL_SECONDS
         self._next = 0.0
-        self._standing: Standing | None = None
+        self._standing: LedgerStats | None = None
         self._left: dict[tuple[str, str], int] = {}
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         #: Beats while the ledger answers.
-        self.pulse = Pulse(CHECK + PATIENCE)
+        self.pulse = Heartbeat(CHECK_INTERVAL_SECONDS + ANSWER_TIMEOUT_SECONDS)
 
     def start(self) -> None:
         """Begin to look."""
@@ -63,7 +63,7 @@ class Watch:
     def stop(self) -> None:
         """End; a look at a ledger that does not answer is left to itself."""
         self._stopping.set()
-        self._thread.join(CHECK)
+        self._thread.join(CHECK_INTERVAL_SECONDS)
 
     def is_alive(self) -> bool:
         """Whether the thread runs."""
@@ -71,7 +71,7 @@ class Watch:
 
     def collect(self) -> Iterator[Metric]:
         """What was seen last, if that is not too long ago."""
-        recent = time.monotonic() - self._seen_at < KEPT
+        recent = time.monotonic() - self._seen_at < STATS_TTL_SECONDS
         if recent:
             yield from budgets(self._rates, self._left)
         if recent and self._standing is not None and self._leading():
@@ -89,17 +89,17 @@ class Watch:
             except Exception:
                 self.pulse.stop()
                 log.exception("defect")
-            self._stopping.wait(CHECK)
+            self._stopping.wait(CHECK_INTERVAL_SECONDS)
 
     def _look(self) -> None:
         began = time.monotonic()
         if began < self._next:
             return
-        standing = self._ledger.standing() if self._leading() else None
-        self._left = calls_left(self._ledger.database, self._rates)
+        standing = self._ledger.stats() if self._leading() else None
+        self._left = remaining_calls(self._ledger.database, self._rates)
         self._standing = standing
         self._seen_at = time.monotonic()
-        self._next = self._seen_at + max(STANDING, (self._seen_at - began) / SHARE)
+        self._next = self._seen_at + max(STATS_INTERVAL_SECONDS, (self._seen_at - began) / STATS_MAX_LOAD)
 
 
 def budgets(rates: Mapping[tuple[str, str], Rate], left: Mapping[tuple[str, str], int]) -> Iterator[Metric]:
@@ -120,7 +120,7 @@ def budgets(rates: Mapping[tuple[str, str], Rate], left: Mapping[tuple[str, str]
     yield remaining
 
 
-def jobs(standing: Standing) -> Iterator[Metric]:
+def jobs(standing: LedgerStats) -> Iterator[Metric]:
     """How the jobs of the whole ledger stand."""
     now = standing.now
     by_state = GaugeMetricFamily(
@@ -141,8 +141,8 @@ def jobs(standing: Standing) -> Iterator[Metric]:
         "For how long the oldest turn that was handed out has been in its queue or at work",
         labels=["queue"],
     )
-    for queue, handed_at in standing.oldest_out.items():
-        oldest_out.add_metric([queue], _age(now, handed_at))
+    for queue, dispatched_at in standing.oldest_out.items():
+        oldest_out.add_metric([queue], _age(now, dispatched_at))
     yield oldest_out
     yield GaugeMetricFamily("kyb_outbox_events", "Events not published yet", value=standing.unpublished)
     yield GaugeMetricFamily(

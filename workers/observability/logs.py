@@ -45,7 +45,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                wordless_exception,
+                strip_exception_messages,
                 REDACTOR,
                 renderer,
             ],
@@ -71,7 +71,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
         logging.getLogger(name).setLevel(max(level, logging.ERROR if name == "pika" else logging.WARNING))
 
 
-def wordless_exception(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def strip_exception_messages(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """The exception of a line as its type and the places in the code that it came through, causes first."""
     given = event.pop("exc_info", None)
     if given is True:

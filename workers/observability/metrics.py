@@ -18,7 +18,7 @@ from clients.transport import Observation
 from messages.catalogue import COMMANDS
 from messages.errors import Code
 from messages.events import Outcome
-from workers.observability.turn_stats import Ending, Happenings
+from workers.observability.turn_stats import TurnOutcome, TurnStats
 
 _QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60)
 _CALLS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
@@ -85,7 +85,7 @@ LEADS = Gauge("kyb_dispatcher_leading", "1 in the process that dispatches, 0 in 
 _STATUSES = {status.value for status in HTTPStatus}
 #: First words of transfers' names.
 KINDS = {
-    "clear", "collect", "download", "export", "fetch", "inspect", "read", "tally", "trace", "upload", "write",
+    "clear", "collect", "download", "export", "fetch", "inspect", "read", "take", "tally", "trace", "upload", "write",
 }  # fmt: skip
 #: Ends that alerts watch: their series are there from the beginning, so that the first one counts.
 _WATCHED = (
@@ -137,7 +137,7 @@ def received(command: str | None, outcome: str) -> None:
     RECEIVED.labels(command if command in COMMANDS else "", outcome).inc()
 
 
-def turn_ended(command: str, ending: Ending, seconds: float, happened: Happenings, lasted: float) -> None:
+def turn_ended(command: str, ending: TurnOutcome, seconds: float, happened: TurnStats, lasted: float) -> None:
     """A turn is over.
 
     Args:
@@ -160,10 +160,12 @@ def turn_ended(command: str, ending: Ending, seconds: float, happened: Happening
         kind = step.partition(" ")[0]
         MOVED.labels(command, kind if kind in KINDS else "other").inc(max(records, 0))
     if ending.name == "retrying":
-        RETRIES.labels(command, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", ending.reason).lower()).inc()
+        RETRIES.labels(
+            command, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", ending.reason).lower().removesuffix("_error")
+        ).inc()
     elif ending.name == "budget":
         TURNED_AWAY.labels(ending.reason).inc()
-    elif ending.ends_job:
+    elif ending.is_terminal:
         ENDED.labels(command, ending.name, ending.reason).inc()
         LASTED.labels(command, ending.name).observe(max(lasted, 0.0))
         for file in _files(ending.result):

@@ -16,7 +16,7 @@ from workers.settings import HttpSettings
 log = structlog.get_logger("kyb.probes")
 
 #: Seconds that somebody who connects has to say what he wants.
-PATIENCE = 5
+REQUEST_TIMEOUT_SECONDS = 5
 
 
 class Probes:
@@ -47,7 +47,7 @@ class Probes:
 
 def _handler(health: Health, collectors: Sequence[Collector]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        timeout = PATIENCE
+        timeout = REQUEST_TIMEOUT_SECONDS
 
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]

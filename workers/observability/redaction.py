@@ -17,7 +17,7 @@ from pydantic import BaseModel, SecretStr
 
 REPLACEMENT = "[redacted]"
 #: Shorter ones are no secrets, and would be found in every other word.
-SHORTEST = 4
+SECRET_MIN_LENGTH = 4
 #: A piece of Base64 that is shorter stands in too many innocent texts.
 SHORTEST_BASE64 = 8
 
@@ -79,7 +79,7 @@ REDACTOR = Redactor()
 
 def spellings(secret: str) -> Iterator[str]:
     """How a secret may be written."""
-    if len(secret) < SHORTEST:
+    if len(secret) < SECRET_MIN_LENGTH:
         return
     yield secret
     yield quote(secret)

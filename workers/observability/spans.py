@@ -48,10 +48,10 @@ from sqlalchemy import Engine, event
 from clients.transport import Observation
 from messages.envelope import Request
 from workers.ledger.records import Job, StoredEvent
-from workers.observability.turn_stats import Ending
+from workers.observability.turn_stats import TurnOutcome
 
 #: Seconds that the last spans may take on their way when the worker ends.
-FLUSH = 3.0
+FLUSH_TIMEOUT_SECONDS = 3.0
 
 _WRITE = re.compile(r"\s*(INSERT INTO|UPDATE|DELETE FROM)\s+\"?(\w+)", re.IGNORECASE)
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -86,7 +86,7 @@ class Spans:
         """Send what is left; a collector that is away is not waited for longer than `FLUSH` seconds."""
         flushing = threading.Thread(target=self._provider.shutdown, name="flush", daemon=True)
         flushing.start()
-        flushing.join(FLUSH)
+        flushing.join(FLUSH_TIMEOUT_SECONDS)
 
     def rooted(self, request: Request) -> Request:
         """The command's span; where the upstream has none of its own, the job's trace begins with it."""
@@ -107,7 +107,7 @@ class Spans:
         return request if request.traceparent is not None else replace(request, traceparent=_carried(span))
 
     @contextmanager
-    def turn(self, job: Job) -> Iterator[Turn]:
+    def turn(self, job: Job) -> Iterator[RecordedTurn]:
         """The span of a turn; the job's events carry it, and the next turn links to it."""
         before = get_current_span(_context(job.span, job.tracestate)).get_span_context()
         span = self._tracer.start_span(
@@ -132,7 +132,7 @@ class Spans:
         trace_id = format_trace_id(span.get_span_context().trace_id)
         try:
             with structlog.contextvars.bound_contextvars(trace_id=trace_id):
-                yield Turn(span)
+                yield RecordedTurn(span)
         finally:
             contexts.detach(token)
             span.end()
@@ -210,13 +210,13 @@ class Spans:
         span.end(now)
 
 
-class Turn:
+class RecordedTurn:
     """The span of a turn at work."""
 
     def __init__(self, span: Span) -> None:
         self._span = span
 
-    def ended(self, ending: Ending, step: str | None) -> None:
+    def ended(self, ending: TurnOutcome, step: str | None) -> None:
         """How it ended, and at which step."""
         self._span.set_attribute("kyb.turn.ending", ending.name)
         if step is not None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from clients.transport import Observation
 from messages.envelope import Request
 from workers.ledger.records import Job, StoredEvent
-from workers.observability.turn_stats import Ending
+from workers.observability.turn_stats import TurnOutcome
 from workers.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 class TurnSpan(Protocol):
     """What is told of a turn when it is over."""
 
-    def ended(self, ending: Ending, step: str | None) -> None:
+    def ended(self, ending: TurnOutcome, step: str | None) -> None:
         """How it ended, and at which step."""
 
 
 class _Untraced:
-    def ended(self, ending: Ending, step: str | None) -> None:
+    def ended(self, ending: TurnOutcome, step: str | None) -> None:
         pass
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True)
-class Ending:
+class TurnOutcome:
     """How a turn ended.
 
     Attributes:
@@ -25,16 +25,16 @@ class Ending:
     result: Mapping[str, Any] | None = None
 
     @property
-    def ends_job(self) -> bool:
+    def is_terminal(self) -> bool:
         """Whether the job ended with it."""
         return self.name in {"completed", "failed", "cancelled"}
 
 
-INTERRUPTED = Ending("interrupted")
+INTERRUPTED = TurnOutcome("interrupted")
 
 
 @dataclass
-class Happenings:
+class TurnStats:
     """What a turn did.
 
     Attributes:

@@ -10,36 +10,38 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 
-STEP = 1.025
+GRID_RATIO = 1.025
 #: Ends of the cells in seconds: the first is from 0 to a quarter second, the last ends after almost two days.
-EDGES = (0.0, *(0.25 * STEP**n for n in range(545)))
+EDGES = (0.0, *(0.25 * GRID_RATIO**n for n in range(545)))
 CELLS = len(EDGES) - 1
 #: The logarithm of each cell's middle.
 LOGS = tuple(math.log((low + high) / 2) for low, high in pairwise(EDGES))
 #: Of jobs of which nothing is known, half are done after so many seconds, three quarters after three times as many.
-UNKNOWN = 30.0
+UNKNOWN_MEDIAN_SECONDS = 30.0
 
 
-def unknown() -> list[float]:
+def uninformed_prior() -> list[float]:
     """The belief about a job of which nothing is known: the longer it has run, the longer it will yet."""
-    passed = [edge / (UNKNOWN + edge) for edge in EDGES]
+    passed = [edge / (UNKNOWN_MEDIAN_SECONDS + edge) for edge in EDGES]
     return [high - low for low, high in pairwise(passed)]
 
 
-def bell(centre: float, spread: float) -> list[float]:
+def lognormal(centre: float, spread: float) -> list[float]:
     """Durations whose logarithms are normal around `centre` with the deviation `spread`."""
     ends = (-math.inf, *(math.log(edge) for edge in EDGES[1:]))
     passed = [0.5 * (1 + math.erf((end - centre) / (spread * math.sqrt(2)))) for end in ends]
     return [high - low for low, high in pairwise(passed)]
 
 
-def cells(low: float, high: float) -> tuple[int, int]:
+def grid_span(low: float, high: float) -> tuple[int, int]:
     """The cells that the times after `low` up to `high` touch: first, and behind the last."""
     first = min(bisect_right(EDGES, low) - 1, CELLS - 1)
     return first, max(min(bisect_left(EDGES, high), CELLS), first + 1)
 
 
-def fit(spans: Sequence[tuple[int, int]], prior: Sequence[float], weight: float, rounds: int) -> list[float]:
+def fit_turnbull(
+    spans: Sequence[tuple[int, int]], prior: Sequence[float], weight: float, rounds: int
+) -> list[float]:
     """The durations most likely behind spans of cells: each job ended somewhere within its own.
 
     Turnbull's self-consistent estimate: every job is spread over its span as all jobs together are, again

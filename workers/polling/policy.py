@@ -11,34 +11,34 @@ import math
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from workers.polling.distribution import CELLS, EDGES, LOGS, UNKNOWN
-from workers.polling.history import Belief, History, slack
+from workers.polling.distribution import CELLS, EDGES, LOGS, UNKNOWN_MEDIAN_SECONDS
+from workers.polling.history import DurationEstimate, History, slack
 
 #: What one request is worth, in seconds of a result lying there unnoticed.
-PRICE = 10.0
+POLL_COST_SECONDS = 10.0
 #: The same where the vendor's calls are limited: it bears so many, and when they are short the latest go first.
-BUDGETED_PRICE = 2.0
+RATE_LIMITED_POLL_COST_SECONDS = 2.0
 #: Near the start it is worth less: half as much at so many seconds. Who waits for a short job waits for each second.
-SHORT = 10.0
+SHORT_JOB_SECONDS = 10.0
 #: A vendor's progress is nonsense so often, whatever it was before ...
-NONSENSE = 0.5
+PROGRESS_NONSENSE_PROBABILITY = 0.5
 #: ... and then any extrapolation is as likely as any other, in a range of e to the power of this.
-RANGE = 4.0
+PROGRESS_NONSENSE_LOG_RANGE = 4.0
 #: A belief of which less than this is left has been disproved.
-DISPROVED = 1e-12
+DISPROVED_MASS = 1e-12
 #: From here on a share that has not moved since the look before says nothing: many jobs stay at 99 %.
-ALMOST = 0.95
+STUCK_SHARE = 0.95
 
 #: How late a look becomes that has to wait is reckoned right where it is best made, and where it is so late.
-SCARCE = 60.0
+OVERDUE_SECONDS = 60.0
 #: Seconds of lateness that every second of waiting adds at least: nobody waits for ever.
-LEAST_SLOPE = 0.001
+DELAY_RATE_MIN = 0.001
 
 _NOTHING = History()
 
 
 @dataclass(frozen=True)
-class Evidence:
+class PollState:
     """What is known of a running vendor job. Seconds throughout.
 
     Attributes:
@@ -62,11 +62,11 @@ class Evidence:
     @property
     def price(self) -> float:
         """What a look is worth, in seconds of delay."""
-        return BUDGETED_PRICE if self.budgeted else PRICE
+        return RATE_LIMITED_POLL_COST_SECONDS if self.budgeted else POLL_COST_SECONDS
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Forecast:
     """What is expected of a vendor's job at some time.
 
     Attributes:
@@ -78,7 +78,9 @@ class Outlook:
     chance: float
 
 
-def next_look(evidence: Evidence, min_delay: float, max_delay: float, history: History = _NOTHING) -> float:
+def next_poll_delay(
+    evidence: PollState, min_delay: float, max_delay: float, history: History = _NOTHING
+) -> float:
     """Seconds until the vendor is asked again, within the bounds; the vendor's own floor is above them."""
     delay = _best(evidence, evidence.price, history)
     belief, scale = history.belief(evidence.size)
@@ -89,13 +91,13 @@ def next_look(evidence: Evidence, min_delay: float, max_delay: float, history: H
     return max(delay, evidence.floor) if math.isfinite(evidence.floor) else delay
 
 
-def outlook(evidence: Evidence, delay: float, history: History = _NOTHING) -> Outlook:
+def forecast(evidence: PollState, delay: float, history: History = _NOTHING) -> Forecast:
     """What is expected of a vendor's job `delay` seconds after `evidence`, if it is not looked at before."""
     elapsed = _elapsed(evidence)
     remaining = _remaining(evidence, elapsed, history)
     if remaining is None:
-        more = UNKNOWN + elapsed
-        return Outlook(delay - more * math.log1p(delay / more), delay / (more + delay))
+        more = UNKNOWN_MEDIAN_SECONDS + elapsed
+        return Forecast(delay - more * math.log1p(delay / more), delay / (more + delay))
     first, masses, scale = remaining
     total = sum(masses)
     until = elapsed + delay
@@ -106,67 +108,67 @@ def outlook(evidence: Evidence, delay: float, history: History = _NOTHING) -> Ou
         if end >= until:
             part = mass * (until - at) / (end - at) if end > at else mass
             late += (done + part / 2) * (until - at)
-            return Outlook(late / total, (done + part) / total)
+            return Forecast(late / total, (done + part) / total)
         late += (done + mass / 2) * (end - at)
         done, at = done + mass, end
-    return Outlook(late / total + until - at, 1.0)
+    return Forecast(late / total + until - at, 1.0)
 
 
 @dataclass(frozen=True)
-class Lateness:
-    """How late a look is that has to wait: w seconds after `due`, `at` + `slope` w + `bend` w² seconds.
+class DelayCurve:
+    """How late a look is that has to wait: w seconds after `due`, `base` + `rate` w + `accel` w² seconds.
 
     It never grows by more than a second in a second.
 
     Attributes:
         due: seconds from the last look to the best time of the next.
-        at: seconds late that it is expected to be then.
-        slope: the chance that the vendor's job is done by then.
-        bend: how that chance grows.
+        base: seconds late that it is expected to be then.
+        rate: the chance that the vendor's job is done by then.
+        accel: how that chance grows.
     """
 
     due: float
-    at: float
-    slope: float
-    bend: float
+    base: float
+    rate: float
+    accel: float
 
     def after(self, delay: float) -> float:
         """Expected seconds, `delay` seconds after the last look."""
         waited = delay - self.due
-        return self.at + min(waited, (self.slope + self.bend * max(waited, 0.0)) * waited)
+        return self.base + min(waited, (self.rate + self.accel * max(waited, 0.0)) * waited)
 
 
-def lateness(evidence: Evidence, history: History = _NOTHING) -> Lateness:
+def delay_curve(evidence: PollState, history: History = _NOTHING) -> DelayCurve:
     """How late the next look becomes: right at its best time, and where it is `SCARCE` seconds late."""
-    delay, scarce = (_best(evidence, price, history) for price in (evidence.price, SCARCE))
-    due, later = (outlook(evidence, after, history) for after in (delay, scarce))
-    slope, span = max(due.chance, LEAST_SLOPE), scarce - delay
+    delay, scarce = (_best(evidence, price, history) for price in (evidence.price, OVERDUE_SECONDS))
+    due, later = (forecast(evidence, after, history) for after in (delay, scarce))
+    slope, span = max(due.chance, DELAY_RATE_MIN), scarce - delay
     bend = max(later.late - due.late - slope * span, 0.0) / span**2 if span > 0 else 0.0
-    return Lateness(delay, due.late, slope, bend)
+    return DelayCurve(delay, due.late, slope, bend)
 
 
-def _elapsed(evidence: Evidence) -> float:
+def _elapsed(evidence: PollState) -> float:
     return min(max(0.0, evidence.elapsed), EDGES[-1])  # 0.0 comes first: it is what is left of NaN
 
 
-def _told(evidence: Evidence, elapsed: float) -> tuple[float, float] | None:
+def _told(evidence: PollState, elapsed: float) -> tuple[float, float] | None:
     """A share that can be believed, and when it was reached."""
     share = evidence.share
     if share is None or not 0 < share < 1:
         return None
     after = elapsed if evidence.share_after is None else evidence.share_after
-    if not 0 < after <= elapsed or (share >= ALMOST and after < elapsed):
+    if not 0 < after <= elapsed or (share >= STUCK_SHARE and after < elapsed):
         return None
     return share, after
 
 
 def _worth(price: float, at: float) -> float:
-    return price * at / (at + SHORT)
+    return price * at / (at + SHORT_JOB_SECONDS)
 
 
 def _strange(elapsed: float, price: float) -> float:
     """The wait for a job of which nothing is known: it grows with the time already waited."""
-    more = UNKNOWN + elapsed
+    more = UNKNOWN_MEDIAN_SECONDS + elapsed
     low, high = 0.0, 4 * math.sqrt(2 * price * more) + 4 * price
     for _ in range(40):
         middle = (low + high) / 2
@@ -177,7 +179,9 @@ def _strange(elapsed: float, price: float) -> float:
     return high
 
 
-def _remaining(evidence: Evidence, elapsed: float, history: History) -> tuple[int, list[float], float] | None:
+def _remaining(
+    evidence: PollState, elapsed: float, history: History
+) -> tuple[int, list[float], float] | None:
     """The cells in which the job may yet end: the first, the masses from there on, and what the grid is multiplied by.
 
     None if nothing is known, or the belief is disproved.
@@ -192,10 +196,10 @@ def _remaining(evidence: Evidence, elapsed: float, history: History) -> tuple[in
     masses[0] *= (EDGES[first + 1] - start) / (EDGES[first + 1] - EDGES[first])
     if told is not None:
         masses = _weighed(masses, first, belief, scale, told)
-    return None if sum(masses) < DISPROVED else (first, masses, scale)
+    return None if sum(masses) < DISPROVED_MASS else (first, masses, scale)
 
 
-def _best(evidence: Evidence, price: float, history: History) -> float:
+def _best(evidence: PollState, price: float, history: History) -> float:
     """Seconds until the job is expected to have sat finished for as long as a look is worth."""
     elapsed = _elapsed(evidence)
     remaining = _remaining(evidence, elapsed, history)
@@ -220,14 +224,14 @@ def _best(evidence: Evidence, price: float, history: History) -> float:
 
 
 def _weighed(
-    masses: list[float], first: int, belief: Belief, scale: float, told: tuple[float, float]
+    masses: list[float], first: int, belief: DurationEstimate, scale: float, told: tuple[float, float]
 ) -> list[float]:
     """The masses, as likely as they make the share that was told."""
     share, after = told
     spread = belief.doubt * slack(share)
     centre = math.log(after) - math.log(share) - math.log(scale) + belief.bias * slack(share)
-    peak = (1 - NONSENSE) / (spread * math.sqrt(2 * math.pi))
-    ground = NONSENSE / RANGE
+    peak = (1 - PROGRESS_NONSENSE_PROBABILITY) / (spread * math.sqrt(2 * math.pi))
+    ground = PROGRESS_NONSENSE_PROBABILITY / PROGRESS_NONSENSE_LOG_RANGE
     steep = -0.5 / spread**2
     exp = math.exp
     return [

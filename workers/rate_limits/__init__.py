@@ -1,23 +1,5 @@
-"""The call budgets of vendors: `calls` counts, `counting` for all threads together, `ration` chooses who goes first."""
+"""Rate limits of vendors, shared by all workers of a ledger.
 
-from workers.rate_limits.limiter import (
-    LEDGER_RETRY,
-    PAUSE_LOOK,
-    RESERVE,
-    SPREAD,
-    Budget,
-    SharedBudget,
-    budget_name,
-    calls_left,
-)
-
-__all__ = [
-    "LEDGER_RETRY",
-    "PAUSE_LOOK",
-    "RESERVE",
-    "SPREAD",
-    "Budget",
-    "SharedBudget",
-    "budget_name",
-    "calls_left",
-]
+`limiter` counts calls in a sliding window, `batching` acquires permits for all threads of a process together,
+`poll_scheduler` selects which polls go first when more are due than the limit allows.
+"""

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 #: A call that is counted ahead is made within so many seconds, or never.
-AHEAD = 0.05
+PREFETCH_TTL_SECONDS = 0.05
 #: Of as many calls as were last asked for in that time, one of so many is counted ahead: hardly any is for nothing.
-CAUTION = 3
+PREFETCH_RATIO = 3
 
 
-class Counter:
+class BatchedLimiter:
     """Calls of one class, counted for all threads of a process.
 
     Args:
@@ -33,7 +33,7 @@ class Counter:
         self._lock = threading.Lock()
         self._counting = threading.Lock()
         self._asking: list[Future[float]] = []
-        self._asked: deque[float] = deque(maxlen=max(spare, 1) * CAUTION)
+        self._asked: deque[float] = deque(maxlen=max(spare, 1) * PREFETCH_RATIO)
         self._ahead = 0
         self._good_until = 0.0
 
@@ -56,8 +56,8 @@ class Counter:
         now = time.monotonic()
         with self._lock:
             asking, self._asking = self._asking, []
-            pace = sum(at > now - AHEAD for at in self._asked)
-            ahead = min(pace // CAUTION, self._spare)
+            pace = sum(at > now - PREFETCH_TTL_SECONDS for at in self._asked)
+            ahead = min(pace // PREFETCH_RATIO, self._spare)
         try:
             fitting, wait = self._count(len(asking) + ahead)
         except BaseException as error:
@@ -67,4 +67,4 @@ class Counter:
         for number, each in enumerate(asking):
             each.set_result(0.0 if number < fitting else wait)
         with self._lock:
-            self._ahead, self._good_until = max(fitting - len(asking), 0), now + AHEAD
+            self._ahead, self._good_until = max(fitting - len(asking), 0), now + PREFETCH_TTL_SECONDS

@@ -1,6 +1,6 @@
 """The call budget of one vendor: at most N calls in any window, by class of operation.
 
-`SharedBudget` counts for all workers of a ledger, in the ledger's own database; `Budget` for one process that
+`SharedRateLimiter` counts for all workers of a ledger, in the ledger's own database; `LocalRateLimiter` for one process that
 has no ledger. Both never wait: they say how long to wait, and the job waits in the ledger.
 
 pyrate-limiter, which counts for one process, has buckets in databases too. Those are not used: the one for
@@ -24,7 +24,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
 
 from workers.ledger.database import Database, LedgerUnavailable
 from workers.ledger.schema import vendor_call, vendor_pause
-from workers.rate_limits.batching import AHEAD, Counter
+from workers.rate_limits.batching import PREFETCH_TTL_SECONDS, BatchedLimiter
 from workers.settings import Rate
 
 # Statements of every call, built once: to build one takes longer than to run it.
@@ -39,31 +39,31 @@ log = structlog.get_logger("kyb.budget")
 
 #: Seconds by which windows are longer than asked for: a call reaches the vendor a little after it was counted,
 #: one sooner than another.
-SPREAD = 0.1
+WINDOW_SLACK_SECONDS = 0.1
 #: A call that could not be counted because the ledger is away may be asked for again after so many seconds.
-LEDGER_RETRY = 1.0
+LEDGER_RETRY_SECONDS = 1.0
 #: A process that hangs while it counts is cut off after so many milliseconds; the others wait for it.
-LONGEST_COUNT = 5_000
+COUNT_TIMEOUT_MILLISECONDS = 5_000
 #: A look at the ledger for vendors that want to be left alone is good for so many seconds.
-PAUSE_LOOK = 0.5
+PAUSE_CHECK_SECONDS = 0.5
 #: The part of a budget that may be counted ahead by one process at most, and be for nothing.
-SPARE = 0.05
+PREFETCH_SHARE = 0.05
 #: The part of a budget that looks at running jobs leave to starts, uploads and downloads. What becomes free goes there
 #: first, so it need not be large.
-RESERVE = 0.05
+RESERVED_SHARE = 0.05
 
 
-def budget_name(vendor: str, kind: str) -> str:
+def rate_limit_key(vendor: str, kind: str) -> str:
     """What the ledger calls the budget of a class of operations."""
     return f"{vendor} {kind}"
 
 
 def _spare(rate: Rate) -> int:
     """Calls that one process may count ahead: no more than come about in that time, or many would be for nothing."""
-    return int(rate.calls * min(SPARE, AHEAD / rate.seconds))
+    return int(rate.calls * min(PREFETCH_SHARE, PREFETCH_TTL_SECONDS / rate.seconds))
 
 
-class Budget:
+class LocalRateLimiter:
     """Counts the calls of this process.
 
     Args:
@@ -72,7 +72,7 @@ class Budget:
 
     def __init__(self, rates: Mapping[str, Rate | None]) -> None:
         self._buckets = {
-            kind: InMemoryBucket([BucketRate(rate.calls, int((rate.seconds + SPREAD) * 1000))])
+            kind: InMemoryBucket([BucketRate(rate.calls, int((rate.seconds + WINDOW_SLACK_SECONDS) * 1000))])
             for kind, rate in rates.items()
             if rate is not None
         }
@@ -93,7 +93,7 @@ class Budget:
         return max(float(wait), 1.0) / 1000 if isinstance(wait, (int, float)) else 1.0
 
 
-class SharedBudget:
+class SharedRateLimiter:
     """Counts the calls of all workers of a ledger.
 
     A call is counted when it is about to be made, or less than `counting.AHEAD` before: within the `SPREAD`.
@@ -109,9 +109,9 @@ class SharedBudget:
         self._vendor = vendor
         self._full_until: dict[str, float] = {}
         self._pauses: dict[str, float] = {}
-        self._looked = -PAUSE_LOOK
+        self._looked = -PAUSE_CHECK_SECONDS
         self._counters = {
-            kind: Counter(partial(self._take, kind, rate), _spare(rate))
+            kind: BatchedLimiter(partial(self._take, kind, rate), _spare(rate))
             for kind, rate in rates.items()
             if rate is not None
         }
@@ -132,7 +132,7 @@ class SharedBudget:
                 wait = counter.take()
         except LedgerUnavailable as error:
             log.warning("calls cannot be counted: the ledger is away", error=str(error))
-            return LEDGER_RETRY
+            return LEDGER_RETRY_SECONDS
         if wait > 0:
             self._full_until[kind] = time.monotonic() + wait
         return wait
@@ -151,12 +151,12 @@ class SharedBudget:
                 )
         except LedgerUnavailable as error:  # the others find out by themselves
             log.warning("nobody can be told of a pause: the ledger is away", error=str(error))
-        self._looked = -PAUSE_LOOK
+        self._looked = -PAUSE_CHECK_SECONDS
 
     def _paused(self, kind: str) -> float:
         """Seconds for which the vendor wants to be left alone, as the ledger last said."""
         now = time.monotonic()
-        if now - self._looked >= PAUSE_LOOK:
+        if now - self._looked >= PAUSE_CHECK_SECONDS:
             with self._database.read() as connection:
                 mine = select(vendor_pause).where(vendor_pause.c.vendor == self._vendor)
                 self._pauses = {row.kind: row.until for row in connection.execute(mine)}
@@ -166,7 +166,7 @@ class SharedBudget:
 
     def _take(self, kind: str, rate: Rate, wanted: int) -> tuple[int, float]:
         """Count as many of the `wanted` calls as fit into the window; those, and the seconds until one more does."""
-        window = rate.seconds + SPREAD
+        window = rate.seconds + WINDOW_SLACK_SECONDS
         mine = {"whose": self._vendor, "what": kind}
         most = min(wanted, rate.calls)
         with self._database.write() as connection:
@@ -195,12 +195,12 @@ class SharedBudget:
                 "SELECT set_config('idle_in_transaction_session_timeout', :longest, true), "
                 "pg_advisory_xact_lock(:key)"
             ),
-            {"longest": str(LONGEST_COUNT), "key": int.from_bytes(key, signed=True)},
+            {"longest": str(COUNT_TIMEOUT_MILLISECONDS), "key": int.from_bytes(key, signed=True)},
         )
         return float(connection.scalar(text("SELECT extract(epoch FROM clock_timestamp())")) or 0)
 
 
-def calls_left(database: Database, rates: Mapping[tuple[str, str], Rate]) -> dict[tuple[str, str], int]:
+def remaining_calls(database: Database, rates: Mapping[tuple[str, str], Rate]) -> dict[tuple[str, str], int]:
     """Of each vendor and class, the calls that all workers together may still make now.
 
     Raises `LedgerUnavailable`. Nothing is asked of the ledger where there is no limit.
@@ -215,7 +215,7 @@ def calls_left(database: Database, rates: Mapping[tuple[str, str], Rate]) -> dic
                 select(func.count())
                 .select_from(vendor_call)
                 .where(vendor_call.c.vendor == vendor, vendor_call.c.kind == kind)
-                .where(at > now - rate.seconds - SPREAD)
+                .where(at > now - rate.seconds - WINDOW_SLACK_SECONDS)
             )
             for (vendor, kind), rate in rates.items()
         }

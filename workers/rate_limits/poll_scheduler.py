@@ -13,11 +13,11 @@ from sqlalchemy import Connection, func, select
 from workers.ledger.ledger import Ledger
 from workers.ledger.records import DueTurn
 from workers.ledger.schema import vendor_call, vendor_pause
-from workers.rate_limits import RESERVE, SPREAD, budget_name
+from workers.rate_limits.limiter import RESERVED_SHARE, WINDOW_SLACK_SECONDS, rate_limit_key
 from workers.settings import Rate
 
 
-class Ration:
+class PollScheduler:
     """Chooses among due turns.
 
     Args:
@@ -27,7 +27,7 @@ class Ration:
 
     def __init__(self, ledger: Ledger, rates: Mapping[tuple[str, str], Rate]) -> None:
         self._ledger = ledger
-        self._rates = {budget_name(*key): (key, rate) for key, rate in rates.items()}
+        self._rates = {rate_limit_key(*key): (key, rate) for key, rate in rates.items()}
 
     def choose(self, connection: Connection, due: Sequence[DueTurn], limit: int) -> list[DueTurn]:
         """The turns to hand out now.
@@ -37,15 +37,17 @@ class Ration:
             due: the first turns that are due.
             limit: how many of each kind to hand out at most.
         """
-        if all(turn.budget not in self._rates for turn in due):
+        if all(turn.rate_limit not in self._rates for turn in due):
             return list(due)
         budgets = list(self._rates)
-        chosen = self._ledger.due_beside(connection, budgets, limit)
-        out = self._ledger.looks_out(connection, budgets)  # those that have begun are counted among the calls
+        chosen = self._ledger.due_except_polls(connection, budgets, limit)
+        out = self._ledger.polls_in_flight(
+            connection, budgets
+        )  # those that have begun are counted among the calls
         for budget in budgets:
             left = min(self._left(connection, budget) - out.get(budget, 0), limit)
             if left > 0:
-                chosen += self._ledger.due_looks(connection, budget, left)
+                chosen += self._ledger.due_polls(connection, budget, left)
         return chosen
 
     def _left(self, connection: Connection, budget: str) -> int:
@@ -61,6 +63,6 @@ class Ration:
             select(func.count())
             .select_from(vendor_call)
             .where(vendor_call.c.vendor == vendor, vendor_call.c.kind == kind)
-            .where(vendor_call.c.at > now - rate.seconds - SPREAD)
+            .where(vendor_call.c.at > now - rate.seconds - WINDOW_SLACK_SECONDS)
         )
-        return max(int(rate.calls * (1 - RESERVE)), 1) - int(connection.scalar(made) or 0)
+        return max(int(rate.calls * (1 - RESERVED_SHARE)), 1) - int(connection.scalar(made) or 0)

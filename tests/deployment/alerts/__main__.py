@@ -18,7 +18,7 @@ import httpx
 import yaml
 
 from sandbox import Sandbox
-from sandbox.core import World
+from sandbox.core import SandboxState
 from tests.deployment.alerts.files import RULES_TEST, dashboard_expressions, groups
 from workers.engine.worker import Worker
 from workers.ledger.database import Database
@@ -62,7 +62,7 @@ def promtool(folder: Path, *arguments: str, text: str | None = None) -> None:
 
 def scrape(folder: Path) -> str:
     """What a worker shows after a job."""
-    with Sandbox(world=World(job_seconds=0.1, queue_seconds=0)) as sandbox:
+    with Sandbox(state=SandboxState(job_seconds=0.1, queue_seconds=0)) as sandbox:
         os.environ |= sandbox.environment()
         logs.configure(LogSettings(level="error"))
         settings = load(ledger_url=f"sqlite:///{folder}/kyb.db", _env_file=None)

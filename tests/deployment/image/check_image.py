@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from sandbox import Sandbox
-from tests.deployment.image.build import IMAGE, ROOT, base, build, engine, inspected, tools
+from tests.deployment.image.build import IMAGE, ROOT, base, build, engine, inspected, services
 from tests.end_to_end.conftest import Upstream
 from tests.testbed.server import free_port
 
@@ -35,7 +35,7 @@ LOCKED_DOWN = ("--rm", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-p
 
 @pytest.fixture(scope="session", autouse=True)
 def image() -> None:
-    tools()
+    services()
     base()
     build()
 

@@ -15,7 +15,7 @@ from tests.deployment.k8s.manifests import (
     references,
     selects,
 )
-from workers.engine.supervisor import KILL_MARGIN
+from workers.engine.supervisor import KILL_MARGIN_SECONDS
 from workers.settings import seconds
 
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|Ki|Mi|Gi|Ti|k|M|G|T|)")
@@ -104,7 +104,7 @@ def _lively(each: Pods, documents: list[Document]) -> Iterator[str]:
                 .get("exec", {})
                 .get("command", ["sleep", "0"])
             )
-            needed = float(pause[-1]) + _seconds(grace) + KILL_MARGIN
+            needed = float(pause[-1]) + _seconds(grace) + KILL_MARGIN_SECONDS
             if spec.get("terminationGracePeriodSeconds", 30) <= needed:
                 yield f"is killed before the {needed:.0f} s that its end may take"
         yield from _resources(container)

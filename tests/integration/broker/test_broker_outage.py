@@ -11,7 +11,7 @@ from tests.testbed.rabbitmq import RabbitMQ
 from workers.broker.connection import BrokerUnavailable
 from workers.broker.consumer import ConsumerLink, Delivery
 from workers.broker.publisher import Publisher
-from workers.broker.publisher_connection import Outgoing
+from workers.broker.publisher_connection import OutboundMessage
 
 QUEUE = "kyb.data8"
 
@@ -44,8 +44,8 @@ def test_link_and_publisher_outlive_the_broker(frail_rabbitmq: RabbitMQ) -> None
     publisher.close()
 
 
-def message(body: str) -> Outgoing:
-    return Outgoing("", QUEUE, body.encode(), "application/json")
+def message(body: str) -> OutboundMessage:
+    return OutboundMessage("", QUEUE, body.encode(), "application/json")
 
 
 def received(link: ConsumerLink) -> Delivery:

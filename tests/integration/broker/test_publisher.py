@@ -12,7 +12,7 @@ import pytest
 from tests.testbed.rabbitmq import RabbitMQ
 from workers.broker.connection import BrokerUnavailable, open_connection
 from workers.broker.publisher import CLOUD_EVENT, Publisher
-from workers.broker.publisher_connection import Outgoing
+from workers.broker.publisher_connection import OutboundMessage
 from workers.broker.topology import EVENT_LOG, EVENTS, UNROUTABLE
 
 
@@ -23,8 +23,8 @@ def publisher(amqp_url: str) -> Iterator[Publisher]:
     publisher.close()
 
 
-def event(key: str = "data8.start_job.completed") -> Outgoing:
-    return Outgoing(EVENTS, key, b"{}", CLOUD_EVENT, "id-1", {"x-kyb-reason": "none"})
+def event(key: str = "data8.start_job.completed") -> OutboundMessage:
+    return OutboundMessage(EVENTS, key, b"{}", CLOUD_EVENT, "id-1", {"x-kyb-reason": "none"})
 
 
 def test_events_stay_in_the_stream(publisher: Publisher, amqp_url: str) -> None:
@@ -51,14 +51,14 @@ def test_events_stay_in_the_stream(publisher: Publisher, amqp_url: str) -> None:
 
 
 def test_what_no_queue_takes_is_kept(publisher: Publisher) -> None:
-    publisher.publish([Outgoing("kyb.commands", "nobody.knows", b"{}", CLOUD_EVENT)])
+    publisher.publish([OutboundMessage("kyb.commands", "nobody.knows", b"{}", CLOUD_EVENT)])
     assert publisher.ready(UNROUTABLE) == 1
 
 
 def test_what_publish_returns_from_is_there_however_often_the_connection_is_cut(
     publisher: Publisher, rabbitmq: RabbitMQ
 ) -> None:
-    letters = [Outgoing("", "kyb.data8.dead", b"x" * 1000, CLOUD_EVENT)] * 300
+    letters = [OutboundMessage("", "kyb.data8.dead", b"x" * 1000, CLOUD_EVENT)] * 300
     sent = failed = 0
     publisher.publish(letters)
     with ThreadPoolExecutor() as threads:
@@ -76,7 +76,7 @@ def test_what_publish_returns_from_is_there_however_often_the_connection_is_cut(
 
 def test_message_that_no_queue_takes_fails_its_batch(publisher: Publisher) -> None:
     with pytest.raises(BrokerUnavailable, match="no queue"):
-        publisher.publish([event(), Outgoing("", "nobody", b"{}", CLOUD_EVENT), event()])
+        publisher.publish([event(), OutboundMessage("", "nobody", b"{}", CLOUD_EVENT), event()])
     publisher.publish([event()])
 
 

@@ -76,7 +76,7 @@ def test_ledger_that_is_away_exits_3(kyb: Kyb, home: Path, monkeypatch: pytest.M
 def test_broker_that_is_away_exits_3(kyb: Kyb, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KYB_BROKER_URL", "amqp://127.0.0.1:1")
     submit = ["submit", "job.cancel", "--job-id", "a"]
-    for arguments in (submit, [*submit, "--wait"], ["events", "tail"], ["dead", "list"]):
+    for arguments in (submit, [*submit, "--wait"], ["events", "tail"], ["dlq", "list"]):
         ended = kyb(*arguments)
         assert (ended.code, ended.out) == (3, "")
         assert ended.err.startswith("kyb: cannot reach RabbitMQ (127.0.0.1:1")

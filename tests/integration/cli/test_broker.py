@@ -19,7 +19,7 @@ from sandbox import Sandbox
 from tests.integration.cli.conftest import Kyb, eventually, process, until
 from workers.broker import topology
 from workers.broker.publisher import CLOUD_EVENT, Publisher
-from workers.broker.publisher_connection import Outgoing
+from workers.broker.publisher_connection import OutboundMessage
 
 CLEANSE = [
     "submit",
@@ -70,7 +70,7 @@ def test_a_job_is_watched_to_its_end_without_a_ledger(
     )
     assert outside.code == 1
     assert "data.file: " in outside.err
-    (letter,) = kyb("dead", "show", "kyb.creditsafe", "--json").json
+    (letter,) = kyb("dlq", "show", "kyb.creditsafe", "--json").json
     assert letter["reason"].startswith("input_not_allowed: data.file")
 
     events = kyb("events", "tail", "--no-follow", "--json", "--job", "good").json
@@ -81,7 +81,7 @@ def test_a_job_is_watched_to_its_end_without_a_ledger(
 
 
 def test_jobs_are_cancelled_and_retried(kyb: Kyb, remote: None, vendors: Sandbox) -> None:
-    vendors.world.job_seconds = 3_600
+    vendors.state.job_seconds = 3_600
     assert kyb(*CLEANSE, "--id", "long").out == "long\n"
     eventually(lambda: any(s["name"] == "finish" for s in _steps(kyb, "long")))
     assert kyb("jobs", "cancel", "long", "--wait").code == 0
@@ -109,17 +109,17 @@ def test_events_are_followed_from_now_on(kyb: Kyb, broker: Publisher) -> None:
 def test_dead_letters_are_seen_and_stay(kyb: Kyb, broker: Publisher) -> None:
     _letters(broker)
     for _ in range(3):
-        listed = {entry["queue"]: entry for entry in kyb("dead", "list", "--json").json}
+        listed = {entry["queue"]: entry for entry in kyb("dlq", "list", "--json").json}
         assert {name: entry["count"] for name, entry in listed.items() if entry["count"]} == {
             "kyb.data8.dead": 3,
             "kyb.unroutable": 2,
         }
         assert [letter["job_id"] for letter in listed["kyb.data8.dead"]["letters"]] == ["one", "two", None]
-    shown = kyb("dead", "show", "kyb.data8", "--id", "two", "--json").json
+    shown = kyb("dlq", "show", "kyb.data8", "--id", "two", "--json").json
     assert [(letter["type"], letter["turn"], letter["reason"]) for letter in shown] == [
         ("data8.start_job", 3, "unknown")
     ]
-    text = kyb("dead", "list").out + kyb("dead", "show").out
+    text = kyb("dlq", "list").out + kyb("dlq", "show").out
     assert "invalid_command: data.x: wrong" in text
     assert "no queue takes it" in text
     assert "private" not in text
@@ -127,11 +127,11 @@ def test_dead_letters_are_seen_and_stay(kyb: Kyb, broker: Publisher) -> None:
 
 def test_letters_go_back_to_where_they_came_from(kyb: Kyb, broker: Publisher, amqp_url: str) -> None:
     _letters(broker)
-    planned = kyb("dead", "redrive", "--all", "--dry-run", "--json").json
+    planned = kyb("dlq", "redrive", "--all", "--dry-run", "--json").json
     assert [letter["outcome"] for letter in planned].count("would go back") == 4
-    assert kyb("dead", "redrive").code == 2
+    assert kyb("dlq", "redrive").code == 2
 
-    (one,) = kyb("dead", "redrive", "kyb.data8", "--id", "one", "--json").json
+    (one,) = kyb("dlq", "redrive", "kyb.data8", "--id", "one", "--json").json
     assert one["outcome"] == "went back"
     with _channel(amqp_url) as channel:
         method, properties, body = channel.basic_get("kyb.data8", auto_ack=True)
@@ -141,7 +141,7 @@ def test_letters_go_back_to_where_they_came_from(kyb: Kyb, broker: Publisher, am
     assert properties.headers["x-mine"] == "kept"
     assert properties.content_type == CLOUD_EVENT
 
-    done = kyb("dead", "redrive", "--all", "--json").json
+    done = kyb("dlq", "redrive", "--all", "--json").json
     assert [(letter["job_id"], letter["outcome"]) for letter in done] == [
         ("two", "went back"),
         (None, "went back"),
@@ -158,11 +158,11 @@ def test_letters_are_thrown_away_when_asked_twice(
 ) -> None:
     _letters(broker)
     monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody answers
-    assert kyb("dead", "discard", "--all").code == 1
-    assert kyb("dead", "discard", "kyb.data8", "--id", "one", "--yes").code == 0
+    assert kyb("dlq", "discard", "--all").code == 1
+    assert kyb("dlq", "discard", "kyb.data8", "--id", "one", "--yes").code == 0
     eventually(lambda: broker.ready("kyb.data8.dead") == 2)
-    assert kyb("dead", "discard", "--all", "--yes").code == 0
-    assert kyb("dead", "show", "--json").json == []
+    assert kyb("dlq", "discard", "--all", "--yes").code == 0
+    assert kyb("dlq", "show", "--json").json == []
 
 
 def _letters(broker: Publisher) -> None:
@@ -174,20 +174,22 @@ def _letters(broker: Publisher) -> None:
     reason = {"x-kyb-reason": "invalid_command: data.x: wrong", "x-mine": "kept"}
     broker.publish(
         [
-            Outgoing("", "kyb.data8.dead", one, CLOUD_EVENT, "one", reason),
-            Outgoing("", "kyb.data8.dead", turn, "application/json", "two/3"),
-            Outgoing("", "kyb.data8.dead", b"private noise", "text/plain"),
-            Outgoing(topology.COMMANDS, "nowhere.to_go", lost, CLOUD_EVENT, "lost"),
+            OutboundMessage("", "kyb.data8.dead", one, CLOUD_EVENT, "one", reason),
+            OutboundMessage("", "kyb.data8.dead", turn, "application/json", "two/3"),
+            OutboundMessage("", "kyb.data8.dead", b"private noise", "text/plain"),
+            OutboundMessage(topology.COMMANDS, "nowhere.to_go", lost, CLOUD_EVENT, "lost"),
         ]
     )
     # As after a binding was lost: it would be routed now.
-    broker.publish([Outgoing(topology.UNROUTABLE, "sayari.resolve_entities", late, CLOUD_EVENT, "late")])
+    broker.publish(
+        [OutboundMessage(topology.UNROUTABLE, "sayari.resolve_entities", late, CLOUD_EVENT, "late")]
+    )
 
 
 def _tell(broker: Publisher, subject: str, at: datetime) -> None:
     event = {"subject": subject, "type": "job.cancel.accepted", "time": at.isoformat(), "data": {}}
     broker.publish(
-        [Outgoing(topology.EVENTS, "job.cancel.accepted", json.dumps(event).encode(), CLOUD_EVENT)]
+        [OutboundMessage(topology.EVENTS, "job.cancel.accepted", json.dumps(event).encode(), CLOUD_EVENT)]
     )
 
 

@@ -62,7 +62,7 @@ def test_rejected_commands_name_each_field(kyb: Kyb, vendors: Sandbox) -> None:
     assert outside.json["status"] == "rejected"
     assert outside.json["error"]["code"] == "input_not_allowed"
     assert [d["field"] for d in outside.json["error"]["detail"]] == ["data.file"]
-    dead = kyb("dead", "list", "--json")
+    dead = kyb("dlq", "list", "--json")
     assert (dead.code, [e["data"]["error"]["code"] for e in dead.json]) == (
         0,
         ["id_conflict", "input_not_allowed"],
@@ -126,7 +126,7 @@ def test_list_chooses(kyb: Kyb, worker: Worker) -> None:
 
 
 def test_a_waiting_job_is_cancelled_and_goes_on(kyb: Kyb, worker: Worker, vendors: Sandbox) -> None:
-    vendors.world.job_seconds = 3_600
+    vendors.state.job_seconds = 3_600
     kyb(*CLEANSE, "--id", "job-1")
     eventually(lambda: any(step.name == "finish" for step in worker.ledger.steps("job-1")))
     cancelled = kyb("jobs", "cancel", "job-1", "--wait", "--json")
@@ -134,14 +134,14 @@ def test_a_waiting_job_is_cancelled_and_goes_on(kyb: Kyb, worker: Worker, vendor
     ended = kyb(*CLEANSE, "--id", "job-1", "--wait", "--json")
     assert (ended.code, ended.json["status"]) == (1, "cancelled")
 
-    vendors.world.clock = lambda: time.time() + 3_600
+    vendors.state.clock = lambda: time.time() + 3_600
     assert kyb("jobs", "retry", "job-1", "--wait").code == 0
     assert kyb(*CLEANSE, "--id", "job-1", "--wait").code == 0
-    assert max(vendors.world.effects.values()) == 1
+    assert max(vendors.state.effects.values()) == 1
 
 
 def test_what_failed_is_retried_by_its_code(kyb: Kyb, worker: Worker, vendors: Sandbox) -> None:
-    vendors.world.faults["data8.jobs.create"].append(Fault("status", times=2, status=400))
+    vendors.state.faults["data8.jobs.create"].append(Fault("status", times=2, status=400))
     for id in ("one", "two"):
         failed = kyb(*CLEANSE, "--id", id, "--wait", "--json")
         assert failed.json["error"]["code"] == "vendor_rejected"
@@ -189,4 +189,4 @@ def test_erase_leaves_nothing_of_a_job_that_has_ended(kyb: Kyb, worker: Worker, 
 
 @pytest.mark.parametrize("verb", ["list", "show"])
 def test_listing_dead_letters_needs_a_known_queue(kyb: Kyb, home: Path, verb: str) -> None:
-    assert kyb("dead", verb, "kyb.nonsense").code == 2
+    assert kyb("dlq", verb, "kyb.nonsense").code == 2

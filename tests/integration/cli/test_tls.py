@@ -79,7 +79,7 @@ def test_what_is_wrong_is_said_in_one_line(
         del files[names[1]], files[names[2]]
     url = getattr(guarded, server)("localhost" if wrong == "host" else "127.0.0.1", **files)
     monkeypatch.setenv(f"KYB_{server.upper()}_URL", url)
-    ended = kyb("dead", "list") if server == "broker" else kyb("jobs", "list")
+    ended = kyb("dlq", "list") if server == "broker" else kyb("jobs", "list")
     said = {
         ("broker", "authority"): "its certificate is refused: self-signed certificate in certificate chain",
         ("broker", "host"): "Hostname mismatch, certificate is not valid for 'localhost'",
@@ -109,6 +109,6 @@ def test_files_that_cannot_be_used_are_wrong_settings(
     kyb: Kyb, monkeypatch: pytest.MonkeyPatch, url: str, said: str
 ) -> None:
     monkeypatch.setenv("KYB_BROKER_URL", url)
-    for command in (["worker"], ["dead", "list"]):
+    for command in (["worker"], ["dlq", "list"]):
         ended = kyb(*command)
         assert (ended.code, ended.err) == (2, f"kyb: KYB_BROKER_URL: {said}\n")

@@ -20,12 +20,12 @@ def test_check_asks_every_vendor_with_settings(kyb: Kyb, vendors: Sandbox) -> No
         "data8": True,
         "sayari": True,
     }
-    assert set(vendors.world.effects) == set()
+    assert set(vendors.state.effects) == set()
 
 
 def test_check_tells_who_is_in_trouble(kyb: Kyb, vendors: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KYB_DATA8__CLIENT_SECRET", "wrong-secret")
-    vendors.world.faults["sayari.sources.list"].append(Fault("status", status=503))
+    vendors.state.faults["sayari.sources.list"].append(Fault("status", status=503))
     ended = kyb("vendors", "check", "--json")
     assert ended.code == 1
     assert {entry["vendor"]: entry["ok"] for entry in ended.json} == {
@@ -121,4 +121,4 @@ def test_arguments_are_checked_before_anything_is_sent(
     kyb: Kyb, vendors: Sandbox, arguments: list[str]
 ) -> None:
     assert kyb("vendors", "call", "data8", *arguments).code == 2
-    assert not vendors.world.calls
+    assert not vendors.state.calls

@@ -18,11 +18,11 @@ from sqlalchemy.engine.default import DefaultDialect
 from messages.errors import Code
 from messages.events import Status
 from sandbox import Sandbox
-from sandbox.core import World
+from sandbox.core import SandboxState
 from tests.crash.cases import COMPANIES, SAYARI, SCENARIOS, Scenario, files_of
-from tests.support.sandbox_harness import Desk
+from tests.support.sandbox_harness import SandboxHarness
 from tests.testbed.ledgers import ledger_at
-from workers.ledger.disaster_recovery import restore, settle
+from workers.ledger.disaster_recovery import finish_recovery, start_recovery
 from workers.ledger.records import Job
 
 ID = "job:1"
@@ -32,14 +32,14 @@ BACKUPS = 3
 
 def _into_a_given_portfolio(folder: Path, sandbox: Sandbox) -> dict[str, Any]:
     (folder / "companies.csv").write_bytes(COMPANIES)
-    with desk(sandbox, folder, folder / "aside.db") as aside:
+    with harness(sandbox, folder, folder / "aside.db") as aside:
         portfolio = aside.creditsafe.portfolios.create("Given").portfolio_id
     return {"file": str(folder / "companies.csv"), "portfolio": {"id": portfolio}}
 
 
 def _into_a_given_project(folder: Path, sandbox: Sandbox) -> dict[str, Any]:
     (folder / "entities.csv").write_bytes(SAYARI)
-    with desk(sandbox, folder, folder / "aside.db") as aside:
+    with harness(sandbox, folder, folder / "aside.db") as aside:
         project = aside.sayari.projects.create("Given").id
     return {"file": str(folder / "entities.csv"), "project": {"id": project}}
 
@@ -72,21 +72,21 @@ def test_what_a_backup_has_forgotten_is_not_done_again(
 ) -> None:
     """The job had completed when its ledger was lost; the back-ups are of its writes until then."""
     scenario = CASES[name]
-    with Sandbox(world=World(job_seconds=0.02, queue_seconds=0.0)) as sandbox:
+    with Sandbox(state=SandboxState(job_seconds=0.02, queue_seconds=0.0)) as sandbox:
         data = scenario.data(tmp_path, sandbox)
-        sandbox.world.effects.clear()
-        with desk(sandbox, tmp_path, tmp_path / "kyb.db") as first, monkeypatch.context() as patch:
+        sandbox.state.effects.clear()
+        with harness(sandbox, tmp_path, tmp_path / "kyb.db") as first, monkeypatch.context() as patch:
             backups = every_write(tmp_path / "kyb.db", tmp_path, patch)
             undisturbed = first.run(scenario.type, ID, **data)
         assert undisturbed.status is Status.COMPLETED
-        done = dict(sandbox.world.effects)
+        done = dict(sandbox.state.effects)
         assert len(backups) > 3
         for backup in backups[:: max(len(backups) // BACKUPS, 1)]:
             with restored(sandbox, tmp_path, backup) as later:
                 job = later.run(scenario.type, ID, **data)
                 again = {
                     (effect, key): count
-                    for (effect, key), count in sandbox.world.effects.items()
+                    for (effect, key), count in sandbox.state.effects.items()
                     if count != done.get((effect, key)) and effect not in scenario.harmless
                 }
                 assert not again, f"{backup.name}: done again: {again}"
@@ -103,10 +103,10 @@ def test_commands_that_a_ledger_has_forgotten_find_what_they_had_begun(name: str
     while not ended:
         folder = tmp_path / str(turns)
         folder.mkdir()
-        with Sandbox(world=World(job_seconds=0.02, queue_seconds=0.0)) as sandbox:
+        with Sandbox(state=SandboxState(job_seconds=0.02, queue_seconds=0.0)) as sandbox:
             data = scenario.data(folder, sandbox)
-            sandbox.world.effects.clear()
-            with desk(sandbox, folder, folder / "kyb.db") as first:
+            sandbox.state.effects.clear()
+            with harness(sandbox, folder, folder / "kyb.db") as first:
                 first.arrive(scenario.type, ID, **data)
                 for _ in range(turns):
                     first.turn(ID)
@@ -115,7 +115,7 @@ def test_commands_that_a_ledger_has_forgotten_find_what_they_had_begun(name: str
                 job = later.run(scenario.type, ID, **data)
             doubled = {
                 (effect, key): count
-                for (effect, key), count in sandbox.world.effects.items()
+                for (effect, key), count in sandbox.state.effects.items()
                 if count != 1 and effect not in scenario.harmless
             }
             assert not doubled, f"after {turns} turns: {doubled}"
@@ -127,7 +127,7 @@ def test_events_after_a_restoration_are_numbered_beyond_all_forgotten_ones(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
     data = SCENARIOS["data8.start_job"].data(tmp_path, sandbox)
-    with desk(sandbox, tmp_path, tmp_path / "kyb.db") as first:
+    with harness(sandbox, tmp_path, tmp_path / "kyb.db") as first:
         first.arrive("data8.start_job", ID, **data)
         copied(tmp_path / "kyb.db", tmp_path / "backup.db")
         told = len(first.ledger.events(job_id=ID))
@@ -143,18 +143,18 @@ def test_events_after_a_restoration_are_numbered_beyond_all_forgotten_ones(
 def test_new_commands_are_new_again_once_it_is_settled(tmp_path: Path, sandbox: Sandbox) -> None:
     """Creditsafe cannot tell whether a matching was started: until then nobody starts one."""
     data = SCENARIOS["creditsafe.run_matching"].data(tmp_path, sandbox)
-    with desk(sandbox, tmp_path, tmp_path / "kyb.db") as any_desk:
+    with harness(sandbox, tmp_path, tmp_path / "kyb.db") as any_desk:
         database = any_desk.ledger.database
         assert any_desk.run("creditsafe.run_matching", "before", **data).status is Status.COMPLETED
-        assert restore(database, 3600.0) == 0
+        assert start_recovery(database, 3600.0) == 0
         doubtful = any_desk.run("creditsafe.run_matching", "doubtful", **data)
         assert doubtful.error is not None
         assert doubtful.error["code"] == Code.OUTCOME_UNKNOWN
         retried = any_desk.run("job.retry", "yes", job_id="doubtful", repeat_effect=True)
         assert retried.status is Status.COMPLETED
         assert any_desk.drive("doubtful").status is Status.COMPLETED, "a person has decided"
-        assert settle(database)
-        assert not settle(database)
+        assert finish_recovery(database)
+        assert not finish_recovery(database)
         assert any_desk.run("creditsafe.run_matching", "after", **data).status is Status.COMPLETED
     assert any_desk.effects("creditsafe.matching.start") == 3
 
@@ -174,17 +174,17 @@ def check(scenario: Scenario, job: Job, undisturbed: Job | None, when: str) -> N
 
 
 @contextmanager
-def desk(sandbox: Sandbox, folder: Path, ledger: Path) -> Iterator[Desk]:
+def harness(sandbox: Sandbox, folder: Path, ledger: Path) -> Iterator[SandboxHarness]:
     url = f"sqlite:///{ledger}" if ledger.exists() else ledger_at(ledger)
-    with closing(Desk(sandbox, folder, url)) as made:
+    with closing(SandboxHarness(sandbox, folder, url)) as made:
         yield made
 
 
 @contextmanager
-def restored(sandbox: Sandbox, folder: Path, backup: Path) -> Iterator[Desk]:
-    """A desk whose ledger is the back-up, or a new one if there is none."""
-    with desk(sandbox, folder, backup) as made:
-        restore(made.ledger.database, 3600.0)
+def restored(sandbox: Sandbox, folder: Path, backup: Path) -> Iterator[SandboxHarness]:
+    """A harness whose ledger is the back-up, or a new one if there is none."""
+    with harness(sandbox, folder, backup) as made:
+        start_recovery(made.ledger.database, 3600.0)
         yield made
 
 

@@ -39,7 +39,7 @@ def commands(folder: Path, ids: str) -> list[tuple[str, str, dict[str, Any]]]:
 def test_nothing_is_doubled_and_every_job_ends(
     tmp_path: Path, ledger_url: str, workers: Workers, upstream: Upstream, operator: Kyb, sandbox: Sandbox
 ) -> None:
-    sandbox.world.job_seconds = 1.5
+    sandbox.state.job_seconds = 1.5
     sent: dict[str, tuple[str, dict[str, Any]]] = {}
 
     def send(ids: str) -> None:
@@ -75,7 +75,7 @@ def test_nothing_is_doubled_and_every_job_ends(
     # The ledger will know nothing of what follows.
     send("after")
     ended(list(sent))
-    done = dict(sandbox.world.effects)
+    done = dict(sandbox.state.effects)
     assert set(done.values()) == {1}
     assert workers.stop() == [0]
     options = ["--clean", "--if-exists", "--single-transaction"]
@@ -94,7 +94,7 @@ def test_nothing_is_doubled_and_every_job_ends(
         type_, data = sent[job["job_id"]]
         upstream.command(job["job_id"], type_, **data)
     ended([*behind, *(job["job_id"] for job in forgotten)], since=told)
-    assert dict(sandbox.world.effects) == done, "nothing was done again"
+    assert dict(sandbox.state.effects) == done, "nothing was done again"
     assert {e["type"].rpartition(".")[2] for e in upstream.seen[told:]} <= {
         "accepted",
         "progressed",

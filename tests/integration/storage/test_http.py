@@ -17,7 +17,7 @@ from tests.testbed.files import FileServer, Page
 from tests.testbed.server import free_port
 from workers.errors import JobFailed, StorageUnavailable
 from workers.files.storage import InputNotAllowed, Storage
-from workers.files.storage.ssrf import networks, public
+from workers.files.storage.ssrf import is_public, networks
 from workers.settings import HttpsSettings
 
 HOME = "https://127.0.0.1:{port}/in"
@@ -153,12 +153,12 @@ def test_names_that_lead_inside_are_not_connected_to(
     ],
 )
 def test_addresses_inside(address: str) -> None:
-    assert not public(ip_address(address))
+    assert not is_public(ip_address(address))
 
 
 def test_addresses_of_the_internet() -> None:
     assert all(
-        public(ip_address(each))
+        is_public(ip_address(each))
         for each in ("1.1.1.1", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101")
     )
 

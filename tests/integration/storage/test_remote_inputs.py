@@ -15,7 +15,7 @@ from messages.errors import Code
 from tests.integration.storage.conftest import Place
 from workers.errors import JobFailed, StorageUnavailable
 from workers.files.storage import InputNotAllowed
-from workers.files.storage.base import AHEAD_MAX, AHEAD_MIN, Ranges, RemoteFile
+from workers.files.storage.base import AHEAD_MAX, AHEAD_MIN, RangeReader, RemoteFile
 
 everywhere = pytest.mark.parametrize("place", ["s3", "sftp", "web"], indirect=True)
 CONTENT = random.Random(1).randbytes(3 * 1024 * 1024 + 7)  # noqa: S311 - no secret
@@ -120,7 +120,7 @@ def test_a_wire_that_breaks_is_mended(place: Place) -> None:
     assert str(place.wire.port) in str(caught.value) or "s3://" in str(caught.value)
 
 
-class Memory(Ranges):
+class Memory(RangeReader):
     def __init__(self, content: bytes) -> None:
         self.content, self.size, self.most = content, len(content), 0
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.integration.storage.conftest import Place
 from workers.errors import StorageUnavailable
 from workers.files.storage import DraftLost, InputNotAllowed, Storage
-from workers.files.storage.base import Ranges, Store
+from workers.files.storage.base import ObjectStore, RangeReader
 from workers.files.storage.chunked_draft import PIECE_LIMIT, PIECE_MIN, RemoteDraft
 from workers.files.storage.uris import Location
 
@@ -30,10 +30,10 @@ class Crash(BaseException):
     pass
 
 
-class Crashing(Store):
+class Crashing(ObjectStore):
     """A real store, and a process that ends before or after its nth operation that changes something."""
 
-    def __init__(self, store: Store, at: int) -> None:
+    def __init__(self, store: ObjectStore, at: int) -> None:
         self.store, self.left = store, at
 
     def _operation(self) -> None:
@@ -41,7 +41,7 @@ class Crashing(Store):
             raise Crash
         self.left -= 1
 
-    def open(self, location: Location, roots: Sequence[Location]) -> Ranges:
+    def open(self, location: Location, roots: Sequence[Location]) -> RangeReader:
         return self.store.open(location, roots)
 
     def list(self, folder: Location) -> Mapping[str, int]:

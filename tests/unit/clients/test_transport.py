@@ -19,9 +19,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.auth import FIRST_BAR, LONGEST_BAR, Token, TokenAuth
+from clients.auth import LOCKOUT_INITIAL_SECONDS, LOCKOUT_MAX_SECONDS, Token, TokenAuth
 from clients.breaker import THRESHOLD, Breaker
-from clients.errors import AuthRefused, OutcomeUnknown, RateLimited, Rejected, Unavailable, VendorError
+from clients.errors import (
+    AuthenticationError,
+    OutcomeUnknown,
+    RateLimited,
+    Rejected,
+    VendorError,
+    VendorUnavailable,
+)
 from clients.transport import PROMPT, Call, Operation, Transport, before_effect, correlation
 from clients.wire import RETRY_AFTER_LIMIT, header_value, retry_after, vendor_words
 
@@ -162,7 +169,7 @@ def test_a_refused_token_is_renewed_once_and_the_body_sent_again_whole(
 
 def test_a_body_that_is_used_up_is_not_sent_again(vendor: Vendor, transport: Transport) -> None:
     vendor.replies.append(Reply(401))
-    with pytest.raises(Unavailable, match="cannot be sent twice"):
+    with pytest.raises(VendorUnavailable, match="cannot be sent twice"):
         Call(transport, ACT)(content=iter([b"one", b"two"]))
     assert [received.body for received in vendor.received] == [b"onetwo"]
     Call(transport, ACT)(content=iter([b"one"]))  # the next attempt has another token
@@ -177,31 +184,31 @@ def test_refused_credentials_are_barred_for_longer_and_longer_until_they_are_tak
     def fetch(_: Transport) -> Token:
         asked.append(now[0])
         if refuse[0]:
-            raise AuthRefused("data8", "token", "credentials refused", status=400)
+            raise AuthenticationError("data8", "token", "credentials refused", status=400)
         return Token("token", 10)
 
     auth = TokenAuth(fetch, clock=lambda: now[0])
     transport = Transport("data8", "http://127.0.0.1:1", auth)
     bars = []
     for _ in range(6):
-        with pytest.raises(AuthRefused):
+        with pytest.raises(AuthenticationError):
             auth.token(transport)
-        with pytest.raises(AuthRefused, match="not tried again") as barred:
+        with pytest.raises(AuthenticationError, match="not tried again") as barred:
             auth.token(transport)
         assert barred.value.retry_after is not None
         bars.append(barred.value.retry_after)
         now[0] += bars[-1]
-    assert bars == [FIRST_BAR, 120, 240, 480, LONGEST_BAR, LONGEST_BAR]
+    assert bars == [LOCKOUT_INITIAL_SECONDS, 120, 240, 480, LOCKOUT_MAX_SECONDS, LOCKOUT_MAX_SECONDS]
     assert len(asked) == 6
     refuse[0] = False
     assert auth.token(transport) == "token"
     refuse[0] = True
     now[0] += 11
-    with pytest.raises(AuthRefused):
+    with pytest.raises(AuthenticationError):
         auth.token(transport)
-    with pytest.raises(AuthRefused) as barred:
+    with pytest.raises(AuthenticationError) as barred:
         auth.token(transport)
-    assert barred.value.retry_after == FIRST_BAR
+    assert barred.value.retry_after == LOCKOUT_INITIAL_SECONDS
     transport.close()
 
 
@@ -210,19 +217,26 @@ def test_a_token_that_is_refused_when_fresh_bars_for_longer_and_longer_too() -> 
     now = [0.0]
     auth = TokenAuth(lambda _: Token(f"token {now[0]}", 10), clock=lambda: now[0])
     transport = Transport("data8", "http://127.0.0.1:1", auth)
-    refusal = AuthRefused("data8", "jobs.list", "token refused twice", status=401)
+    refusal = AuthenticationError("data8", "jobs.list", "token refused twice", status=401)
 
     def bar() -> float:
         auth.refused(auth.token(transport), refusal)
         auth.refused("an older one, from another thread", refusal)
-        with pytest.raises(AuthRefused, match="not tried again") as barred:
+        with pytest.raises(AuthenticationError, match="not tried again") as barred:
             auth.token(transport)
         now[0] += barred.value.retry_after or 0.0
         return barred.value.retry_after or 0.0
 
-    assert [bar() for _ in range(6)] == [FIRST_BAR, 120, 240, 480, LONGEST_BAR, LONGEST_BAR]
-    now[0] += LONGEST_BAR + 1
-    assert bar() == FIRST_BAR
+    assert [bar() for _ in range(6)] == [
+        LOCKOUT_INITIAL_SECONDS,
+        120,
+        240,
+        480,
+        LOCKOUT_MAX_SECONDS,
+        LOCKOUT_MAX_SECONDS,
+    ]
+    now[0] += LOCKOUT_MAX_SECONDS + 1
+    assert bar() == LOCKOUT_INITIAL_SECONDS
     transport.close()
 
 
@@ -306,7 +320,7 @@ class Fused:
         self.transport = Transport("data8", url, tokens(), breaker=breaker, budget=budget)
 
     def refusal(self) -> float | None:
-        with pytest.raises(Unavailable, match="not called") as refused:
+        with pytest.raises(VendorUnavailable, match="not called") as refused:
             Call(self.transport, ACT)()
         return refused.value.retry_after
 
@@ -316,11 +330,11 @@ def test_a_vendor_in_trouble_is_left_alone_but_for_a_probe(vendor: Vendor, troub
     fused = Fused(vendor.url)
     vendor.replies += [trouble] * (THRESHOLD + 1)
     for _ in range(THRESHOLD):
-        with pytest.raises((OutcomeUnknown, Unavailable)):
+        with pytest.raises((OutcomeUnknown, VendorUnavailable)):
             Call(fused.transport, ACT)()
     assert fused.refusal() == 1.0
     fused.now = 1.0
-    with pytest.raises((OutcomeUnknown, Unavailable)) as probed:
+    with pytest.raises((OutcomeUnknown, VendorUnavailable)) as probed:
         Call(fused.transport, ACT)()
     assert "not called" not in probed.value.message
     assert fused.refusal() == 2.0
@@ -334,7 +348,7 @@ def test_a_vendor_in_trouble_is_left_alone_but_for_a_probe(vendor: Vendor, troub
 def test_a_vendor_that_cannot_be_reached_is_left_alone() -> None:
     fused = Fused("http://127.0.0.1:1")
     for _ in range(THRESHOLD):
-        with pytest.raises(Unavailable, match="cannot be reached"):
+        with pytest.raises(VendorUnavailable, match="cannot be reached"):
             Call(fused.transport, ASK)()
     assert fused.refusal() == 1.0
     fused.transport.close()
@@ -355,7 +369,7 @@ def test_trouble_at_another_host_is_not_the_vendors(serve: Callable[[], Vendor],
     fused, other = Fused(vendor.url), serve()
     other.replies += [Reply(500)] * THRESHOLD
     for _ in range(THRESHOLD):
-        with pytest.raises(Unavailable), fused.transport.download(other.url):
+        with pytest.raises(VendorUnavailable), fused.transport.download(other.url):
             pass
     Call(fused.transport, ASK)()
     fused.transport.close()
@@ -366,7 +380,7 @@ def test_a_probe_without_a_budget_is_made_by_the_next(vendor: Vendor) -> None:
     fused = Fused(vendor.url, budget=lambda _: waits.pop(0) if waits else 0.0)
     vendor.replies += [Reply(500)] * THRESHOLD
     for _ in range(THRESHOLD):
-        with pytest.raises(Unavailable):
+        with pytest.raises(VendorUnavailable):
             Call(fused.transport, ASK)()
     assert fused.refusal() == 1.0  # and no call of the budget was used up for it
     fused.now = 1.0
@@ -450,7 +464,7 @@ def test_a_page_that_is_no_json_has_no_words() -> None:
 
 
 def test_an_answer_that_is_cut_short_is_lost(vendor: Vendor, transport: Transport) -> None:
-    for operation, error in ((ASK, Unavailable), (ACT, OutcomeUnknown)):
+    for operation, error in ((ASK, VendorUnavailable), (ACT, OutcomeUnknown)):
         vendor.replies.append(Reply(headers={"Content-Length": "10", "Connection": "close"}))
         with pytest.raises(error, match="lost"):
             Call(transport, operation)()

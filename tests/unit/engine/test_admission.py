@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from messages.envelope import Request, id_of, read_json
-from tests.support.turn_harness import Bench
+from tests.support.turn_harness import TurnHarness
 from tests.unit.messages.strategies import requests
 from workers.engine.turns import Reject
 
@@ -55,17 +55,17 @@ def mutilated(draw: st.DrawFn) -> bytes:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TurnHarness]:
     url = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
-    bench = Bench(url, tmp_path, lambda _: {})
-    yield bench
-    bench.database.close()
+    harness = TurnHarness(url, tmp_path, lambda _: {})
+    yield harness
+    harness.database.close()
 
 
-def arrives(bench: Bench, body: bytes) -> str | None:
+def arrives(harness: TurnHarness, body: bytes) -> str | None:
     """Why it is rejected; None if it is not."""
     try:
-        bench.turns.arrive(body)
+        harness.turns.arrive(body)
     except Reject as rejected:
         return str(rejected)
     return None
@@ -77,21 +77,21 @@ def arrives(bench: Bench, body: bytes) -> str | None:
 @example(body=b'{"a":' * 100_000)
 @example(body=b'{"specversion": "1.0", "id": ' + b"1" * 10_000 + b"}")
 @example(body=b"\xff" * (2 << 20))
-def test_it_is_a_job_or_it_is_rejected(bench: Bench, body: bytes) -> None:
-    reason = arrives(bench, body)
+def test_it_is_a_job_or_it_is_rejected(harness: TurnHarness, body: bytes) -> None:
+    reason = arrives(harness, body)
     if reason is not None:
         assert 0 < len(reason) <= 500
     else:
         id_ = id_of(read_json(body))
         assert id_ is not None
-        assert bench.job(id_).accepted_at > 0
+        assert harness.job(id_).accepted_at > 0
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     request=requests, more=st.dictionaries(st.from_regex("[a-z0-9]{1,20}", fullmatch=True), odd, max_size=3)
 )
-def test_extensions_of_others_are_borne(bench: Bench, request: Request, more: dict[str, Any]) -> None:
-    reason = arrives(bench, json.dumps(more | request.event()).encode())
+def test_extensions_of_others_are_borne(harness: TurnHarness, request: Request, more: dict[str, Any]) -> None:
+    reason = arrives(harness, json.dumps(more | request.event()).encode())
     known = {"input_not_allowed", "id_conflict", "invalid_command"}
     assert reason is None or reason.partition(":")[0] in known

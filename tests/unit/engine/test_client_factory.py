@@ -11,9 +11,9 @@ import pytest
 from clients.data8 import Data8
 from clients.data8.assumptions import Assumptions
 from sandbox import Sandbox
-from sandbox.core import World
-from workers.engine.client_factory import assumptions_of, data8_of
-from workers.jobs.data8.start_job import look
+from sandbox.core import SandboxState
+from workers.engine.client_factory import build_data8_client, data8_assumptions_from
+from workers.jobs.data8.start_job import poll_job
 from workers.settings import Data8Assumptions, SettingsError, load
 
 Connect = Callable[..., Data8]
@@ -29,10 +29,10 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
             monkeypatch.setenv(f"KYB_DATA8__ASSUMPTIONS__{name}", value)
         settings = load().data8
         assert settings is not None
-        made.append(data8_of(settings))
+        made.append(build_data8_client(settings))
         return made[-1]
 
-    with Sandbox(world=World(job_seconds=0, queue_seconds=0)) as sandbox:
+    with Sandbox(state=SandboxState(job_seconds=0, queue_seconds=0)) as sandbox:
         for name, value in sandbox.environment().items():
             monkeypatch.setenv(name, value)
         yield connected
@@ -58,7 +58,7 @@ def finished(data8: Data8) -> str:
 )
 def test_status_codes_decide_how_a_job_ended(connect: Connect, codes: dict[str, str], state: str) -> None:
     data8 = connect(**codes)
-    assert look(data8, finished(data8)).state == state
+    assert poll_job(data8, finished(data8)).state == state
 
 
 def test_names_of_parameters_reach_the_wire(connect: Connect) -> None:
@@ -114,4 +114,4 @@ def test_what_cannot_be_is_named(
 
 def test_a_code_is_not_both_success_and_failure() -> None:
     with pytest.raises(SettingsError, match="status 3 cannot be both complete and failed"):
-        assumptions_of(Data8Assumptions(complete=frozenset({3})))
+        data8_assumptions_from(Data8Assumptions(complete=frozenset({3})))

@@ -35,9 +35,13 @@ def test_turns_in_hand_are_not_handed_out_again(
     settings = environment(sandbox, tmp_path, url, sqlite_url)
     for name, value in settings.items() | {("KYB_WORKER__THREADS", "1"), ("KYB_DATA8__TIMEOUT", "30")}:
         monkeypatch.setenv(name, value)
-    for name, seconds in {"STANDBY": 0.05, "KEEP": 0.1, "LOST_AFTER": 0.5}.items():
+    for name, seconds in {
+        "LEADER_RETRY_SECONDS": 0.05,
+        "REQUEUE_INTERVAL_SECONDS": 0.1,
+        "LOST_AFTER_SECONDS": 0.5,
+    }.items():
         monkeypatch.setattr(dispatcher, name, seconds)
-    sandbox.world.faults["data8.jobs.create"].append(Fault("slow", times=JOBS, seconds=1.0))
+    sandbox.state.faults["data8.jobs.create"].append(Fault("slow", times=JOBS, seconds=1.0))
     worker = Worker(load())
     worker.ledger.database.upgrade()
     admission = Admission(worker.ledger, Storage([str(tmp_path)], str(tmp_path / "results")), 60.0)

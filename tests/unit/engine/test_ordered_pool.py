@@ -17,13 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clients.errors import Unavailable
+from clients.errors import VendorUnavailable
 from clients.transport import Observation, correlation
 from messages.events import Status
-from tests.support.turn_harness import Bench
+from tests.support.turn_harness import TurnHarness
 from tests.testbed.ledgers import ledger_at
 from workers.engine.context import Run
-from workers.engine.ordered_pool import Window
+from workers.engine.ordered_pool import OrderedPool
 from workers.engine.turns import count_call
 
 PATIENCE = 30.0
@@ -47,7 +47,7 @@ class Chance(Executor):
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(call())
-                except Unavailable as error:
+                except VendorUnavailable as error:
                     future.set_exception(error)
 
 
@@ -78,13 +78,13 @@ def test_results_come_in_order_up_to_the_first_error(
     def work(item: int) -> int:
         worked.append(item)
         if item in failing:
-            raise Unavailable("data8", "x", str(item))
+            raise VendorUnavailable("data8", "x", str(item))
         return item * item
 
     pool = Chance(lambda n: data.draw(st.integers(0, n - 1)))
     first = min((item for item in failing if item < count), default=count)
-    window = Window(work, items(), width, pool=pool)
-    expected = pytest.raises(Unavailable, match=f"{first}$") if first < count else nullcontext()
+    window = OrderedPool(work, items(), width, pool=pool)
+    expected = pytest.raises(VendorUnavailable, match=f"{first}$") if first < count else nullcontext()
     with expected:
         for item, result in window:
             assert result == item * item
@@ -112,7 +112,7 @@ class Vendor:
                 self.later.wait(0.002)
             if piece in self.failing:
                 self.failing.discard(piece)
-                raise Unavailable("data8", "datasets.upload", "cannot be reached")
+                raise VendorUnavailable("data8", "datasets.upload", "cannot be reached")
         return piece * 7
 
 
@@ -129,9 +129,9 @@ PIECES = st.sets(st.integers(0, 19), max_size=3)
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TurnHarness]:
     folder: Path = tmp_path_factory.mktemp("window")
-    made = Bench(ledger_at(folder / "ledger.db"), folder, lambda _: {})
+    made = TurnHarness(ledger_at(folder / "ledger.db"), folder, lambda _: {})
     yield made
     made.database.close()
 
@@ -139,7 +139,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 20), st.integers(1, 6), PIECES, PIECES, PIECES, PIECES, st.booleans())
 def test_a_transfer_moves_every_piece_in_order_whatever_happens(
-    bench: Bench,
+    harness: TurnHarness,
     count: int,
     width: int,
     slow: set[int],
@@ -160,16 +160,16 @@ def test_a_transfer_moves_every_piece_in_order_whatever_happens(
         begun.append(done)
         assert len(written) >= done, "a checkpoint is ahead of what was written"
         del written[done:]
-        for piece, result in run_of[0].in_order(vendor.call, range(done, count), width):
+        for piece, result in run_of[0].map_ordered(vendor.call, range(done, count), width):
             assert piece == len(written)
             written.append(result)
             if piece in kills:
                 kills.discard(piece)
                 raise Killed
             if piece in stops:
-                bench.stopping = True
+                harness.stopping = True
                 if cancelled:
-                    bench.control(f"cancel-{id}", "job.cancel", job_id=id)
+                    harness.control(f"cancel-{id}", "job.cancel", job_id=id)
             yield {"done": len(written)}
 
     run_of: list[Run] = []
@@ -178,18 +178,18 @@ def test_a_transfer_moves_every_piece_in_order_whatever_happens(
         run_of[:] = [run]
         return {"moved": run.transfer("move", work, total=count)}
 
-    bench.play = play
-    bench.stopping = False
+    harness.play = play
+    harness.stopping = False
     with suppress(Killed):
-        bench.arrive(id)
-    while not bench.job(id).status.ended:
+        harness.arrive(id)
+    while not harness.job(id).status.ended:
         assert not calling(), "a call has outlived its turn"
-        bench.stopping = False
+        harness.stopping = False
         with suppress(Killed):
-            bench.turn(id)
+            harness.turn(id)
 
     pieces = [piece * 7 for piece in range(count)]
-    if bench.job(id).status is Status.CANCELLED:
+    if harness.job(id).status is Status.CANCELLED:
         assert cancelled
         assert written == pieces[: len(written)]
         return
@@ -204,7 +204,7 @@ NUMBERS = itertools.count()
 LABEL: ContextVar[str] = ContextVar("label", default="")
 
 
-def test_calls_are_made_at_once_and_belong_to_their_turn(bench: Bench) -> None:
+def test_calls_are_made_at_once_and_belong_to_their_turn(harness: TurnHarness) -> None:
     together = threading.Barrier(4)
     seen: list[tuple[str | None, str]] = []
 
@@ -218,15 +218,15 @@ def test_calls_are_made_at_once_and_belong_to_their_turn(bench: Bench) -> None:
     def play(run: Run) -> dict[str, Any]:
         def work(_: Any) -> Generator[dict[str, int]]:
             LABEL.set("ours")
-            for piece, _ in run.in_order(call, range(8), 4):
+            for piece, _ in run.map_ordered(call, range(8), 4):
                 yield {"done": piece + 1}
 
         return {"moved": run.transfer("move", work)}
 
-    bench.play = play
-    bench.stopping = False
-    bench.arrive("at-once")
-    job = bench.job("at-once")
+    harness.play = play
+    harness.stopping = False
+    harness.arrive("at-once")
+    job = harness.job("at-once")
     assert job.status is Status.COMPLETED, job.error
     assert set(seen) == {("at-once", "ours")}
     assert job.vendor_calls == 8 * 500
@@ -243,7 +243,7 @@ def test_a_window_that_is_closed_waits_for_what_is_at_work() -> None:
             go_on.wait(PATIENCE)
             ended.append(piece)
 
-    window = Window(call, range(9), 2)
+    window = OrderedPool(call, range(9), 2)
     first = iter(window)
     assert next(first)[0] == 0
     begun.wait(PATIENCE)

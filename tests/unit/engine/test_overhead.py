@@ -13,17 +13,17 @@ from sqlalchemy import event
 
 from clients.transport import before_effect
 from messages.events import Status
-from tests.support.turn_harness import Bench
-from workers.engine.context import Run, Sighting
+from tests.support.turn_harness import TurnHarness
+from workers.engine.context import PollResult, Run
 
 
 class Counted:
     """Statements and transactions of a ledger since the last `take`, but for the two statements of a hold."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, harness: TurnHarness) -> None:
         self._seen: Counter[str] = Counter()
-        event.listen(bench.database.engine, "before_cursor_execute", self._statement)
-        event.listen(bench.database.engine, "commit", lambda _: self._seen.update(["transaction"]))
+        event.listen(harness.database.engine, "before_cursor_execute", self._statement)
+        event.listen(harness.database.engine, "commit", lambda _: self._seen.update(["transaction"]))
 
     def _statement(self, _c: object, _k: object, statement: str, *_: object) -> None:
         found = re.match(r"(UPDATE|INSERT INTO|SELECT .*? FROM) (\w+)", statement.replace("\n", " "))
@@ -37,8 +37,8 @@ class Counted:
 
 
 @pytest.fixture
-def bench(postgres_url: str, tmp_path: Path) -> Iterator[Bench]:
-    looks = iter([*[Sighting("running")] * 3, Sighting("done", "ok")])
+def harness(postgres_url: str, tmp_path: Path) -> Iterator[TurnHarness]:
+    looks = iter([*[PollResult("running")] * 3, PollResult("done", "ok")])
 
     def start() -> str:
         before_effect.get()()  # as when a call leaves
@@ -48,15 +48,15 @@ def bench(postgres_url: str, tmp_path: Path) -> Iterator[Bench]:
         run.once("start", start)
         return {"answer": run.poll("finish", lambda: next(looks))}
 
-    bench = Bench(postgres_url, tmp_path, play)
-    yield bench
-    bench.database.close()
+    harness = TurnHarness(postgres_url, tmp_path, play)
+    yield harness
+    harness.database.close()
 
 
-def test_statements_of_a_job_with_an_effect_and_four_looks(bench: Bench) -> None:
-    bench.arrive("before")  # it reads the past, which is good for a minute
-    counted = Counted(bench)
-    bench.arrive()
+def test_statements_of_a_job_with_an_effect_and_four_looks(harness: TurnHarness) -> None:
+    harness.arrive("before")  # it reads the past, which is good for a minute
+    counted = Counted(harness)
+    harness.arrive()
     accepted = {"insert job": 1, "insert event": 1, "transaction": 1}
     taken = {"update job": 1, "select step": 1, "transaction": 1}
     effect = {"insert step": 2, "update job": 2, "transaction": 2}
@@ -65,9 +65,9 @@ def test_statements_of_a_job_with_an_effect_and_four_looks(bench: Bench) -> None
     told = {"insert event": 1}  # progress, at most once in five seconds
     assert counted.take() == total(accepted, effect, suspended, told)  # its first turn is taken with it
     for _ in range(3):
-        bench.turn()
+        harness.turn()
         assert counted.take() == total(taken, suspended) | {"select job": 2}  # those are this test's
-    assert bench.turn().status is Status.COMPLETED
+    assert harness.turn().status is Status.COMPLETED
     found = {"insert step": 1}  # the last look, with what comes next
     assert counted.take() == total(taken, found, ended) | {"select job": 2}
 

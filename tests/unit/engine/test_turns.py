@@ -9,8 +9,8 @@ from clients.data8 import Data8
 from clients.transport import correlation
 from sandbox import Sandbox
 from sandbox.core import PASSWORD, USERNAME
-from tests.support.turn_harness import Bench, command
-from workers.engine.context import Run, Sighting
+from tests.support.turn_harness import TurnHarness, command
+from workers.engine.context import PollResult, Run
 
 
 def test_every_vendor_call_of_every_turn_carries_the_jobs_correlation_id(
@@ -25,20 +25,20 @@ def test_every_vendor_call_of_every_turn_carries_the_jobs_correlation_id(
     )
 
     def play(run: Run) -> dict[str, bool]:
-        def look() -> Sighting:
+        def look() -> PollResult:
             data8.jobs.list()
-            return Sighting("done", answer=True)
+            return PollResult("done", answer=True)
 
         run.once("start", lambda: len(list(data8.jobs.list())))
         return {"finished": run.poll("finish", look)}
 
-    bench = Bench(sqlite_url, tmp_path, play)
-    bench.turns.arrive(json.dumps(json.loads(command("a")) | {"correlationid": "Aufträge 7"}).encode())
-    bench.drive("a")
+    harness = TurnHarness(sqlite_url, tmp_path, play)
+    harness.turns.arrive(json.dumps(json.loads(command("a")) | {"correlationid": "Aufträge 7"}).encode())
+    harness.drive("a")
     assert sent == ["Auftr%C3%A4ge%207"] * 3  # the token, and a call in each turn
-    bench.arrive("b")
-    bench.drive("b")
+    harness.arrive("b")
+    harness.drive("b")
     assert sent[3:] == ["b"] * 2
     assert correlation.get() is None
     data8.close()
-    bench.database.close()
+    harness.database.close()

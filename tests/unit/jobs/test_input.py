@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from messages.errors import Code
-from tests.support.sandbox_harness import LIMITS, Desk, completed, content, failure
+from tests.support.sandbox_harness import LIMITS, SandboxHarness, completed, content, failure
 
 GOOD = [["name", "town"], ["Nestlé S.A.", "Vevey; VD"], ["Two\nlines", ""]]
 COMMANDS: dict[str, dict[str, Any]] = {
@@ -56,25 +56,25 @@ def came_to(type_: str, result: dict[str, Any]) -> int:
 
 @pytest.mark.parametrize("type_", COMMANDS)
 @pytest.mark.parametrize("write", [semicolons, parquet])
-def test_any_kind(desk: Desk, type_: str, write: Any) -> None:
-    desk.limit(replace(LIMITS, slice=0.0))
-    uri = desk.file(write([header_of(type_), *GOOD[1:]]), "firms.bin")
-    result = completed(desk.run(type_, **data_of(type_, uri)))
+def test_any_kind(harness: SandboxHarness, type_: str, write: Any) -> None:
+    harness.limit(replace(LIMITS, slice=0.0))
+    uri = harness.file(write([header_of(type_), *GOOD[1:]]), "firms.bin")
+    result = completed(harness.run(type_, **data_of(type_, uri)))
     assert came_to(type_, result) == 2
     assert result["rejects"] is None
-    assert not list((desk.folder / "results").rglob("*.part"))
+    assert not list((harness.folder / "results").rglob("*.part"))
 
 
 @pytest.mark.parametrize("type_", COMMANDS)
-def test_bad_rows_are_left_out_where_asked(desk: Desk, type_: str) -> None:
+def test_bad_rows_are_left_out_where_asked(harness: SandboxHarness, type_: str) -> None:
     rows = [header_of(type_), *GOOD[1:], ["=1+1", "x", "one too many"]]
-    uri = desk.file(semicolons(rows), "firms.bin")
-    failed = failure(desk.run(type_, "strict", **data_of(type_, uri)), Code.INPUT_INVALID)
+    uri = harness.file(semicolons(rows), "firms.bin")
+    failed = failure(harness.run(type_, "strict", **data_of(type_, uri)), Code.INPUT_INVALID)
     assert failed == "firms.bin, line 5, column 3: 3 cells, where the header has 2"
-    assert not desk.world.effects
-    assert not list((desk.folder / "results").rglob("*.part"))
+    assert not harness.state.effects
+    assert not list((harness.folder / "results").rglob("*.part"))
 
-    result = completed(desk.run(type_, "lenient", **data_of(type_, uri, strict=False)))
+    result = completed(harness.run(type_, "lenient", **data_of(type_, uri, strict=False)))
     assert came_to(type_, result) == 2
     file = result["rejects"]["In"] if type_ == "data8.start_job" else result["rejects"]
     assert (file["media_type"], file["records"]) == ("text/csv", 1)
@@ -82,12 +82,12 @@ def test_bad_rows_are_left_out_where_asked(desk: Desk, type_: str) -> None:
         ["line", "column", "reason", "row"],
         ["5", "3", "3 cells, where the header has 2", "'=1+1;x;one too many"],
     ]
-    assert [path.name for path in Path(desk.folder / "results" / "lenient").glob("*.part")] == []
+    assert [path.name for path in Path(harness.folder / "results" / "lenient").glob("*.part")] == []
 
 
-def test_a_header_of_another_file_is_refused_before_anything_happens(desk: Desk) -> None:
-    uri = desk.file(parquet([["firm", "name"], ["A", "B"]]), "firms.parquet")
+def test_a_header_of_another_file_is_refused_before_anything_happens(harness: SandboxHarness) -> None:
+    uri = harness.file(parquet([["firm", "name"], ["A", "B"]]), "firms.parquet")
     for type_ in ("creditsafe.import_file", "sayari.resolve_entities"):
-        message = failure(desk.run(type_, type_, **data_of(type_, uri)), Code.INPUT_INVALID)
+        message = failure(harness.run(type_, type_, **data_of(type_, uri)), Code.INPUT_INVALID)
         assert message.startswith("firms.parquet, line 1, column 1: 'firm' is not a")
-    assert not desk.world.effects
+    assert not harness.state.effects

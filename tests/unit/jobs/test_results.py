@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from messages.base import File, TableFormat, dump
-from tests.support.turn_harness import LIMITS, Bench
+from tests.support.turn_harness import LIMITS, TurnHarness
 from tests.unit.files.formats.test_csv_table import CELLS
 from workers.engine.context import Run
 from workers.engine.turns import Turns
 from workers.files.formats import parquet_writer
-from workers.files.formats.csv_table import csv_line, distinct
+from workers.files.formats.csv_table import csv_line, dedupe_header
 from workers.files.storage import Storage
 from workers.files.storage.local import LocalDraft
 from workers.jobs import results
@@ -35,13 +35,13 @@ TABLES = st.integers(1, 4).flatmap(
 Rows = list[list[str]]
 
 
-class Desk:
+class Publishing:
     """A job that writes a table and publishes it."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self.storage = Storage([str(folder)], str(folder / "results"))
         self.folder = folder
-        self.bench = Bench(url, folder, self._play)
+        self.turns = TurnHarness(url, folder, self._play)
         self.number = 0
         self.play: Callable[[Run], dict[str, Any]] = lambda _run: {}
 
@@ -65,8 +65,8 @@ class Desk:
 
         self.play = play
         job_id = f"job-{self.number}"
-        self.bench.arrive(job_id)
-        job = self.bench.drive(job_id)
+        self.turns.arrive(job_id)
+        job = self.turns.drive(job_id)
         assert job.result is not None, job.error
         return File.model_validate(job.result["statistics"])
 
@@ -75,10 +75,10 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, sqlite_url: str) -> Iterator[Desk]:
-    desk = Desk(tmp_path, sqlite_url)
-    yield desk
-    desk.bench.database.close()
+def publishing(tmp_path: Path, sqlite_url: str) -> Iterator[Publishing]:
+    publishing = Publishing(tmp_path, sqlite_url)
+    yield publishing
+    publishing.turns.database.close()
 
 
 def path(file: File) -> Path:
@@ -97,12 +97,12 @@ def read(file: File) -> Rows:
     [("csv", "text/csv"), ("jsonl", "application/x-ndjson"), ("parquet", "application/vnd.apache.parquet")],
 )
 def test_a_table_is_published_in_the_format_asked_for(
-    desk: Desk, format: TableFormat, media_type: str
+    publishing: Publishing, format: TableFormat, media_type: str
 ) -> None:
     header, rows = ["name", "name", "n"], [["Nestlé", "=1+1", "007"], ["two\nlines", "", "1e3"]]
-    file = desk.publish(header, rows, format)
+    file = publishing.publish(header, rows, format)
     assert (file.media_type, file.records) == (media_type, 2)
-    assert desk.files() == [f"out.{format}"]
+    assert publishing.files() == [f"out.{format}"]
     if format == "csv":
         assert path(file).read_bytes() == b"".join(csv_line(cells) for cells in [header, *rows])
     else:
@@ -117,24 +117,24 @@ def test_a_table_is_published_in_the_format_asked_for(
 
 @pytest.mark.parametrize("format", ["jsonl", "parquet"])
 def test_conversions_read_back_and_are_the_same_again(
-    desk: Desk, format: TableFormat, monkeypatch: pytest.MonkeyPatch
+    publishing: Publishing, format: TableFormat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also when each slice is as short as can be."""
     monkeypatch.setattr(parquet_writer, "GROUP_ROWS", 3)
-    turns = desk.bench.turns
+    turns = publishing.turns.turns
 
     @settings(max_examples=20, deadline=None)
     @given(TABLES)
     def check(table: tuple[list[str], Rows]) -> None:
         header, rows = table
-        desk.bench.turns = turns
+        publishing.turns.turns = turns
         monkeypatch.setattr(results, "CONVERT_ROWS", 5_000)
-        first = desk.publish(header, rows, format)
+        first = publishing.publish(header, rows, format)
         monkeypatch.setattr(results, "CONVERT_ROWS", 2)
-        desk.bench.turns = Turns(
-            turns._ledger, turns._jobs, turns._tools, replace(LIMITS, slice=0.0), 60.0, lambda: False
+        publishing.turns.turns = Turns(
+            turns._ledger, turns._jobs, turns._services, replace(LIMITS, slice=0.0), 60.0, lambda: False
         )
-        second = desk.publish(header, rows, format)
+        second = publishing.publish(header, rows, format)
         assert read(first) == rows
         assert (first.sha256, first.bytes) == (second.sha256, second.bytes)
 
@@ -143,7 +143,7 @@ def test_conversions_read_back_and_are_the_same_again(
 
 @given(st.lists(st.sampled_from(["a", "a_2", "a_3", "b"]), max_size=8))
 def test_distinct_names_are_distinct_and_as_they_were_where_they_can_be(header: list[str]) -> None:
-    names = distinct(header)
+    names = dedupe_header(header)
     assert len(set(names)) == len(header)
     assert set(header) <= set(names)
     if len(set(header)) == len(header):
@@ -151,7 +151,7 @@ def test_distinct_names_are_distinct_and_as_they_were_where_they_can_be(header: 
 
 
 def test_a_crash_after_the_name_was_given_changes_nothing(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    publishing: Publishing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remove = LocalDraft.remove
 
@@ -161,15 +161,15 @@ def test_a_crash_after_the_name_was_given_changes_nothing(
 
     monkeypatch.setattr(LocalDraft, "remove", crash)
     with pytest.raises(SystemExit):
-        desk.publish(["a"], [["1"]], "parquet")
-    job = desk.bench.drive(f"job-{desk.number}")
+        publishing.publish(["a"], [["1"]], "parquet")
+    job = publishing.turns.drive(f"job-{publishing.number}")
     assert job.result is not None, job.error
     assert read(File.model_validate(job.result["statistics"])) == [["1"]]
-    assert desk.files() == ["out.parquet"]
+    assert publishing.files() == ["out.parquet"]
 
 
-def test_a_wrong_count_is_a_defect_and_nothing_appears(desk: Desk) -> None:
+def test_a_wrong_count_is_a_defect_and_nothing_appears(publishing: Publishing) -> None:
     for format in ("jsonl", "parquet"):
         with pytest.raises(AssertionError, match="internal_error"):
-            desk.publish(["a"], [["1"]], format, records=2)
-        assert f"out.{format}" not in desk.files()
+            publishing.publish(["a"], [["1"]], format, records=2)
+        assert f"out.{format}" not in publishing.files()

@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
 from messages.events import Status
-from tests.support.turn_harness import Bench
+from tests.support.turn_harness import TurnHarness
 from workers.ledger.schema import event, job, step
 
 DAY = 86_400.0
 
 
 @pytest.fixture
-def bench(sqlite_url: str, tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(sqlite_url, tmp_path, lambda run: {"done": run.once("start", lambda: 1)})
-    yield bench
-    bench.database.close()
+def harness(sqlite_url: str, tmp_path: Path) -> Iterator[TurnHarness]:
+    harness = TurnHarness(sqlite_url, tmp_path, lambda run: {"done": run.once("start", lambda: 1)})
+    yield harness
+    harness.database.close()
 
 
 #: Of each job: whether it has ended, how old it is in days, whether its last event was told.
@@ -31,14 +31,14 @@ lives = st.lists(st.tuples(st.booleans(), st.integers(0, 60), st.booleans()), ma
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lives=lives, days=st.integers(0, 60))
 def test_only_what_ended_long_ago_and_is_told_goes(
-    bench: Bench, lives: list[tuple[bool, int, bool]], days: int
+    harness: TurnHarness, lives: list[tuple[bool, int, bool]], days: int
 ) -> None:
     for number, (ended, age, told) in enumerate(lives):
         id_ = f"job-{number}"
-        bench.arrive(id_)
-        then = bench.ledger.now() - (age + 0.5) * DAY
+        harness.arrive(id_)
+        then = harness.ledger.now() - (age + 0.5) * DAY
         open_ = {} if ended else {"status": Status.RUNNING.value}
-        with bench.database.write() as connection:
+        with harness.database.write() as connection:
             connection.execute(
                 update(job)
                 .where(job.c.id == id_)
@@ -46,12 +46,12 @@ def test_only_what_ended_long_ago_and_is_told_goes(
             )
             at = then if told else None
             connection.execute(update(event).where(event.c.job_id == id_).values(published_at=at))
-    before = {found.id for found in bench.ledger.jobs()}
+    before = {found.id for found in harness.ledger.jobs()}
     gone = {f"job-{n}" for n, (ended, age, told) in enumerate(lives) if ended and told and age >= days}
-    assert bench.ledger.purge(days * DAY) == len(gone)
-    assert {found.id for found in bench.ledger.jobs()} == before - gone
+    assert harness.ledger.purge(days * DAY) == len(gone)
+    assert {found.id for found in harness.ledger.jobs()} == before - gone
     for id_ in before:
-        assert bool(bench.ledger.steps(id_)) == bool(bench.ledger.events(job_id=id_)) == (id_ not in gone)
-    with bench.database.write() as connection:
+        assert bool(harness.ledger.steps(id_)) == bool(harness.ledger.events(job_id=id_)) == (id_ not in gone)
+    with harness.database.write() as connection:
         for table in (event, step, job):
             connection.execute(delete(table))

@@ -11,9 +11,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from sandbox import Sandbox
-from sandbox.core import World
-from workers.engine.client_factory import tools_of
-from workers.engine.context import Limits
+from sandbox.core import SandboxState
+from workers.engine.client_factory import build_services
+from workers.engine.context import RunLimits
 from workers.engine.turns import Turns
 from workers.jobs.catalogue import JOBS
 from workers.ledger.database import Database
@@ -22,22 +22,22 @@ from workers.ledger.records import Job
 from workers.observability import tracing
 from workers.settings import load
 
-LIMITS = Limits(min_delay=0.001, max_delay=0.01, stall=60.0, slice=15.0, in_flight=0.0)
+LIMITS = RunLimits(min_delay=0.001, max_delay=0.01, stall=60.0, slice=15.0, effect_settle_seconds=0.0)
 
 
 class Floor:
     """`run` sends a command and takes turns until its job has ended."""
 
     def __init__(self, sandbox: Sandbox, folder: Path, url: str) -> None:
-        self.world = sandbox.world
+        self.state = sandbox.state
         self.folder = folder
         self.ledger = Ledger(Database(url))
         tracing.watch_ledger(self.ledger.database.engine)
-        self.tools = tools_of(load(), self.ledger)
-        self.turns = Turns(self.ledger, JOBS, self.tools, LIMITS, 60.0)
+        self.services = build_services(load(), self.ledger)
+        self.turns = Turns(self.ledger, JOBS, self.services, LIMITS, 60.0)
 
     def close(self) -> None:
-        self.tools.close()
+        self.services.close()
         self.ledger.database.close()
 
     def arrive(self, type: str, data: dict[str, Any], id: str = "job", **attributes: str) -> None:
@@ -67,7 +67,7 @@ class Floor:
 
 @pytest.fixture
 def quick_sandbox() -> Iterator[Sandbox]:
-    with Sandbox(world=World(job_seconds=0.05, queue_seconds=0)) as sandbox:
+    with Sandbox(state=SandboxState(job_seconds=0.05, queue_seconds=0)) as sandbox:
         yield sandbox
 
 

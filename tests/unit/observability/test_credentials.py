@@ -10,13 +10,13 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from clients.errors import AuthRefused
+from clients.errors import AuthenticationError
 from sandbox import Sandbox
 from tests.testbed.rabbitmq import RabbitMQ
 from tests.unit.observability.conftest import Counted, Floor
 from workers.broker.connection import BrokerUnavailable
 from workers.broker.publisher import Publisher
-from workers.credentials import live
+from workers.credentials import reloading_secret
 from workers.ledger.database import Database, LedgerUnavailable
 from workers.observability.redaction import REDACTOR
 from workers.settings import load
@@ -72,10 +72,10 @@ def rotated(
 
 def works(floor: Floor, id: str) -> None:
     """A job at each vendor, none of them refused."""
-    floor.world.faults.clear()
+    floor.state.faults.clear()
     assert floor.run("data8.start_job", floor.companies(), f"d-{id}").status == "completed"
-    assert floor.tools.creditsafe.portfolios.list() is not None
-    assert floor.tools.sayari.projects.list() is not None
+    assert floor.services.creditsafe.portfolios.list() is not None
+    assert floor.services.sayari.projects.list() is not None
 
 
 def test_vendors_secrets_change_while_jobs_run(
@@ -87,7 +87,7 @@ def test_vendors_secrets_change_while_jobs_run(
     works(rotated, "between")
     for place in SECRETS.values():
         monkeypatch.setattr(place, "quite another one")
-    for client in (rotated.tools.creditsafe, rotated.tools.data8, rotated.tools.sayari):
+    for client in (rotated.services.creditsafe, rotated.services.data8, rotated.services.sayari):
         client._transport._auth.expired(client._transport._auth.token(client._transport))
     works(rotated, "after")
     for vendor in ("creditsafe", "data8", "sayari"):
@@ -102,18 +102,18 @@ def test_the_vendor_first_and_the_file_late(
     """Refused once, then left alone as ever; a changed secret is tried at once."""
     for place in SECRETS.values():
         monkeypatch.setattr(place, "quite another one")
-    calls = rotated.world.calls
+    calls = rotated.state.calls
     for _ in range(3):
-        with pytest.raises(AuthRefused):
-            rotated.tools.data8.jobs.list()
+        with pytest.raises(AuthenticationError):
+            rotated.services.data8.jobs.list()
     assert calls["data8.token"] == 1
     mounted.write(**dict.fromkeys(SECRETS, "wrong again"))
     for _ in range(3):
-        with pytest.raises(AuthRefused):
-            rotated.tools.data8.jobs.list()
+        with pytest.raises(AuthenticationError):
+            rotated.services.data8.jobs.list()
     assert calls["data8.token"] == 2
     mounted.write(**dict.fromkeys(SECRETS, "quite another one"))
-    rotated.tools.data8.jobs.list()
+    rotated.services.data8.jobs.list()
 
 
 def test_which_settings_are_live(mounted: Mounted, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -126,8 +126,8 @@ def test_which_settings_are_live(mounted: Mounted, monkeypatch: pytest.MonkeyPat
     settings = load(_env_file=None)
     assert settings.data8 is not None
     assert settings.data8.client_id == "me"
-    secret = live("KYB_DATA8__CLIENT_SECRET", settings.data8.client_secret)
-    ledger = live("KYB_LEDGER_URL", settings.ledger_url)
+    secret = reloading_secret("KYB_DATA8__CLIENT_SECRET", settings.data8.client_secret)
+    ledger = reloading_secret("KYB_LEDGER_URL", settings.ledger_url)
     assert (secret(), ledger()) == ("first", "sqlite:///b.db")
     mounted.write(KYB_DATA8__CLIENT_SECRET="second", KYB_LEDGER_URL="sqlite:///c.db")
     assert (secret(), ledger()) == ("second", "sqlite:///b.db")

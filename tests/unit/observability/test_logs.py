@@ -142,7 +142,7 @@ def test_what_an_exception_says_is_not_repeated(log: io.StringIO) -> None:
 def test_one_line_that_matters_for_every_turn(log: io.StringIO, floor: Floor) -> None:
     if log.getvalue():
         return
-    floor.world.faults["data8.jobs.get"].append(Fault("status", status=503))
+    floor.state.faults["data8.jobs.get"].append(Fault("status", status=503))
     turns = sum(
         floor.run("data8.start_job", data, id).turns
         for id, data in (("good", floor.companies()), ("bad", {"workflow": "nowhere"}))

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event, text
 
-from clients.errors import Unavailable
+from clients.errors import VendorUnavailable
 from messages.envelope import parse
 from sandbox.core import Fault
 from tests.unit.observability.conftest import Counted, Floor
@@ -20,9 +20,9 @@ from workers.engine.turns import Reject
 from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
 from workers.ledger.schema import job
-from workers.observability.ledger_monitor import Watch
+from workers.observability.ledger_monitor import LedgerMonitor
 from workers.observability.metrics import render
-from workers.rate_limits import SharedBudget, calls_left
+from workers.rate_limits.limiter import SharedRateLimiter, remaining_calls
 from workers.settings import Rate
 
 START = "data8.start_job"
@@ -48,10 +48,10 @@ def test_a_job_that_goes_well(floor: Floor, counted: Counted) -> None:
     requests = sum(
         counted("kyb_vendor_request_duration_seconds_count", vendor="data8", operation=operation)
         for operation in {
-            name.removeprefix("data8.") for name in floor.world.calls if name.startswith("data8.")
+            name.removeprefix("data8.") for name in floor.state.calls if name.startswith("data8.")
         }
     )
-    assert requests == sum(n for name, n in floor.world.calls.items() if name.startswith("data8."))
+    assert requests == sum(n for name, n in floor.state.calls.items() if name.startswith("data8."))
     assert counted("kyb_vendor_requests_total", vendor="data8", operation="jobs.create", status="201") == 1
     assert counted("kyb_token_refreshes_total", vendor="data8", outcome="granted") == 1
     assert counted("kyb_vendor_bytes_total", vendor="data8", direction="received") > 100
@@ -60,12 +60,12 @@ def test_a_job_that_goes_well(floor: Floor, counted: Counted) -> None:
 
 def test_trouble(floor: Floor, counted: Counted) -> None:
     """Retried, adopted, refused, rejected, sent twice."""
-    floor.world.faults["data8.jobs.get"].append(Fault("status", status=503))
-    floor.world.faults["data8.jobs.create"] += [Fault("lost_before"), Fault("lost_after")]
+    floor.state.faults["data8.jobs.get"].append(Fault("status", status=503))
+    floor.state.faults["data8.jobs.create"] += [Fault("lost_before"), Fault("lost_after")]
     data = floor.companies()
     floor.run(START, data)
     floor.arrive(START, data)
-    assert counted("kyb_retries_total", command=START, reason="unavailable") == 1
+    assert counted("kyb_retries_total", command=START, reason="vendor_unavailable") == 1
     assert counted("kyb_retries_total", command=START, reason="outcome_unknown") == 2
     assert counted("kyb_effects_recovered_total", command=START, finding="not_happened") == 1
     assert counted("kyb_effects_recovered_total", command=START, finding="adopted") == 1
@@ -81,9 +81,9 @@ def test_trouble(floor: Floor, counted: Counted) -> None:
 
 
 def test_vendor_that_cannot_be_reached(floor: Floor, counted: Counted) -> None:
-    floor.tools.creditsafe._transport.base_url = "http://127.0.0.1:1"
-    with pytest.raises(Unavailable):
-        floor.tools.creditsafe.portfolios.get("1")
+    floor.services.creditsafe._transport.base_url = "http://127.0.0.1:1"
+    with pytest.raises(VendorUnavailable):
+        floor.services.creditsafe.portfolios.get("1")
     labels = {"vendor": "creditsafe", "operation": "authenticate", "status": "none"}
     assert counted("kyb_vendor_requests_total", **labels) == 1
     assert counted("kyb_token_refreshes_total", vendor="creditsafe", outcome="failed") == 1
@@ -127,9 +127,9 @@ def test_how_the_jobs_of_a_ledger_stand(ledger: Ledger) -> None:
         writing.execute(text("UPDATE job SET due_at = due_at + 600 WHERE id IN ('job-4', 'job-5')"))
         writing.execute(text("UPDATE job SET due_at = due_at - 30 WHERE id = 'job-3'"))
         ledger.handed(writing, turns)
-        writing.execute(text("UPDATE job SET handed_at = handed_at - 40 WHERE id = 'job-2'"))
+        writing.execute(text("UPDATE job SET dispatched_at = dispatched_at - 40 WHERE id = 'job-2'"))
         writing.execute(text("UPDATE event SET created_at = created_at - 50 WHERE job_id = 'job-0'"))
-    seen = ledger.standing()
+    seen = ledger.stats()
     assert turns[0].job_id == "job-2"
     assert {key: n for key, n in seen.jobs.items() if n} == {
         (START, "waiting"): 2, (START, "due"): 1, (START, "out"): 3,
@@ -172,7 +172,7 @@ def test_counting_jobs_reads_no_row(ledger: Ledger) -> None:
             asked.append((statement, parameters))
 
     event.listen(ledger.database.engine, "before_cursor_execute", note)
-    seen = ledger.standing()
+    seen = ledger.stats()
     assert {state: n for (_, state), n in seen.jobs.items() if n} == {"due": 751, "out": 277}
     assert len(asked) == 2
     event.remove(ledger.database.engine, "before_cursor_execute", note)
@@ -180,19 +180,19 @@ def test_counting_jobs_reads_no_row(ledger: Ledger) -> None:
         for statement, parameters in asked:
             plan = "\n".join(map(str, connection.exec_driver_sql(explain + statement, parameters)))
             # SQLite looks at the rows of those that are out, which are few.
-            wanted = r"INDEX job_(due|out)" if sqlite else r"Index Only Scan using job_(due|out)"
+            wanted = r"INDEX job_(due|in_flight)" if sqlite else r"Index Only Scan using job_(due|in_flight)"
             assert re.search(wanted, plan), plan
             assert sqlite or "Seq Scan" not in plan
 
 
 def test_budgets_left_and_who_shows_the_ledger(ledger: Ledger) -> None:
     rate = Rate(calls=3, seconds=60)
-    budget = SharedBudget(ledger.database, "sayari", {"standard": rate})
+    budget = SharedRateLimiter(ledger.database, "sayari", {"standard": rate})
     assert budget("standard") == 0
     rates = {("sayari", "standard"): rate, ("data8", "standard"): Rate(calls=1, seconds=1)}
-    assert calls_left(ledger.database, rates) == {("sayari", "standard"): 2, ("data8", "standard"): 1}
+    assert remaining_calls(ledger.database, rates) == {("sayari", "standard"): 2, ("data8", "standard"): 1}
     leading = True
-    watch = Watch(ledger, rates, lambda: leading)
+    watch = LedgerMonitor(ledger, rates, lambda: leading)
     assert list(watch.collect()) == []
     watch.start()
     try:

@@ -16,8 +16,8 @@ from tests.testbed.rabbitmq import RabbitMQ
 from tests.testbed.server import listening
 from workers.engine.worker import Worker
 from workers.ledger.database import Database
-from workers.observability.health import CONSUMER_STUCK, DISPATCHER_STUCK, AtWork, Health
-from workers.observability.heartbeat import Pulse
+from workers.observability.health import CONSUMER_STUCK_SECONDS, DISPATCHER_STUCK_SECONDS, ActiveTurns, Health
+from workers.observability.heartbeat import Heartbeat
 from workers.observability.probes import Probes
 from workers.settings import HttpSettings, load
 
@@ -121,10 +121,10 @@ class Rig:
 
     def __init__(self, threads: int = 2) -> None:
         self.clock = Clock()
-        self.ledger, self.broker = Pulse(5, self.clock), Pulse(5, self.clock)
-        self.dispatcher = Pulse(DISPATCHER_STUCK, self.clock)
-        self.consumer = Pulse(CONSUMER_STUCK, self.clock)
-        self.at_work = AtWork(threads, self.clock)
+        self.ledger, self.broker = Heartbeat(5, self.clock), Heartbeat(5, self.clock)
+        self.dispatcher = Heartbeat(DISPATCHER_STUCK_SECONDS, self.clock)
+        self.consumer = Heartbeat(CONSUMER_STUCK_SECONDS, self.clock)
+        self.at_work = ActiveTurns(threads, self.clock)
         self.runs = {"consumer": True}
         self.up = True
         self.health = Health(
@@ -133,7 +133,7 @@ class Rig:
         )  # fmt: skip
         self.after(0)
 
-    def after(self, seconds: float, *still: Pulse) -> None:
+    def after(self, seconds: float, *still: Heartbeat) -> None:
         """Time goes by, second by second; these beat on, by default all."""
         beating = still or (self.ledger, self.broker, self.dispatcher, self.consumer)
         for _ in range(int(seconds) + 1):
@@ -143,79 +143,79 @@ class Rig:
 
 
 def test_ready_means_that_both_answer() -> None:
-    rig = Rig()
-    assert rig.health.missing() == []
-    rig.after(10, rig.ledger, rig.dispatcher)
-    assert rig.health.missing() == ["broker"]
-    rig.ledger.stop()
-    assert rig.health.missing() == ["broker", "ledger"]
-    rig.after(0)
-    rig.up = False
-    assert rig.health.missing() == ["broker"]
-    assert rig.health.stuck() == []
+    recorder = Rig()
+    assert recorder.health.missing() == []
+    recorder.after(10, recorder.ledger, recorder.dispatcher)
+    assert recorder.health.missing() == ["broker"]
+    recorder.ledger.stop()
+    assert recorder.health.missing() == ["broker", "ledger"]
+    recorder.after(0)
+    recorder.up = False
+    assert recorder.health.missing() == ["broker"]
+    assert recorder.health.stuck() == []
 
 
 def test_a_dispatcher_is_stuck_when_it_hangs_though_both_are_there() -> None:
-    rig = Rig()
-    rig.after(DISPATCHER_STUCK - 5, rig.ledger, rig.broker, rig.consumer)
-    assert rig.health.stuck() == []
-    rig.after(10, rig.ledger, rig.broker, rig.consumer)
-    assert rig.health.stuck() == ["dispatcher"]
-    rig.after(0)
-    assert rig.health.stuck() == []
+    recorder = Rig()
+    recorder.after(DISPATCHER_STUCK_SECONDS - 5, recorder.ledger, recorder.broker, recorder.consumer)
+    assert recorder.health.stuck() == []
+    recorder.after(10, recorder.ledger, recorder.broker, recorder.consumer)
+    assert recorder.health.stuck() == ["dispatcher"]
+    recorder.after(0)
+    assert recorder.health.stuck() == []
 
 
 @pytest.mark.parametrize("away", ["ledger", "broker"])
 def test_what_waits_for_a_server_is_not_stuck(away: str) -> None:
     """Not while it is away, however long, and not until it has had its time when it is back."""
-    rig = Rig(threads=1)
-    there = rig.broker if away == "ledger" else rig.ledger
-    with rig.at_work.turn():
-        rig.after(10_000, there, rig.consumer)
-        assert rig.health.stuck() == []
-        rig.after(DISPATCHER_STUCK - 5, rig.ledger, rig.broker, rig.consumer)
-        assert rig.health.stuck() == []
-        rig.after(10, rig.ledger, rig.broker, rig.consumer)
-        assert rig.health.stuck() == ["dispatcher"]
-        rig.after(450)
-        assert rig.health.stuck() == ["turns"]
+    recorder = Rig(threads=1)
+    there = recorder.broker if away == "ledger" else recorder.ledger
+    with recorder.at_work.turn():
+        recorder.after(10_000, there, recorder.consumer)
+        assert recorder.health.stuck() == []
+        recorder.after(DISPATCHER_STUCK_SECONDS - 5, recorder.ledger, recorder.broker, recorder.consumer)
+        assert recorder.health.stuck() == []
+        recorder.after(10, recorder.ledger, recorder.broker, recorder.consumer)
+        assert recorder.health.stuck() == ["dispatcher"]
+        recorder.after(450)
+        assert recorder.health.stuck() == ["turns"]
 
 
 def test_a_consumer_that_does_not_come_round_is_stuck_whoever_is_away() -> None:
-    rig = Rig()
-    rig.after(CONSUMER_STUCK + 1, rig.dispatcher)
-    assert rig.health.stuck() == ["consumer"]
+    recorder = Rig()
+    recorder.after(CONSUMER_STUCK_SECONDS + 1, recorder.dispatcher)
+    assert recorder.health.stuck() == ["consumer"]
 
 
 def test_dead_threads_are_told() -> None:
-    rig = Rig()
-    rig.runs["consumer"] = False
-    assert rig.health.stuck() == ["consumer"]
+    recorder = Rig()
+    recorder.runs["consumer"] = False
+    assert recorder.health.stuck() == ["consumer"]
 
 
 def test_turns_are_stuck_when_no_thread_is_free_for_long() -> None:
-    rig = Rig(threads=2)
-    with rig.at_work.turn():
-        rig.after(500)
-        assert rig.health.stuck() == []
+    recorder = Rig(threads=2)
+    with recorder.at_work.turn():
+        recorder.after(500)
+        assert recorder.health.stuck() == []
         done = threading.Event()
         began = threading.Event()
 
         def other() -> None:
-            with rig.at_work.turn():
+            with recorder.at_work.turn():
                 began.set()
                 done.wait()
 
         thread = threading.Thread(target=other)
         thread.start()
         began.wait()
-        rig.after(400)
-        assert rig.health.stuck() == []
-        rig.after(60)
-        assert rig.health.stuck() == ["turns"]
+        recorder.after(400)
+        assert recorder.health.stuck() == []
+        recorder.after(60)
+        assert recorder.health.stuck() == ["turns"]
         done.set()
         thread.join()
-        assert rig.health.stuck() == []
+        assert recorder.health.stuck() == []
 
 
 def test_a_worker_whose_consumer_dies_says_so(
@@ -240,8 +240,8 @@ def test_a_worker_whose_consumer_dies_says_so(
 
 
 def test_a_caller_that_says_nothing_holds_nobody_up() -> None:
-    rig = Rig()
-    probes = Probes(HttpSettings(port=0), rig.health)
+    recorder = Rig()
+    probes = Probes(HttpSettings(port=0), recorder.health)
     probes.start()
     with socket.create_connection(("127.0.0.1", probes.port)):
         assert httpx.get(f"http://127.0.0.1:{probes.port}/readyz", trust_env=False).status_code == 200

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY, Metric
 
 from messages.catalogue import COMMANDS
 from tests.deployment.alerts.files import ROOT, RULES_TEST, alerts, dashboard_expressions, metrics_in
-from workers.ledger.statistics import Standing
+from workers.ledger.statistics import LedgerStats
 from workers.observability import metrics
 from workers.observability.ledger_monitor import budgets, jobs
 from workers.settings import Rate
@@ -23,7 +23,7 @@ ALERTS = alerts()
 def exported() -> dict[str, Metric]:
     """By name, counters with their `_total`."""
     rates = {("sayari", "standard"): Rate(calls=1, seconds=1)}
-    found = [*REGISTRY.collect(), *budgets(rates, {}), *jobs(Standing(0.0))]
+    found = [*REGISTRY.collect(), *budgets(rates, {}), *jobs(LedgerStats(0.0))]
     return {
         f"{metric.name}_total" if metric.type == "counter" else metric.name: metric
         for metric in found
@@ -102,7 +102,7 @@ def test_the_dashboard_asks_for_all_of_it_and_nothing_else() -> None:
 
 def test_every_kind_of_transfer_is_known() -> None:
     named = set()
-    for module in (ROOT / "workers" / "jobs").glob("*.py"):
+    for module in (ROOT / "workers" / "jobs").rglob("*.py"):
         named |= set(re.findall(r"run\.transfer\(\s*f?\"(\w+)", module.read_text()))
     assert named <= metrics.KINDS
     assert len(named) > 5

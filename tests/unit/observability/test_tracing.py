@@ -58,7 +58,7 @@ def events(floor: Floor) -> list[dict[str, Any]]:
 
 
 def test_one_trace_from_the_upstream_on(traced: Floor, exported: InMemorySpanExporter) -> None:
-    traced.world.faults["data8.jobs.get"].append(Fault("status", status=503))
+    traced.state.faults["data8.jobs.get"].append(Fault("status", status=503))
     job = traced.run(START, traced.companies(), traceparent=UPSTREAM, tracestate="congo=t61rcWkgMzE")
     tracing.published(traced.ledger.events(job_id="job"), 0.01)
     spans = exported.get_finished_spans()

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from workers.rate_limits.batching import AHEAD, CAUTION, Counter
+from workers.rate_limits.batching import PREFETCH_RATIO, PREFETCH_TTL_SECONDS, BatchedLimiter
 
 
 class Counted:
@@ -27,7 +27,7 @@ class Counted:
 @pytest.mark.parametrize("spare", [0, 20])
 def test_no_more_calls_are_allowed_than_were_counted(spare: int) -> None:
     counted = Counted(300, seconds=0.001)
-    counter = Counter(counted, spare)
+    counter = BatchedLimiter(counted, spare)
     with ThreadPoolExecutor(8) as threads:
         waits = list(threads.map(lambda _: counter.take(), range(400)))
     assert set(waits) == {0.0, 7.0}
@@ -37,22 +37,22 @@ def test_no_more_calls_are_allowed_than_were_counted(spare: int) -> None:
 
 def test_calls_far_apart_are_counted_one_by_one() -> None:
     counted = Counted(100)
-    counter = Counter(counted, spare=20)
-    for _ in range(CAUTION):
+    counter = BatchedLimiter(counted, spare=20)
+    for _ in range(PREFETCH_RATIO):
         assert counter.take() == 0.0
-        time.sleep(AHEAD)
-    assert [calls for _, calls in counted.times] == [1] * CAUTION
+        time.sleep(PREFETCH_TTL_SECONDS)
+    assert [calls for _, calls in counted.times] == [1] * PREFETCH_RATIO
 
 
 def test_a_call_counted_ahead_is_made_soon_or_never() -> None:
     counted = Counted(100_000)
-    counter = Counter(counted, spare=20)
+    counter = BatchedLimiter(counted, spare=20)
     made = 0
     while made == sum(calls for _, calls in counted.times):  # until one is left over
         assert counter.take() == 0.0
         made += 1
     transactions = len(counted.times)
-    time.sleep(AHEAD)
+    time.sleep(PREFETCH_TTL_SECONDS)
     assert counter.take() == 0.0
     assert len(counted.times) > transactions
 
@@ -61,7 +61,7 @@ def test_whoever_waits_is_told_of_trouble() -> None:
     def count(_: int) -> tuple[int, float]:
         raise OSError("away")
 
-    counter = Counter(count, spare=0)
+    counter = BatchedLimiter(count, spare=0)
     with ThreadPoolExecutor(4) as threads:
         for future in [threads.submit(counter.take) for _ in range(8)]:
             with pytest.raises(OSError, match="away"):

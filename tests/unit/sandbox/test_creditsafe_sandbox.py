@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sandbox import Sandbox, register
-from sandbox.core import World
+from sandbox.core import SandboxState
 
 DATASTUDIO = "/v1/datastudio/portfolios"
 CSV = b"name,country,reference\r\nTesco PLC,GB,1\r\nTESCO plc,United Kingdom,2\r\nNobody & Sons,,3\r\n"
@@ -36,13 +36,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def world(clock: Clock) -> World:
-    return World(job_seconds=10, queue_seconds=5, clock=clock)
+def world(clock: Clock) -> SandboxState:
+    return SandboxState(job_seconds=10, queue_seconds=5, clock=clock)
 
 
 @pytest.fixture
-def http(world: World) -> Iterator[httpx.Client]:
-    with Sandbox(world=world) as sandbox, httpx.Client(base_url=f"{sandbox.url}/creditsafe") as client:
+def http(state: SandboxState) -> Iterator[httpx.Client]:
+    with Sandbox(state=state) as sandbox, httpx.Client(base_url=f"{sandbox.url}/creditsafe") as client:
         credentials = {"username": "sandbox", "password": "sandbox"}
         token = client.post("/v1/authenticate", json=credentials).json()["token"]
         client.headers["authorization"] = f"Bearer {token}"
@@ -90,14 +90,16 @@ def test_tokens_last_an_hour(http: httpx.Client, clock: Clock) -> None:
     assert http.get(DATASTUDIO, headers={"authorization": "Bearer nonsense"}).status_code == 401
 
 
-def test_repeated_wrong_attempts_are_locked_out(http: httpx.Client, world: World, clock: Clock) -> None:
+def test_repeated_wrong_attempts_are_locked_out(
+    http: httpx.Client, state: SandboxState, clock: Clock
+) -> None:
     def attempt(password: str) -> int:
         return http.post("/v1/authenticate", json={"username": "sandbox", "password": password}).status_code
 
     assert [attempt("wrong") for _ in range(7)] == [401] * 5 + [429] * 2
     assert attempt("other") == 401
     assert attempt("sandbox") == 200
-    assert world.effects["creditsafe.authenticate.locked", "sandbox"] == 1
+    assert state.effects["creditsafe.authenticate.locked", "sandbox"] == 1
     clock.now += 121
     assert attempt("wrong") == 401
     assert (
@@ -136,14 +138,14 @@ def test_repeated_wrong_attempts_are_locked_out(http: httpx.Client, world: World
     ],
 )
 def test_bad_requests_are_refused_without_effect(
-    http: httpx.Client, world: World, verb: str, path: str, body: Any
+    http: httpx.Client, state: SandboxState, verb: str, path: str, body: Any
 ) -> None:
     place = portfolio(http)
-    before = world.effects.copy()
+    before = state.effects.copy()
     answer = http.request(verb, path.format(portfolio=place), json=body)
     assert answer.status_code == 400
     assert {*answer.json()} == {"correlationId", "message", "details"}
-    assert world.effects == before
+    assert state.effects == before
 
 
 @pytest.mark.parametrize("path", ["", "/records", "/match/x", "/duplicates/x", "/enrich/x"])
@@ -181,12 +183,12 @@ def test_portfolios_are_created_changed_listed_and_deleted(http: httpx.Client) -
     ],
     ids=["csv", "bom", "gzip", "tar", "gztar"],
 )
-def test_every_format_is_imported(http: httpx.Client, world: World, content: bytes) -> None:
+def test_every_format_is_imported(http: httpx.Client, state: SandboxState, content: bytes) -> None:
     path = portfolio(http, content=content)
     found = records(http, path)
     assert [record.pop("recordId")[:1] for record in found] == ["R"] * 3
     assert found == list(csv.DictReader(io.StringIO(CSV.decode())))
-    [key] = [key for operation, key in world.effects if operation == "creditsafe.records.import_file"]
+    [key] = [key for operation, key in state.effects if operation == "creditsafe.records.import_file"]
     assert key.startswith(path.rpartition("/")[2] + "/")
 
 
@@ -207,7 +209,7 @@ def test_every_format_is_imported(http: httpx.Client, world: World, content: byt
     ],
 )
 def test_bad_files_are_refused_whole(
-    http: httpx.Client, world: World, monkeypatch: pytest.MonkeyPatch, content: bytes, reason: str
+    http: httpx.Client, state: SandboxState, monkeypatch: pytest.MonkeyPatch, content: bytes, reason: str
 ) -> None:
     monkeypatch.setattr("sandbox.creditsafe.files.UNPACKED_LIMIT", 100_000)
     path = portfolio(http, content=None)
@@ -215,7 +217,7 @@ def test_bad_files_are_refused_whole(
     assert answer.status_code == 400
     assert reason in answer.json()["details"]
     assert http.get(path).json()["recordCount"] == 0
-    assert "creditsafe.records.import_file" not in {operation for operation, _ in world.effects}
+    assert "creditsafe.records.import_file" not in {operation for operation, _ in state.effects}
 
 
 def test_large_files_and_other_parts_are_refused(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,7 +355,7 @@ def test_matched_records_are_enriched(
     assert "enrichment" not in records(http, path)[2]
 
 
-def test_links_expire_and_refuse_tokens(http: httpx.Client, clock: Clock, world: World) -> None:
+def test_links_expire_and_refuse_tokens(http: httpx.Client, clock: Clock, state: SandboxState) -> None:
     path = portfolio(http)
     run = http.post(f"{path}/duplicates/identify", json={"fields": ["name"]}).json()["executionId"]
     clock.now += 15
@@ -361,7 +363,7 @@ def test_links_expire_and_refuse_tokens(http: httpx.Client, clock: Clock, world:
     assert httpx.URL(link).host != http.base_url.host
     assert httpx.get(link).status_code == 200
     assert httpx.get(link, headers={"authorization": http.headers["authorization"]}).status_code == 400
-    clock.now += world.link_seconds
+    clock.now += state.link_seconds
     assert httpx.get(link).status_code == 403
 
 

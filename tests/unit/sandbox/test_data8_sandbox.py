@@ -162,7 +162,7 @@ def test_a_block_is_refused_and_changes_nothing(data8: httpx.Client, block: Any,
 
 
 def test_blocks_go_by_number_and_overwrite(sandbox: Sandbox, data8: httpx.Client) -> None:
-    sandbox.world.job_seconds = sandbox.world.queue_seconds = 0
+    sandbox.state.job_seconds = sandbox.state.queue_seconds = 0
     made(data8)
     for number, records in [
         (2, [["c", 3]]),
@@ -235,13 +235,13 @@ def test_a_job_is_refused_and_nothing_starts(
     problem(data8.post("/Job", json=job | {"name": "new"} | change), 400, field)
 
     assert [found["name"] for found in data8.get("/Job").json()] == ["taken"]
-    assert sandbox.world.effects["data8.jobs.create", "taken"] == 1
+    assert sandbox.state.effects["data8.jobs.create", "taken"] == 1
 
 
 def test_a_job_runs_by_the_clock(sandbox: Sandbox, data8: httpx.Client) -> None:
     now = 1_767_323_045.0
-    sandbox.world.clock = lambda: now
-    sandbox.world.queue_seconds, sandbox.world.job_seconds = 5, 10
+    sandbox.state.clock = lambda: now
+    sandbox.state.queue_seconds, sandbox.state.job_seconds = 5, 10
     data8.headers["authorization"] = (
         f"Bearer {data8.post('/connect/token', data=FORM).json()['access_token']}"
     )
@@ -271,7 +271,7 @@ def test_a_job_runs_by_the_clock(sandbox: Sandbox, data8: httpx.Client) -> None:
 
 
 def test_company_cleanse_keeps_every_cell_and_adds_to_it(sandbox: Sandbox, data8: httpx.Client) -> None:
-    sandbox.world.job_seconds = sandbox.world.queue_seconds = 0
+    sandbox.state.job_seconds = sandbox.state.queue_seconds = 0
     columns = {"company_name": 0, "country": 0, "country_code": 0, "postcode": 0, "employees": 1, "flags": 0}
     row = {
         "company_name": "  Example \t Ltd ",
@@ -322,7 +322,7 @@ def test_how_a_cell_is_cleansed(column: str, value: str, cleansed: str, flag: st
 
 
 def test_contacts_are_checked_against_accounts(sandbox: Sandbox, data8: httpx.Client) -> None:
-    sandbox.world.job_seconds = sandbox.world.queue_seconds = 0
+    sandbox.state.job_seconds = sandbox.state.queue_seconds = 0
     completed(
         data8, "contacts", {"id": 0, "accounts": 0}, *({"id": f"{n}", "accounts": "x"} for n in range(100))
     )

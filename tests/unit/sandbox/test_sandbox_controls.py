@@ -80,7 +80,7 @@ def test_tokens_expire_on_demand(http: httpx.Client) -> None:
 
 def test_durations_can_be_set(http: httpx.Client, sandbox: Sandbox) -> None:
     assert http.post("/_sandbox/settings", json={"job_seconds": 0, "queue_seconds": 90}).status_code == 200
-    assert (sandbox.world.job_seconds, sandbox.world.queue_seconds) == (0, 90)
+    assert (sandbox.state.job_seconds, sandbox.state.queue_seconds) == (0, 90)
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,12 @@ def test_durations_can_be_set(http: httpx.Client, sandbox: Sandbox) -> None:
 def test_what_is_not_understood_is_said(
     http: httpx.Client, sandbox: Sandbox, control: str, body: Any, error: str
 ) -> None:
-    before = sandbox.world.job_seconds
+    before = sandbox.state.job_seconds
     answer = http.post(f"/_sandbox/{control}", json=body)
     assert answer.status_code == 400
     assert answer.json()["error"].startswith(error)
-    assert not any(sandbox.world.faults.values())
-    assert sandbox.world.job_seconds == before
+    assert not any(sandbox.state.faults.values())
+    assert sandbox.state.job_seconds == before
 
 
 def test_it_stops_at_once_even_with_a_call_under_way() -> None:
@@ -116,10 +116,10 @@ def test_it_stops_at_once_even_with_a_call_under_way() -> None:
             answered.append(error)
 
     with Sandbox() as sandbox:
-        sandbox.world.faults["data8.jobs.list"].append(Fault("slow", seconds=30))
+        sandbox.state.faults["data8.jobs.list"].append(Fault("slow", seconds=30))
         caller = threading.Thread(target=call, args=(sandbox.url,))
         caller.start()
-        while not sandbox.world.calls:
+        while not sandbox.state.calls:
             time.sleep(0.001)  # there is nothing to wait for: the call is to be in the server, unanswered
         began = time.monotonic()
     caller.join()

@@ -18,13 +18,13 @@ def test_vendors_of_the_tests_own(kyb_sandbox, kyb_environment):
     url = os.environ["KYB_DATA8__BASE_URL"]
     assert url == f"{kyb_sandbox.url}/data8"
     assert httpx.get(f"{url}/Job").status_code == 401
-    assert kyb_sandbox.world.calls == {"data8.jobs.list": 1}
+    assert kyb_sandbox.state.calls == {"data8.jobs.list": 1}
 
-def test_nothing_is_left_of_it(kyb_world, kyb_sandbox):
+def test_nothing_is_left_of_it(kyb_sandbox_state, kyb_sandbox):
     assert "KYB_DATA8__BASE_URL" not in os.environ
-    assert kyb_sandbox.world is kyb_world
-    assert kyb_world.job_seconds < 1
-    assert not kyb_world.calls
+    assert kyb_sandbox.state is kyb_sandbox_state
+    assert kyb_sandbox_state.job_seconds < 1
+    assert not kyb_sandbox_state.calls
 """
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
 from sandbox import Sandbox
-from sandbox.core import World
+from sandbox.core import SandboxState
 from sandbox.sayari.base import stamp
 from sandbox.sayari.formats import as_workbook
 from sandbox.sayari.paging import decode, encode, token_page
@@ -25,14 +25,14 @@ TESCO = next(entity for entity in register().entities.values() if entity.label =
 
 
 @pytest.fixture
-def world() -> World:
+def world() -> SandboxState:
     """A world whose time stands still unless a test moves it."""
-    return World(job_seconds=10, queue_seconds=0, clock=lambda: 1_646_758_528.2)
+    return SandboxState(job_seconds=10, queue_seconds=0, clock=lambda: 1_646_758_528.2)
 
 
 @pytest.fixture
-def api(world: World) -> Iterator[httpx.Client]:
-    with Sandbox(world=world) as sandbox, httpx.Client(base_url=f"{sandbox.url}/sayari") as client:
+def api(state: SandboxState) -> Iterator[httpx.Client]:
+    with Sandbox(state=state) as sandbox, httpx.Client(base_url=f"{sandbox.url}/sayari") as client:
         ask = {
             "client_id": "sandbox",
             "client_secret": "sandbox",
@@ -55,8 +55,8 @@ def upload(api: httpx.Client, id: str, text: str) -> httpx.Response:
     )
 
 
-def test_a_resolution_goes_on_by_the_clock(api: httpx.Client, world: World) -> None:
-    id, start = project(api), world.clock()
+def test_a_resolution_goes_on_by_the_clock(api: httpx.Client, state: SandboxState) -> None:
+    id, start = project(api), state.clock()
     assert api.get(f"/v1/project/{id}/resolutions/progress").status_code == 404
     assert upload(api, id, UPLOAD).json() == {
         "file": "csv-body-upload",
@@ -65,7 +65,7 @@ def test_a_resolution_goes_on_by_the_clock(api: httpx.Client, world: World) -> N
     }
     seen = []
     for seconds in (0, 5, 10, 99):
-        world.clock = lambda seconds=seconds: start + seconds  # type: ignore[misc]
+        state.clock = lambda seconds=seconds: start + seconds  # type: ignore[misc]
         progress = api.get(f"/v1/project/{id}/resolutions/progress").json()
         assert progress["total"] == 4
         lists = [
@@ -98,7 +98,7 @@ def test_a_resolution_goes_on_by_the_clock(api: httpx.Client, world: World) -> N
         ("\ufeffname\nTesco\n", 406),
     ],
 )
-def test_bad_tables_are_refused(api: httpx.Client, world: World, text: str, status: int) -> None:
+def test_bad_tables_are_refused(api: httpx.Client, state: SandboxState, text: str, status: int) -> None:
     id = project(api)
     answer = upload(api, id, text)
     assert answer.status_code == status
@@ -106,7 +106,7 @@ def test_bad_tables_are_refused(api: httpx.Client, world: World, text: str, stat
     assert body["status"] == status
     assert body["success"] is False
     assert body["message"] == body["messages"]
-    assert world.effects["sayari.projects.resolutions.upload", id] == 0
+    assert state.effects["sayari.projects.resolutions.upload", id] == 0
 
 
 def test_only_the_three_types_of_content_are_taken(api: httpx.Client) -> None:
@@ -121,8 +121,8 @@ def test_only_the_three_types_of_content_are_taken(api: httpx.Client) -> None:
     assert api.post(target, files={"file": ("list.csv", b"name\nTesco\n")}).json()["file"] == "list.csv"
 
 
-def test_columns_of_one_name_are_values_of_one_attribute(api: httpx.Client, world: World) -> None:
-    world.job_seconds, id = 0, project(api)
+def test_columns_of_one_name_are_values_of_one_attribute(api: httpx.Client, state: SandboxState) -> None:
+    state.job_seconds, id = 0, project(api)
     upload(api, id, "name,name,ru_inn,identifier\nGazprom,,7736050003,\nA,B,,12\n")
     resolved = api.get(f"/v1/project/{id}/resolutions/resolved").json()["data"]
     assert resolved[0]["attributes"] == {
@@ -133,7 +133,7 @@ def test_columns_of_one_name_are_values_of_one_attribute(api: httpx.Client, worl
     assert unresolved[0]["attributes"] == {"name": ["A", "B"], "identifier": [{"value": "12"}]}
 
 
-def test_effects_are_counted(api: httpx.Client, world: World) -> None:
+def test_effects_are_counted(api: httpx.Client, state: SandboxState) -> None:
     id = project(api)
     body = {
         "type": "entity",
@@ -150,7 +150,7 @@ def test_effects_are_counted(api: httpx.Client, world: World) -> None:
     api.patch(f"/v1/projects/{id}", json={"field": "label", "value": "y"})
     api.delete(f"/v1/project/{id}/resolutions/unresolved")
     api.delete(f"/v1/project/{id}")
-    assert dict(world.effects) == {
+    assert dict(state.effects) == {
         ("sayari.projects.create", "Batch"): 1,
         ("sayari.resources.create", TESCO.id): 1,
         ("sayari.projects.resolutions.upload", id): 1,

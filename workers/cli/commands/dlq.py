@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from workers.broker import topology
-from workers.broker.dead_letters import LETTER_QUEUES, Letter, Letters, describe
+from workers.broker.dead_letters import DEAD_LETTER_QUEUES, DeadLetter, DeadLetterQueues, describe
 from workers.cli.bootstrap import broker_urls, opened_ledger, settings
 from workers.cli.console import error_line, out, plain, print_json, print_table, usage
 from workers.settings import Settings
@@ -37,7 +37,7 @@ def list_(queue: Queue = None, limit: Limit = 50, as_json: AsJson = False) -> No
     if found.embedded:
         _list_rejected(found, as_json=as_json)
         return
-    with Letters(broker_urls(found)) as letters:
+    with DeadLetterQueues(broker_urls(found)) as letters:
         counts = {name: letters.count(name) for name in names}
         listed = {name: _look(letters, name, limit, None) for name in names if counts[name]}
     if as_json:
@@ -59,7 +59,7 @@ def show(queue: Queue = None, id: Id = None, limit: Limit = 50, as_json: AsJson 
     if found.embedded:
         _list_rejected(found, as_json=as_json)
         return
-    with Letters(broker_urls(found)) as letters:
+    with DeadLetterQueues(broker_urls(found)) as letters:
         shown = [described for name in names for described in _look(letters, name, limit, id)]
     if as_json:
         print_json(shown)
@@ -79,9 +79,9 @@ def redrive(
 ) -> None:
     """Send letters back to the queue that they came from."""
 
-    def back(letters: Letters, channel: Any, letter: Letter) -> str:
+    def back(letters: DeadLetterQueues, channel: Any, letter: DeadLetter) -> str:
         if dry_run:
-            return "would go back" if letter.returned() is not None else "would stay: no queue takes it"
+            return "would go back" if letter.to_redrive() is not None else "would stay: no queue takes it"
         return "went back" if letters.redrive(channel, letter) else "stays: no queue takes it"
 
     _settle(queue, id, back, every=all, as_json=as_json)
@@ -100,7 +100,7 @@ def discard(
     if (all or id is not None) and not dry_run and not yes and not settings().embedded:
         typer.confirm(f"discard {'every letter' if all else f'the letters of {id}'}?", abort=True, err=True)
 
-    def away(_: Letters, channel: Any, letter: Letter) -> str:
+    def away(_: DeadLetterQueues, channel: Any, letter: DeadLetter) -> str:
         if dry_run:
             return "would be discarded"
         channel.basic_ack(letter.tag)
@@ -118,9 +118,9 @@ def _settle(queue: str | None, id: str | None, settle: Any, *, every: bool, as_j
         _list_rejected(found, as_json=as_json)
         return
     done: list[dict[str, Any]] = []
-    with Letters(broker_urls(found)) as letters:
+    with DeadLetterQueues(broker_urls(found)) as letters:
         for name in names:
-            with letters.opened(name, letters.count(name)) as (channel, lying):
+            with letters.browse(name, letters.count(name)) as (channel, lying):
                 done.extend(
                     {**describe(letter), "outcome": settle(letters, channel, letter)}
                     for letter in lying
@@ -133,19 +133,19 @@ def _settle(queue: str | None, id: str | None, settle: Any, *, every: bool, as_j
     print_table(("queue", "job", "type", "outcome"), rows, empty="no such letters")
 
 
-def _look(letters: Letters, name: str, limit: int, id: str | None) -> list[dict[str, Any]]:
-    with letters.opened(name, limit if id is None else letters.count(name)) as (_, lying):
+def _look(letters: DeadLetterQueues, name: str, limit: int, id: str | None) -> list[dict[str, Any]]:
+    with letters.browse(name, limit if id is None else letters.count(name)) as (_, lying):
         found = [describe(letter) for letter in lying if id is None or letter.job_id == id]
     return found[:limit]
 
 
 def _queues(queue: str | None) -> tuple[str, ...]:
     if queue is None:
-        return LETTER_QUEUES
+        return DEAD_LETTER_QUEUES
     for name in (queue, topology.dead(queue)):
-        if name in LETTER_QUEUES:
+        if name in DEAD_LETTER_QUEUES:
             return (name,)
-    raise usage(f"{queue}: no queue of dead letters; there are {', '.join(LETTER_QUEUES)}")
+    raise usage(f"{queue}: no queue of dead letters; there are {', '.join(DEAD_LETTER_QUEUES)}")
 
 
 def _list_rejected(found: Settings, *, as_json: bool) -> None:

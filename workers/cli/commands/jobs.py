@@ -15,9 +15,9 @@ from workers.cli.commands.submit import request_for
 from workers.cli.console import clock, error_line, out, plain, print_json, print_table, usage, word
 from workers.cli.exit_codes import JOB_FAILED
 from workers.cli.progress import conclude, doing, error_lines, watched
-from workers.cli.submission import Standing, sender
+from workers.cli.submission import JobSnapshot, sender
 from workers.ledger.ledger import NotErasable
-from workers.ledger.records import Job, decode, moment
+from workers.ledger.records import Job, decode, to_datetime
 from workers.settings import Settings, seconds
 
 app = typer.Typer(
@@ -115,7 +115,7 @@ def retry(
     with sender(found, watch=wait) as send:
         for job in jobs:
             request = _retry_request(job.id, repeat_effect=repeat_effect)
-            last: Standing | None = watched(send(request))
+            last: JobSnapshot | None = watched(send(request))
             told = {"status": last.status.value} if last is not None else {}
             sent_for.append({"retried": job.id, "command": job.command, "job_id": request.id, **told})
     if as_json:
@@ -179,7 +179,7 @@ def job_document(job: Job) -> dict[str, Any]:
 def _step_document(step: Any) -> dict[str, Any]:
     times = {"started_at": _iso(step.started_at), "ended_at": _iso(step.ended_at)}
     return {
-        "name": step.name, "kind": step.kind, "state": step.state, "edition": step.edition,
+        "name": step.name, "kind": step.kind, "state": step.state, "generation": step.generation,
         "polls": step.polls, **times, "value": step.value,
     }  # fmt: skip
 
@@ -200,9 +200,9 @@ def _note(job: Job) -> str:
     if job.scheduled_for is not None:
         return f"not before {clock(job.scheduled_for)}"
     if job.status is Status.RUNNING:
-        return doing(Standing(job.id, job.command, job.status, job.progress))
+        return doing(JobSnapshot(job.id, job.command, job.status, job.progress))
     return ""
 
 
 def _iso(at: float | None) -> str | None:
-    return None if at is None else moment(at).isoformat().replace("+00:00", "Z")
+    return None if at is None else to_datetime(at).isoformat().replace("+00:00", "Z")

@@ -11,7 +11,7 @@ from workers.cli.bootstrap import opened_database, opened_ledger, settings
 from workers.cli.commands.events import of_stream, start_of
 from workers.cli.console import error_line, out, print_json, print_table, usage
 from workers.cli.exit_codes import JOB_FAILED
-from workers.ledger.disaster_recovery import restore, settle
+from workers.ledger.disaster_recovery import finish_recovery, start_recovery
 from workers.settings import seconds
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
@@ -48,9 +48,9 @@ def restored(
     with (
         opened_ledger(settings()) as ledger,
         ledger.database.connect() as connection,
-        ledger.lead(connection) as alone,
+        ledger.try_lead(connection) as alone,
     ):
-        marked = restore(ledger.database, window) if alone else None
+        marked = start_recovery(ledger.database, window) if alone else None
     if marked is None:
         error_line("a worker uses this ledger: stop all workers, restore the ledger again, then repeat this")
         raise typer.Exit(JOB_FAILED)
@@ -61,7 +61,7 @@ def restored(
 def settled() -> None:
     """Say that all forgotten commands were sent again: new ones are new from now on."""
     with opened_ledger(settings()) as ledger:
-        changed = settle(ledger.database)
+        changed = finish_recovery(ledger.database)
     out.print("new commands are taken as new" if changed else "nothing to settle")
 
 

@@ -24,7 +24,7 @@ from workers.cli.exit_codes import JOB_FAILED
 from workers.cli.vendor_operations import as_json as json_of_answer
 from workers.cli.vendor_operations import call as call_operation
 from workers.cli.vendor_operations import found_operation, listed
-from workers.engine.client_factory import creditsafe_of, data8_of, sayari_of
+from workers.engine.client_factory import build_creditsafe_client, build_data8_client, build_sayari_client
 from workers.settings import Settings, SettingsError
 
 app = typer.Typer(
@@ -114,9 +114,9 @@ def _named(parameters: list[dict[str, Any]]) -> str:
 @contextmanager
 def _client(found: Settings, vendor: Vendor) -> Iterator[Client]:
     makers: dict[Vendor, Callable[[Any], Client]] = {
-        Vendor.CREDITSAFE: creditsafe_of,
-        Vendor.DATA8: data8_of,
-        Vendor.SAYARI: sayari_of,
+        Vendor.CREDITSAFE: build_creditsafe_client,
+        Vendor.DATA8: build_data8_client,
+        Vendor.SAYARI: build_sayari_client,
     }
     given = getattr(found, vendor)
     if given is None:

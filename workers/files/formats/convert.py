@@ -10,10 +10,10 @@ from typing import Any, BinaryIO, NamedTuple
 from messages.errors import Code
 from workers.errors import JobFailed
 from workers.files.formats.archives import unpacked, unreadable
-from workers.files.formats.csv_records import Bad
-from workers.files.formats.csv_table import csv_line, header_trouble, refusal
+from workers.files.formats.csv_records import RowError
+from workers.files.formats.csv_table import csv_line, find_header_error, row_error_to_job_failure
 from workers.files.formats.reader import Reader, Row, TextReader
-from workers.files.formats.sniff import Found
+from workers.files.formats.sniff import DetectedFormat
 from workers.files.storage import Draft, Storage, file_name
 
 #: Rows between two checkpoints, and bytes, if those come first.
@@ -32,7 +32,7 @@ CheckHeader = Callable[[list[str], str], None]
 CheckRow = Callable[[list[str]], tuple[int | None, str] | None]
 
 
-class Wanted(NamedTuple):
+class ReadOptions(NamedTuple):
     """What is asked of an input.
 
     Attributes:
@@ -53,7 +53,7 @@ class Wanted(NamedTuple):
 
 
 @contextmanager
-def reading(storage: Storage, found: Found, wanted: Wanted) -> Iterator[Reader]:
+def reading(storage: Storage, found: DetectedFormat, wanted: ReadOptions) -> Iterator[Reader]:
     """The input as a table, its header checked.
 
     Raises:
@@ -66,9 +66,9 @@ def reading(storage: Storage, found: Found, wanted: Wanted) -> Iterator[Reader]:
             raise unreadable(uri, "it has changed since it was first looked at; send it anew")
         reader: Reader
         if found.kind == "xlsx":
-            from workers.files.formats.xlsx import Texts, WorkbookReader  # noqa: PLC0415 - XML, for those who need it
+            from workers.files.formats.xlsx import SharedStrings, WorkbookReader  # noqa: PLC0415 - XML, for those who need it
 
-            reader = WorkbookReader(stream, uri, stack.enter_context(closing(Texts())))
+            reader = WorkbookReader(stream, uri, stack.enter_context(closing(SharedStrings())))
         elif found.kind == "parquet":
             from workers.files.formats.parquet import ParquetReader  # noqa: PLC0415
 
@@ -79,18 +79,18 @@ def reading(storage: Storage, found: Found, wanted: Wanted) -> Iterator[Reader]:
         header, line = reader.header, reader.header_line or 1
         trouble = (
             header
-            if isinstance(header, Bad)
-            else header_trouble(header, line, allow_repeated=wanted.repeated_headers)
+            if isinstance(header, RowError)
+            else find_header_error(header, line, allow_repeated=wanted.repeated_headers)
         )
         if trouble:
-            raise refusal(uri, trouble, reader.unit)
+            raise row_error_to_job_failure(uri, trouble, reader.unit)
         if wanted.check_header and isinstance(header, list):
             wanted.check_header(header, uri)
         yield reader
 
 
 def convert(
-    storage: Storage, found: Found, wanted: Wanted, copy: Draft, rejects: Draft, at: Any
+    storage: Storage, found: DetectedFormat, wanted: ReadOptions, copy: Draft, rejects: Draft, at: Any
 ) -> Generator[dict[str, Any]]:
     """Write the copy and the rejects, from a checkpoint on.
 
@@ -136,7 +136,7 @@ def convert(
     yield at
 
 
-def _rows(reader: Reader, wanted: Wanted, at: dict[str, int] | None) -> Iterator[Row]:
+def _rows(reader: Reader, wanted: ReadOptions, at: dict[str, int] | None) -> Iterator[Row]:
     """Rows that are some: what is empty is left out at the end, and anywhere where it is not strict."""
     empty: dict[str, int] | None = None
     for row, place in reader.rows(at):
@@ -146,12 +146,14 @@ def _rows(reader: Reader, wanted: Wanted, at: dict[str, int] | None) -> Iterator
         if empty and wanted.strict:
             line = empty.get("line", empty.get("row", 0))
             reason = f"an empty {reader.unit} between rows"
-            raise refusal(wanted.uri, Bad(line, line, None, reason, "", ""), reader.unit)
+            raise row_error_to_job_failure(
+                wanted.uri, RowError(line, line, None, reason, "", ""), reader.unit
+            )
         yield row, place
 
 
 def _piece(
-    rows: Iterator[Row], wanted: Wanted, reader: Reader, copy: Draft, rejects: Draft, at: dict[str, Any]
+    rows: Iterator[Row], wanted: ReadOptions, reader: Reader, copy: Draft, rejects: Draft, at: dict[str, Any]
 ) -> dict[str, Any]:
     """Copy or list the next rows; gives the checkpoint behind them."""
     at, begin, count = dict(at), at["copied"] + at["listed"], 0
@@ -160,13 +162,13 @@ def _piece(
         bad: BinaryIO | None = None
         for row, place in rows:
             count += 1
-            wrong = row if isinstance(row, Bad) else _unwanted(row, wanted, reader)
+            wrong = row if isinstance(row, RowError) else _unwanted(row, wanted, reader)
             if isinstance(row, list) and wrong is None:
                 good.write(csv_line(row))
                 at["done"] += 1
             elif wrong is not None:
                 if wanted.strict:
-                    raise refusal(wanted.uri, wrong, reader.unit)
+                    raise row_error_to_job_failure(wanted.uri, wrong, reader.unit)
                 if bad is None:
                     bad = stack.enter_context(rejects.append(at["listed"]))
                     if not at["listed"]:
@@ -184,12 +186,12 @@ def _piece(
     return at
 
 
-def _unwanted(row: list[str], wanted: Wanted, reader: Reader) -> Bad | None:
+def _unwanted(row: list[str], wanted: ReadOptions, reader: Reader) -> RowError | None:
     found = wanted.check_row(row) if wanted.check_row else None
     return reader.bad(*found, row) if found else None
 
 
-def _listed(bad: Bad) -> list[str]:
+def _listed(bad: RowError) -> list[str]:
     """A bad row in a list for people, who open it in a spreadsheet: nothing in it is a formula."""
     row = bad.raw if len(bad.raw) <= REJECT_LIMIT else f"{bad.raw[:REJECT_LIMIT]}…"
     cells = [str(bad.first), str(bad.column or ""), bad.reason, row]

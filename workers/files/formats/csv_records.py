@@ -37,7 +37,7 @@ class Dialect(NamedTuple):
     newline: str = "\n"
 
 
-class Bad(NamedTuple):
+class RowError(NamedTuple):
     """A record that is none.
 
     Attributes:
@@ -99,7 +99,7 @@ class Records:
         between = re.escape(self._delimiter)
         self._cell = re.compile(rf'(?:"(?:[^"]++|"")*+"|[^"{between}\r\n][^{between}\r\n]*+)?{between}')
 
-    def __iter__(self) -> Iterator[list[str] | Bad]:
+    def __iter__(self) -> Iterator[list[str] | RowError]:
         """Each record's cells, none for an empty line, or what is wrong with it.
 
         Where quotes do not match, nobody knows where the record ends: its first line is the bad record, and
@@ -125,10 +125,10 @@ class Records:
             self.offset, self.line = self._source.offset, self.line + self._lines
             yield cells if self._flaw is None else self._flawed(*self._flaw)
 
-    def bad(self, column: int | None, reason: str, cells: list[str]) -> Bad:
+    def bad(self, column: int | None, reason: str, cells: list[str]) -> RowError:
         """The last record given, as bad for a reason of the caller's; `column` may lie behind its cells."""
         value = cells[column - 1] if column and column <= len(cells) else ""
-        return Bad(self.first, self.first, column, reason, value, self._text().rstrip("\r\n"))
+        return RowError(self.first, self.first, column, reason, value, self._text().rstrip("\r\n"))
 
     def _reader(self) -> Iterator[list[str]]:
         return csv.reader(self._texts(), delimiter=self._delimiter, strict=True)
@@ -177,11 +177,11 @@ class Records:
         text = self._data.decode(self._encoding, "backslashreplace")
         return text if self.first > 1 else text.removeprefix("\ufeff")
 
-    def _flawed(self, byte: int, reason: str) -> Bad:
+    def _flawed(self, byte: int, reason: str) -> RowError:
         before = self._data[:byte].decode(self._encoding, "backslashreplace")
         column, line, value = self._stumble(before if self.first > 1 else before.removeprefix("\ufeff"))
         rest = self._data[byte : byte + CELL_LIMIT].decode(self._encoding, "backslashreplace")
-        return Bad(self.first, line, column, reason, value + rest, self._text().rstrip("\r\n"))
+        return RowError(self.first, line, column, reason, value + rest, self._text().rstrip("\r\n"))
 
     def _stumble(self, text: str) -> tuple[int, int, str]:
         """The cell that reaches to the end of `text`: its column, its first line, its text up to there."""
@@ -190,13 +190,13 @@ class Records:
             column, at = column + 1, cell.end()
         return column, self.first + text.count(self._newline, 0, at), text[at:]
 
-    def _explain(self, error: Exception) -> Bad:
+    def _explain(self, error: Exception) -> RowError:
         """Find the cell that the csv module stumbled over, as it does not say."""
         text = self._text()
         raw = text.partition(self._newline)[0].rstrip("\r")
         if isinstance(error, _TooLong):
             reason = f"the row has more than {ROW_LIMIT} bytes; is a quote missing?"
-            return Bad(self.first, self.first, None, reason, raw, raw)
+            return RowError(self.first, self.first, None, reason, raw, raw)
         column, line, value = self._stumble(text)
         quoted = _QUOTED.match(value)
         if "field limit" in str(error):
@@ -207,7 +207,7 @@ class Records:
             reason = 'text behind the closing quote; a quote inside a cell is written ""'
         else:
             reason = "a line ends in CR alone; use CR LF or LF"
-        return Bad(self.first, line, column, reason, value, raw)
+        return RowError(self.first, line, column, reason, value, raw)
 
 
 class _Splitter:

@@ -15,8 +15,8 @@ from typing import BinaryIO, NamedTuple
 
 from messages.errors import Code
 from workers.errors import JobFailed
-from workers.files.formats.csv_records import Bad, Records
-from workers.files.formats.fast_path import regular_rows
+from workers.files.formats.csv_records import Records, RowError
+from workers.files.formats.fast_path import count_plain_rows
 from workers.files.storage import file_name
 
 #: Characters of a value that an error shows.
@@ -67,7 +67,7 @@ def csv_lines(rows: Iterable[Iterable[str]]) -> bytes:
     return _UNWRITABLE.sub("\ufffd", text).encode()
 
 
-def distinct(header: Sequence[str]) -> list[str]:
+def dedupe_header(header: Sequence[str]) -> list[str]:
     """The header with a number behind every name that was there before: `name`, `name_2`, `name_3`."""
     taken = set(header)
     names: list[str] = []
@@ -79,7 +79,7 @@ def distinct(header: Sequence[str]) -> list[str]:
     return names
 
 
-def refusal(uri: str, bad: Bad, unit: str = "line") -> JobFailed:
+def row_error_to_job_failure(uri: str, bad: RowError, unit: str = "line") -> JobFailed:
     """What ends a job because of a bad record: file, line and column; the value in the detail alone.
 
     Values are somebody's data: the detail of an error is told upstream and never logged.
@@ -98,11 +98,13 @@ def refusal(uri: str, bad: Bad, unit: str = "line") -> JobFailed:
     return JobFailed(Code.INPUT_INVALID, f"{where}: {bad.reason}", detail)
 
 
-def header_trouble(header: Sequence[str], line: int = 1, *, allow_repeated: bool = False) -> Bad | None:
+def find_header_error(
+    header: Sequence[str], line: int = 1, *, allow_repeated: bool = False
+) -> RowError | None:
     """What is wrong with a header row, if anything is: it is missing, or a name is empty or there twice."""
 
-    def bad(column: int | None, reason: str) -> Bad:
-        return Bad(line, line, column, reason, "", "")
+    def bad(column: int | None, reason: str) -> RowError:
+        return RowError(line, line, column, reason, "", "")
 
     if not header:
         return bad(None, "there is no header row")
@@ -150,10 +152,10 @@ class Table:
         """
         records = Records(stream)
         header = next(iter(records), [])
-        if isinstance(header, Bad):
-            raise refusal(uri, header)
-        if trouble := header_trouble(header, allow_repeated=allow_repeated_headers):
-            raise refusal(uri, trouble)
+        if isinstance(header, RowError):
+            raise row_error_to_job_failure(uri, header)
+        if trouble := find_header_error(header, allow_repeated=allow_repeated_headers):
+            raise row_error_to_job_failure(uri, trouble)
         return cls(stream, uri, header, Position(records.offset, records.line, 0))
 
     def rows(self, after: Position | None = None) -> Iterator[tuple[list[str], Position]]:
@@ -174,15 +176,17 @@ class Table:
         row = start.row
         blank = 0
         for cells in records:
-            if isinstance(cells, Bad):
-                raise refusal(self._uri, cells)
+            if isinstance(cells, RowError):
+                raise row_error_to_job_failure(self._uri, cells)
             if not cells:
                 blank = blank or records.line
                 continue
             if blank:
-                raise refusal(self._uri, Bad(blank, blank, None, "an empty line between rows", "", ""))
+                raise row_error_to_job_failure(
+                    self._uri, RowError(blank, blank, None, "an empty line between rows", "", "")
+                )
             if wrong := wrong_width(cells, width):
-                raise refusal(self._uri, records.bad(*wrong, cells))
+                raise row_error_to_job_failure(self._uri, records.bad(*wrong, cells))
             row += 1
             yield cells, Position(records.offset, records.line, row)
 
@@ -230,7 +234,7 @@ class Table:
         self._seek(position)
         while data := self._read(position.offset, size):
             data = data[: data.rfind(b"\n") + 1]
-            count = regular_rows(data, len(self.header)) or len(self._regular(data) or ())
+            count = count_plain_rows(data, len(self.header)) or len(self._regular(data) or ())
             if count:
                 position = Position(position.offset + len(data), position.line + count, position.row + count)
                 yield position
@@ -282,4 +286,4 @@ class Table:
         last = self._stream.read(1)
         if last != b"\n" and (not last or self._stream.read(1)):
             reason = "the file has changed since its first rows were read"
-            raise refusal(self._uri, Bad(start.line, start.line, None, reason, "", ""))
+            raise row_error_to_job_failure(self._uri, RowError(start.line, start.line, None, reason, "", ""))

@@ -21,7 +21,7 @@ _NO_STRUCTURE = _all_but(b",\r\n\0")
 _NO_BREAK = _all_but(b"\r\n\0")
 
 
-def regular_rows(data: bytes, width: int) -> int | None:
+def count_plain_rows(data: bytes, width: int) -> int | None:
     """How many rows these are, if each line is one and nothing is wrong with any; None to look closer.
 
     Whatever passes, a strict parser would take for the same rows. Where line ends are mixed, or a cell has several

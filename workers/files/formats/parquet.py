@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from workers.files.formats.archives import EXPANDED_LIMIT, unreadable
-from workers.files.formats.csv_records import Bad
+from workers.files.formats.csv_records import RowError
 from workers.files.formats.reader import Row, fitting, refused
 
 _NO_FRACTION = re.compile(r"\.0+(?=Z?$)")
@@ -43,7 +43,7 @@ class ParquetReader:
                 raise unreadable(
                     uri, f"column {column} holds lists or records; write columns of single values"
                 )
-        self.header: list[str] | Bad = list(schema.names)
+        self.header: list[str] | RowError = list(schema.names)
         groups = [self._file.metadata.row_group(index) for index in range(self._file.num_row_groups)]
         sizes = [group.total_byte_size for group in groups]
         if sum(sizes) > EXPANDED_LIMIT or max(sizes, default=0) > GROUP_LIMIT:
@@ -66,11 +66,11 @@ class ParquetReader:
                     self._number = number
                     yield fitting(row, len(self.header), number), {"row": number}
 
-    def bad(self, column: int | None, reason: str, cells: list[str]) -> Bad:
+    def bad(self, column: int | None, reason: str, cells: list[str]) -> RowError:
         """As of any reader."""
         return refused(self._number, column, reason, cells)
 
-    def _group(self, group: int) -> Iterator[list[str | Bad]]:
+    def _group(self, group: int) -> Iterator[list[str | RowError]]:
         pa = self._pa
         try:
             for batch in self._file.iter_batches(batch_size=BATCH, row_groups=[group], use_threads=False):
@@ -79,7 +79,7 @@ class ParquetReader:
         except (pa.ArrowException, OSError, ValueError) as error:
             raise self._broken(error) from error
 
-    def _texts(self, column: Any, index: int) -> list[str | Bad]:
+    def _texts(self, column: Any, index: int) -> list[str | RowError]:
         """A column's values as text: nothing for null, whole numbers without point, times as ISO 8601."""
         types, type_ = self._pa.types, column.type
         if types.is_dictionary(type_):
@@ -98,11 +98,11 @@ class ParquetReader:
         return unreadable(self._uri, f"the Parquet file is broken ({type(error).__name__}); write it anew")
 
 
-def _decoded(value: bytes | None, column: int) -> str | Bad:
+def _decoded(value: bytes | None, column: int) -> str | RowError:
     if value is None:
         return ""
     try:
         return value.decode()
     except UnicodeDecodeError as error:
         text = value.decode(errors="backslashreplace")
-        return Bad(0, 0, column, f"not UTF-8 at byte {error.start + 1} of the cell", text, "")
+        return RowError(0, 0, column, f"not UTF-8 at byte {error.start + 1} of the cell", text, "")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Protocol
 
-from workers.files.formats.csv_records import CELL_LIMIT, Bad, Records
+from workers.files.formats.csv_records import CELL_LIMIT, Records, RowError
 from workers.files.formats.csv_table import csv_line, wrong_width
-from workers.files.formats.sniff import Found
+from workers.files.formats.sniff import DetectedFormat
 
 #: A row's cells, or what is wrong with it; and the place behind it, as JSON.
-Row = tuple[list[str] | Bad, dict[str, int]]
+Row = tuple[list[str] | RowError, dict[str, int]]
 
 
 class Reader(Protocol):
@@ -24,7 +24,7 @@ class Reader(Protocol):
     """
 
     unit: str
-    header: list[str] | Bad
+    header: list[str] | RowError
     header_line: int
     resumable: bool
 
@@ -35,7 +35,7 @@ class Reader(Protocol):
         """
         ...
 
-    def bad(self, column: int | None, reason: str, cells: list[str]) -> Bad:
+    def bad(self, column: int | None, reason: str, cells: list[str]) -> RowError:
         """The last row given, as bad for a reason of the caller's."""
         ...
 
@@ -46,12 +46,12 @@ class TextReader:
     unit = "line"
     resumable = True
 
-    def __init__(self, stream: BinaryIO, found: Found, *, strict: bool) -> None:
+    def __init__(self, stream: BinaryIO, found: DetectedFormat, *, strict: bool) -> None:
         self._stream = stream
         self._found = found
         self._strict = strict
         records = Records(stream, found.dialect, found.offset, found.line)
-        self.header: list[str] | Bad = next(iter(records), [])
+        self.header: list[str] | RowError = next(iter(records), [])
         self.header_line = found.line + 1
         self._start = {"offset": records.offset, "line": records.line}
         self._records = records
@@ -63,22 +63,22 @@ class TextReader:
         self._records = records
         width = len(self.header)
         for cells in records:
-            row: list[str] | Bad = cells
+            row: list[str] | RowError = cells
             if isinstance(cells, list) and cells and (wrong := wrong_width(cells, width)):
                 row = records.bad(*wrong, cells)
             yield row, {"offset": records.offset, "line": records.line}
 
-    def bad(self, column: int | None, reason: str, cells: list[str]) -> Bad:
+    def bad(self, column: int | None, reason: str, cells: list[str]) -> RowError:
         """As of any reader."""
         return self._records.bad(column, reason, cells)
 
 
-def refused(number: int, column: int | None, reason: str, cells: Sequence[str]) -> Bad:
+def refused(number: int, column: int | None, reason: str, cells: Sequence[str]) -> RowError:
     """Row `number` of what is no text, as bad."""
-    return Bad(number, number, column, reason, cells[column - 1] if column else "", raw(cells))
+    return RowError(number, number, column, reason, cells[column - 1] if column else "", raw(cells))
 
 
-def fitting(cells: Sequence[str | Bad], width: int, number: int) -> list[str] | Bad:
+def fitting(cells: Sequence[str | RowError], width: int, number: int) -> list[str] | RowError:
     """The cells of a sheet's or column file's row, as wide as the header: filled up, or without empty ones behind.
 
     Args:
@@ -86,14 +86,14 @@ def fitting(cells: Sequence[str | Bad], width: int, number: int) -> list[str] | 
         width: of the header.
         number: of the row.
     """
-    texts = ["" if isinstance(cell, Bad) else cell for cell in cells]
+    texts = ["" if isinstance(cell, RowError) else cell for cell in cells]
 
     for column, cell in enumerate(cells, 1):
-        if isinstance(cell, Bad):
+        if isinstance(cell, RowError):
             return cell._replace(
                 first=number,
                 line=number,
-                raw=raw([each.value if isinstance(each, Bad) else each for each in cells]),
+                raw=raw([each.value if isinstance(each, RowError) else each for each in cells]),
             )
         if column > width and cell:
             return refused(number, column, f"a value in column {column}, where the header has {width}", texts)

@@ -16,7 +16,7 @@ import os
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 from workers.files.formats.archives import check_member, opened_zip, the_member, unpacked, unreadable
-from workers.files.formats.csv_records import Bad, Dialect, Records
+from workers.files.formats.csv_records import Dialect, Records, RowError
 
 #: Bytes of the head, by which newline and delimiter are told.
 HEAD = 256 * 1024
@@ -46,7 +46,7 @@ _PARQUET = b"PAR1"
 _SIDE, _SHARE = 0.9, 1 / 8
 
 
-class Found(NamedTuple):
+class DetectedFormat(NamedTuple):
     """What an input is.
 
     Attributes:
@@ -65,19 +65,19 @@ class Found(NamedTuple):
     @property
     def plain(self) -> bool:
         """Whether it is what jobs read: UTF-8 with commas."""
-        return self == Found("text")
+        return self == DetectedFormat("text")
 
     def json(self) -> dict[str, Any]:
         """As JSON values, for the ledger."""
         return self._asdict() | {"dialect": list(self.dialect)}
 
     @classmethod
-    def of(cls, values: dict[str, Any]) -> Found:
+    def of(cls, values: dict[str, Any]) -> DetectedFormat:
         """From what `json` gave."""
         return cls(**(values | {"dialect": Dialect(*values["dialect"])}))
 
 
-def sniff(stream: BinaryIO, uri: str) -> Found:
+def sniff(stream: BinaryIO, uri: str) -> DetectedFormat:
     """Look at an input; it is read through once unless it begins with a signature or byte order mark.
 
     Raises:
@@ -87,7 +87,7 @@ def sniff(stream: BinaryIO, uri: str) -> Found:
     magic = stream.read(512)
     _refuse(magic, uri)
     if magic.startswith(_PARQUET) and _ends_as_parquet(stream, magic):
-        return Found("parquet")
+        return DetectedFormat("parquet")
     container: Literal["gzip", "zip"] | None = None
     if magic.startswith(_ZIP):
         with opened_zip(stream, uri) as archive:
@@ -95,7 +95,7 @@ def sniff(stream: BinaryIO, uri: str) -> Found:
             if "xl/workbook.xml" in names:
                 for member in archive.infolist():
                     check_member(member, uri)
-                return Found("xlsx")
+                return DetectedFormat("xlsx")
             if names & {"xl/workbook.bin", "mimetype", "word/document.xml"}:
                 raise unreadable(uri, f"an office document that is no XLSX workbook; {_SAVE}")
             the_member(archive, uri)
@@ -122,7 +122,7 @@ def _refuse(magic: bytes, uri: str, *, inside: bool = False) -> None:
         raise unreadable(uri, "a packed file inside a packed file; pack it once, XLSX and Parquet not at all")
 
 
-def _sniff_text(text: BinaryIO, uri: str, container: Literal["gzip", "zip"] | None) -> Found:
+def _sniff_text(text: BinaryIO, uri: str, container: Literal["gzip", "zip"] | None) -> DetectedFormat:
     text.seek(0)
     head = text.read(HEAD)
     _refuse(head[:512], uri, inside=container is not None)
@@ -134,9 +134,9 @@ def _sniff_text(text: BinaryIO, uri: str, container: Literal["gzip", "zip"] | No
     if stated.startswith("sep=") and len(stated) == len("sep=;") and end:
         # Excel's own way of telling.
         offset = len((sample.partition(newline)[0] + end).encode(encoding))
-        return Found("text", container, Dialect(encoding, stated[-1], newline), offset, 1)
+        return DetectedFormat("text", container, Dialect(encoding, stated[-1], newline), offset, 1)
     delimiter = _delimiter(head, encoding, newline, uri, whole=len(head) < HEAD)
-    return Found("text", container, Dialect(encoding, delimiter, newline))
+    return DetectedFormat("text", container, Dialect(encoding, delimiter, newline))
 
 
 def _marked(head: bytes) -> str | None:
@@ -205,7 +205,7 @@ def _widths(head: bytes, dialect: Dialect, *, whole: bool) -> list[int]:
         if records.offset == len(head) and not whole and widths:
             break
         if cells or not widths:
-            widths.append(0 if isinstance(cells, Bad) else len(cells))
+            widths.append(0 if isinstance(cells, RowError) else len(cells))
         if len(widths) > ROWS:
             break
     return widths

@@ -17,7 +17,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
 from workers.files.formats.archives import opened_zip, too_large, unreadable
-from workers.files.formats.csv_records import ROW_LIMIT, Bad
+from workers.files.formats.csv_records import ROW_LIMIT, RowError
 from workers.files.formats.reader import Row, fitting, refused
 from workers.files.formats.xlsx_values import Style, number_text, styles_of
 
@@ -44,7 +44,7 @@ class WorkbookReader:
     header_line = 1
     resumable = False  # XML in a stream that unpacks: but it has no more than 1,048,576 rows
 
-    def __init__(self, stream: BinaryIO, uri: str, texts: Texts) -> None:
+    def __init__(self, stream: BinaryIO, uri: str, texts: SharedStrings) -> None:
         self._stream = stream
         self._number = 0
         self._uri = uri
@@ -63,7 +63,7 @@ class WorkbookReader:
             self._sheet = filled[0]
         number, cells = next(self._raw_rows())
         header = _fitting_header(cells) if number == 1 else []
-        self.header: list[str] | Bad = header
+        self.header: list[str] | RowError = header
 
     def rows(self, at: dict[str, int] | None) -> Iterator[Row]:
         """As of any reader; a row without a value has no cells."""
@@ -78,19 +78,19 @@ class WorkbookReader:
                 self._number = number
                 yield fitting(cells, width, number) if any(cells) else [], {"row": number}
 
-    def bad(self, column: int | None, reason: str, cells: list[str]) -> Bad:
+    def bad(self, column: int | None, reason: str, cells: list[str]) -> RowError:
         """As of any reader."""
         return refused(self._number, column, reason, cells)
 
     def _filled(self, archive: zipfile.ZipFile, sheet: _Sheet) -> bool:
         return any(any(cells) for _, cells in self._book.rows(archive, sheet.part))
 
-    def _raw_rows(self) -> Iterator[tuple[int, list[str | Bad]]]:
+    def _raw_rows(self) -> Iterator[tuple[int, list[str | RowError]]]:
         with opened_zip(self._stream, self._uri) as archive:
             yield from self._book.rows(archive, self._sheet.part)
 
 
-def _fitting_header(cells: list[str | Bad]) -> list[str] | Bad:
+def _fitting_header(cells: list[str | RowError]) -> list[str] | RowError:
     while cells and not cells[-1]:
         cells.pop()
     return fitting(cells, len(cells), 1) if cells else []
@@ -99,7 +99,7 @@ def _fitting_header(cells: list[str | Bad]) -> list[str] | Bad:
 class _Book:
     """What the parts of a workbook share: the names of its sheets, its texts and styles."""
 
-    def __init__(self, archive: zipfile.ZipFile, uri: str, texts: Texts) -> None:
+    def __init__(self, archive: zipfile.ZipFile, uri: str, texts: SharedStrings) -> None:
         self._uri = uri
         parts: dict[str, str] = {}
         for element in self._small(archive, "xl/_rels/workbook.xml.rels"):
@@ -125,7 +125,7 @@ class _Book:
                 self._texts.add(_text(element))
         self._texts.end()
 
-    def rows(self, archive: zipfile.ZipFile, part: str) -> Iterator[tuple[int, list[str | Bad]]]:
+    def rows(self, archive: zipfile.ZipFile, part: str) -> Iterator[tuple[int, list[str | RowError]]]:
         """The rows of a sheet that are there, each with its number and its cells from the first column on."""
         number = 0
         for element in self._elements(archive, part, "row"):
@@ -134,7 +134,7 @@ class _Book:
             if following <= number or following > ROWS_LIMIT or len(element) > COLUMNS_LIMIT:
                 raise unreadable(self._uri, f"the sheet is broken behind row {number}; save it anew")
             number = following
-            cells: list[str | Bad] = []
+            cells: list[str | RowError] = []
             for cell in element:
                 if _tag(cell) != "c":
                     continue
@@ -145,14 +145,14 @@ class _Book:
                 cells.append(self._value(cell, number, column))
             yield number, cells
 
-    def _value(self, cell: Element, row: int, column: int) -> str | Bad:
+    def _value(self, cell: Element, row: int, column: int) -> str | RowError:
         kind = cell.get("t", "n")
         parts = {_tag(part): part for part in cell}
         stored = parts.get("v")
         text = (stored.text or "") if stored is not None else ""
 
-        def bad(reason: str) -> Bad:
-            return Bad(row, row, column, reason, text, "")
+        def bad(reason: str) -> RowError:
+            return RowError(row, row, column, reason, text, "")
 
         if "f" in parts and not text and kind != "str":
             return bad("a formula without its result; open the file in Excel and save it, or save it as CSV")
@@ -239,7 +239,7 @@ class _Pieces:
         return data
 
 
-class Texts:
+class SharedStrings:
     """The shared texts, in a file without a name; only where each ends is held. To be closed."""
 
     def __init__(self) -> None:

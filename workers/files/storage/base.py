@@ -24,15 +24,15 @@ CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 30.0
 
 
-class Absent(Exception):
+class FileMissing(Exception):
     """There is no such file, or the server does not hand it out; the message says which, in a few words."""
 
 
-class Changed(Exception):
+class VersionChanged(Exception):
     """The file is not the one that was opened."""
 
 
-class Ranges(ABC):
+class RangeReader(ABC):
     """A file that was opened: any part of it can be had, and all parts are of the same version of it.
 
     Attributes:
@@ -59,7 +59,7 @@ class Source(ABC):
     """One server or bucket that inputs are read from. Used by all threads."""
 
     @abstractmethod
-    def open(self, location: Location, roots: Sequence[Location]) -> Ranges:
+    def open(self, location: Location, roots: Sequence[Location]) -> RangeReader:
         """The file at a place that lies below one of the roots.
 
         Raises:
@@ -71,7 +71,7 @@ class Source(ABC):
         """Close idle connections."""
 
 
-class Store(Source):
+class ObjectStore(Source):
     """One server or bucket that also takes results. Every method raises `StorageUnavailable`."""
 
     @abstractmethod
@@ -101,7 +101,7 @@ class RemoteFile(io.RawIOBase):
         name: for messages.
     """
 
-    def __init__(self, ranges: Ranges, name: str) -> None:
+    def __init__(self, ranges: RangeReader, name: str) -> None:
         self._ranges = ranges
         self._name = name
         self._at = 0
@@ -150,15 +150,15 @@ class RemoteFile(io.RawIOBase):
         self._begin, self._block = self._at, b""
         end = min(self._at + self._ahead, self._ranges.size)
         try:
-            self._block = steadily(self._ranges, self._at, end)
-        except Changed:
+            self._block = fetch_with_reconnect(self._ranges, self._at, end)
+        except VersionChanged:
             raise JobFailed(
                 Code.INPUT_INVALID, f"{self._name} has changed while it was read; send it anew"
             ) from None
 
 
-def steadily(ranges: Ranges, start: int, end: int) -> bytes:
-    """As `Ranges.fetch`; a connection that was cut is made again at once, once."""
+def fetch_with_reconnect(ranges: RangeReader, start: int, end: int) -> bytes:
+    """As `RangeReader.fetch`; a connection that was cut is made again at once, once."""
     try:
         return ranges.fetch(start, end)
     except StorageUnavailable:

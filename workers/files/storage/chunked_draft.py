@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from messages.base import File
 from workers.errors import StorageUnavailable
-from workers.files.storage.base import AHEAD_MAX, Absent, Changed, Ranges, RemoteFile, Store, steadily
+from workers.files.storage.base import (
+    AHEAD_MAX,
+    FileMissing,
+    ObjectStore,
+    RangeReader,
+    RemoteFile,
+    VersionChanged,
+    fetch_with_reconnect,
+)
 from workers.files.storage.drafts import Draft, DraftLost
 from workers.files.storage.uris import Location
 
@@ -58,7 +66,7 @@ class RemoteDraft(Draft):
         location: of the result once it is published.
     """
 
-    def __init__(self, store: Store, location: Location) -> None:
+    def __init__(self, store: ObjectStore, location: Location) -> None:
         self._store = store
         self._location = location
         self._folder = location._replace(path=f"{location.path}.part")
@@ -116,7 +124,7 @@ class RemoteDraft(Draft):
             try:
                 for _ in passing(self._content(self._location)):
                     pass
-            except Absent:
+            except FileMissing:
                 raise DraftLost(errno.ENOENT, "There is no draft to publish, start it again at 0") from None
         if pieces or others:
             self._store.remove(self._folder, [*(piece.name for piece in pieces), *others])
@@ -147,22 +155,22 @@ class RemoteDraft(Draft):
     def _read(self, piece: Piece) -> Iterator[bytes]:
         try:
             yield from self._content(self._folder / piece.name)
-        except Absent:  # somebody else has published or begun anew; the next turn sees which
+        except FileMissing:  # somebody else has published or begun anew; the next turn sees which
             raise StorageUnavailable("a piece of the draft was removed while it was read") from None
 
     def _content(self, location: Location) -> Iterator[bytes]:
         with closing(self._store.open(location, [])) as ranges:
             for begin in range(0, ranges.size, _READ):
                 try:
-                    yield steadily(ranges, begin, min(begin + _READ, ranges.size))
-                except Changed:
+                    yield fetch_with_reconnect(ranges, begin, min(begin + _READ, ranges.size))
+                except VersionChanged:
                     raise StorageUnavailable("a piece of the draft was replaced while it was read") from None
 
 
-class _Joined(Ranges):
+class _Joined(RangeReader):
     """The pieces of a draft as one file."""
 
-    def __init__(self, store: Store, folder: Location, pieces: Sequence[Piece]) -> None:
+    def __init__(self, store: ObjectStore, folder: Location, pieces: Sequence[Piece]) -> None:
         self.size = pieces[-1].end
         self._store = store
         self._folder = folder
@@ -174,8 +182,8 @@ class _Joined(Ranges):
             if piece.begin < end and piece.end > start:
                 try:
                     ranges = self._store.open(self._folder / piece.name, [])
-                except Absent:
-                    raise Changed from None
+                except FileMissing:
+                    raise VersionChanged from None
                 with closing(ranges):
                     found += ranges.fetch(
                         max(start, piece.begin) - piece.begin, min(end, piece.end) - piece.begin

@@ -19,12 +19,12 @@ from workers.files.storage.base import (
     AHEAD_MIN,
     CONNECT_TIMEOUT,
     READ_TIMEOUT,
-    Absent,
-    Changed,
-    Ranges,
+    FileMissing,
+    RangeReader,
     Source,
+    VersionChanged,
 )
-from workers.files.storage.ssrf import CheckedNetwork, Network, own_networks
+from workers.files.storage.ssrf import Network, SsrfGuardBackend, networks_named_by_root
 from workers.files.storage.uris import InputNotAllowed, Location, file_name, remote_location
 
 #: Redirects that are followed for one request.
@@ -46,26 +46,26 @@ class Web(Source):
     """
 
     def __init__(self, roots: Sequence[Location], allowed: Sequence[Network]) -> None:
-        named = {root.host: own_networks(root.host) for root in roots}
+        named = {root.host: networks_named_by_root(root.host) for root in roots}
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(),
-            network_backend=CheckedNetwork(allowed, named),
+            network_backend=SsrfGuardBackend(allowed, named),
             max_connections=100,
             keepalive_expiry=5.0,
         )
 
-    def open(self, location: Location, roots: Sequence[Location]) -> Ranges:
+    def open(self, location: Location, roots: Sequence[Location]) -> RangeReader:
         """As `Source.open`."""
         with self.answer(location, roots, 0, AHEAD_MIN) as (status, headers, body):
             version = _version(headers)
             if status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
                 if not _NOTHING.fullmatch(headers.get("content-range", "")):
-                    raise Absent("the server does not hand out its beginning")
+                    raise FileMissing("the server does not hand out its beginning")
                 return _Pieces(self, location, roots, 0, version, b"")
             if status == httpx.codes.PARTIAL_CONTENT:
                 first, size = _range(headers)
                 if first != 0:
-                    raise Absent("the server has answered with another range than asked for")
+                    raise FileMissing("the server has answered with another range than asked for")
                 return _Pieces(self, location, roots, size, version, _exactly(body, min(size, AHEAD_MIN)))
             return _Whole(body, file_name(location.path))
 
@@ -103,7 +103,7 @@ class Web(Source):
                     _accepted(response.status, headers, place)
                     yield response.status, headers, response.iter_stream()
                     return
-            raise Absent(f"it is redirected more than {REDIRECTS} times")
+            raise FileMissing(f"it is redirected more than {REDIRECTS} times")
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
             what = "cannot be reached or has failed"
             if isinstance(error.__context__, ssl.SSLCertVerificationError):
@@ -111,7 +111,7 @@ class Web(Source):
             raise StorageUnavailable(f"{place} {what} ({type(error).__name__})") from None
 
 
-class _Pieces(Ranges):
+class _Pieces(RangeReader):
     """A file of a server that knows ranges."""
 
     def __init__(
@@ -136,18 +136,18 @@ class _Pieces(Ranges):
         try:
             with self._web.answer(self._location, self._roots, start, end) as (status, headers, body):
                 if status != httpx.codes.PARTIAL_CONTENT or _version(headers) != self._version:
-                    raise Changed
+                    raise VersionChanged
                 if _range(headers) != (start, self.size):
-                    raise Changed
+                    raise VersionChanged
                 return _exactly(body, end - start)
-        except Absent:
-            raise Changed from None
+        except FileMissing:
+            raise VersionChanged from None
 
     def close(self) -> None:
         self._head = b""
 
 
-class _Whole(Ranges):
+class _Whole(RangeReader):
     """A file of a server that knows no ranges: fetched whole, kept on disk, gone when it is closed."""
 
     def __init__(self, body: Iterator[bytes], name: str) -> None:
@@ -188,23 +188,23 @@ def _accepted(status: int, headers: dict[str, str], place: str) -> None:
         return
     if status in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT}:
         if headers.get("content-encoding", "identity").lower() != "identity":
-            raise Absent("the server sends it packed, unasked")
+            raise FileMissing("the server sends it packed, unasked")
     elif status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
         after = headers.get("retry-after", "")
         raise StorageUnavailable(
             f"{place} has failed (HTTP {status})", retry_after=float(after) if after.isdecimal() else None
         )
     elif status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
-        raise Absent(f"it is refused to us (HTTP {status})")
+        raise FileMissing(f"it is refused to us (HTTP {status})")
     else:
-        raise Absent(f"it is not there (HTTP {status})")
+        raise FileMissing(f"it is not there (HTTP {status})")
 
 
 def _range(headers: dict[str, str]) -> tuple[int, int]:
     """The first byte of an answer, and the size of the file."""
     found = _RANGE.fullmatch(headers.get("content-range", ""))
     if found is None:
-        raise Absent("the server sends ranges without saying which, or of what")
+        raise FileMissing("the server sends ranges without saying which, or of what")
     return int(found[1]), int(found[3])
 
 

@@ -13,7 +13,14 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from fsspec.asyn import sync
 
 from workers.errors import StorageUnavailable
-from workers.files.storage.base import CONNECT_TIMEOUT, READ_TIMEOUT, Absent, Changed, Ranges, Store
+from workers.files.storage.base import (
+    CONNECT_TIMEOUT,
+    READ_TIMEOUT,
+    FileMissing,
+    ObjectStore,
+    RangeReader,
+    VersionChanged,
+)
 from workers.files.storage.uris import Location
 from workers.settings import S3Settings
 
@@ -33,7 +40,7 @@ _CREDENTIALS = {
 }
 
 
-class S3(Store):
+class S3(ObjectStore):
     """All buckets of one account."""
 
     def __init__(self, access: S3Settings) -> None:
@@ -52,7 +59,7 @@ class S3(Store):
         )
         self._fs.retries = 1  # ours come as turns
 
-    def open(self, location: Location, roots: Sequence[Location]) -> Ranges:
+    def open(self, location: Location, roots: Sequence[Location]) -> RangeReader:
         """As `Source.open`."""
         del roots  # a key is what it says: there are no links
         with _reading(location):
@@ -65,7 +72,7 @@ class S3(Store):
         return _Object(self, location, found["ContentLength"], found["ETag"])
 
     def read(self, location: Location, start: int, end: int, version: str) -> bytes:
-        """The bytes from `start` to before `end` of one version; raises `Changed`, `StorageUnavailable`."""
+        """The bytes from `start` to before `end` of one version; raises `VersionChanged`, `StorageUnavailable`."""
         with _working(location):
             answer = self._call("get_object", location, Range=f"bytes={start}-{end - 1}", IfMatch=version)
             content: bytes = sync(self._fs.loop, _read, answer["Body"])
@@ -140,7 +147,7 @@ class S3(Store):
         return self._fs.call_s3(operation, Bucket=location.authority, Key=location.path, **arguments)
 
 
-class _Object(Ranges):
+class _Object(RangeReader):
     """One version of an object."""
 
     def __init__(self, s3: S3, location: Location, size: int, version: str) -> None:
@@ -184,7 +191,7 @@ def _reading(location: Location) -> Iterator[None]:
         with _working(location):
             yield
     except _Refused as refused:
-        raise Absent(str(refused)) from None
+        raise FileMissing(str(refused)) from None
 
 
 class _Refused(StorageUnavailable):
@@ -208,7 +215,7 @@ def _working(location: Location) -> Iterator[None]:
     except (OSError, BotoCoreError, aiohttp.ClientError) as error:
         code = _code(error)
         if code in {"412", "PreconditionFailed"}:
-            raise Changed from None
+            raise VersionChanged from None
         raise StorageUnavailable(
             f"{_place(location)} cannot be reached or has failed ({code or type(error).__name__})"
         ) from None

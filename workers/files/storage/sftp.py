@@ -14,7 +14,14 @@ from fsspec.asyn import get_loop, sync
 
 from messages.errors import Code
 from workers.errors import JobFailed, StorageUnavailable
-from workers.files.storage.base import CONNECT_TIMEOUT, READ_TIMEOUT, Absent, Changed, Ranges, Store
+from workers.files.storage.base import (
+    CONNECT_TIMEOUT,
+    READ_TIMEOUT,
+    FileMissing,
+    ObjectStore,
+    RangeReader,
+    VersionChanged,
+)
 from workers.files.storage.uris import InputNotAllowed, Location, file_name
 from workers.settings import SftpSettings
 
@@ -30,7 +37,7 @@ BARRED = 60.0
 _TOGETHER = 50
 
 
-class Sftp(Store):
+class Sftp(ObjectStore):
     """One server.
 
     Args:
@@ -54,7 +61,7 @@ class Sftp(Store):
         self._client: asyncssh.SFTPClient | None = None
         self._barred_until = 0.0
 
-    def open(self, location: Location, roots: Sequence[Location]) -> Ranges:
+    def open(self, location: Location, roots: Sequence[Location]) -> RangeReader:
         """As `Source.open`."""
         above = [root.path or "/" for root in roots if root.server == location.server]
         with self.trouble(reading=True):
@@ -202,7 +209,7 @@ class Sftp(Store):
             refused = isinstance(error, asyncssh.SFTPPermissionDenied)
             message = "is refused to us" if refused else "is not there"
             if reading:
-                raise Absent(f"it {message}") from None
+                raise FileMissing(f"it {message}") from None
             raise StorageUnavailable(f"{self._place}: the file or folder {message}") from None
         except asyncssh.PermissionDenied:
             raise StorageUnavailable(f"{self._place} refuses the credentials", retry_after=BARRED) from None
@@ -220,7 +227,7 @@ class Sftp(Store):
             ) from None
 
 
-class _Handle(Ranges):
+class _Handle(RangeReader):
     """An open file."""
 
     def __init__(self, server: Sftp, path: str, handle: asyncssh.SFTPClientFile, version: Version) -> None:
@@ -243,7 +250,7 @@ class _Handle(Ranges):
         if self._handle is None:
             self._handle, version = await self._server.opened(self._path)
             if version != self._version:
-                raise Changed
+                raise VersionChanged
         try:
             content: bytes = await self._handle.read(end - start, start)
             version = await _version(self._handle)
@@ -251,7 +258,7 @@ class _Handle(Ranges):
             self._handle = None  # the next attempt opens it again
             raise
         if version != self._version or len(content) != end - start:
-            raise Changed
+            raise VersionChanged
         return content
 
 

@@ -25,7 +25,7 @@ def networks(text: str) -> tuple[Network, ...]:
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
-def own_networks(host: str) -> tuple[Network, ...]:
+def networks_named_by_root(host: str) -> tuple[Network, ...]:
     """The addresses that a root allows by naming them: its own, if its host is one, or this machine's."""
     if host == "localhost":
         return _LOOPBACK
@@ -35,7 +35,7 @@ def own_networks(host: str) -> tuple[Network, ...]:
         return ()
 
 
-def public(address: Address) -> bool:
+def is_public(address: Address) -> bool:
     """Whether it is on the internet, and so is every other address that it stands for."""
     for meant in _meanings(address):
         if meant.is_multicast or not meant.is_global or any(_in(meant, network) for network in _INSIDE):
@@ -43,7 +43,7 @@ def public(address: Address) -> bool:
     return True
 
 
-class CheckedNetwork(httpcore.NetworkBackend):
+class SsrfGuardBackend(httpcore.NetworkBackend):
     """Connects to public addresses, and to others only where they are allowed.
 
     Args:
@@ -88,7 +88,7 @@ class CheckedNetwork(httpcore.NetworkBackend):
         allowed = self._allowed + self._named.get(host, ())
         for *_, endpoint in found:
             address = ip_address(str(endpoint[0]).partition("%")[0])
-            if public(address) or any(_in(address, network) for network in allowed):
+            if is_public(address) or any(_in(address, network) for network in allowed):
                 yield str(endpoint[0])
 
 

@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 from messages.base import File
 from messages.errors import Code
 from workers.errors import JobFailed
-from workers.files.storage.base import Absent, RemoteFile, Source, Store
+from workers.files.storage.base import FileMissing, ObjectStore, RemoteFile, Source
 from workers.files.storage.chunked_draft import RemoteDraft
 from workers.files.storage.drafts import Draft
 from workers.files.storage.local import Local
@@ -131,7 +131,7 @@ class Storage:
         folder, part = segment(job_id), segment(self._prefix + name)
         if isinstance(self._results, Local):
             return self._results.draft(folder, part)
-        store = cast("Store", self._sources[_client(self._results)])
+        store = cast("ObjectStore", self._sources[_client(self._results)])
         return RemoteDraft(store, self._results / folder / part)
 
     def close(self) -> None:
@@ -149,7 +149,7 @@ class Storage:
         name = file_name(location.path)
         try:
             ranges = self._sources[_client(location)].open(location, roots)
-        except Absent as absent:
+        except FileMissing as absent:
             raise JobFailed(Code.INPUT_NOT_FOUND, f"{name} cannot be read: {absent}") from None
         return io.BufferedReader(RemoteFile(ranges, name))
 

@@ -11,10 +11,10 @@ from messages.base import dump
 from messages.creditsafe import AddRecords, AddRecordsResult, DeleteRecords, DeleteRecordsResult
 from messages.errors import Code
 from workers.engine.context import Run, baseline, repeatable
-from workers.engine.registry import Tools
+from workers.engine.registry import Services
 from workers.errors import JobFailed, Undecided
-from workers.jobs.creditsafe.counts import shrunk
-from workers.jobs.creditsafe.import_file import count_of
+from workers.jobs.creditsafe.counts import count_removed
+from workers.jobs.creditsafe.import_file import record_count
 
 #: Records that others added meanwhile, which are looked through for a batch before it is given up.
 SEARCH_LIMIT = 3_000
@@ -24,10 +24,10 @@ T = TypeVar("T")
 # -- add_records ----------------------------------------------------------------------------------------
 
 
-def add_records(command: AddRecords, run: Run, tools: Tools) -> AddRecordsResult:
+def add_records(command: AddRecords, run: Run, services: Services) -> AddRecordsResult:
     """Add records to a portfolio, in batches of at most 300."""
-    creditsafe, portfolio_id = tools.creditsafe, command.portfolio_id
-    before = run.once("count", lambda: count_of(creditsafe, portfolio_id), recover=baseline)["records"]
+    creditsafe, portfolio_id = services.creditsafe, command.portfolio_id
+    before = run.once("count", lambda: record_count(creditsafe, portfolio_id), recover=baseline)["records"]
     record_ids: list[str] = []
     for number, records in enumerate(batches(command.records, RECORDS_LIMIT), start=1):
         batch = Batch(creditsafe, portfolio_id, [dump(record) for record in records], before)
@@ -65,7 +65,7 @@ class Batch:
 
     def find(self) -> dict[str, list[str] | None] | None:
         """The ids of the records if they were added, None if they were not."""
-        now = count_of(self._creditsafe, self._portfolio_id)["records"]
+        now = record_count(self._creditsafe, self._portfolio_id)["records"]
         if now is None or self._before is None:
             raise Undecided("Creditsafe does not say how many records the portfolio has")
         if now == self._before:
@@ -133,15 +133,15 @@ def same(record: dict[str, Any], listed: dict[str, Any]) -> bool:
 # -- delete_records -------------------------------------------------------------------------------------
 
 
-def delete_records(command: DeleteRecords, run: Run, tools: Tools) -> DeleteRecordsResult:
+def delete_records(command: DeleteRecords, run: Run, services: Services) -> DeleteRecordsResult:
     """Delete records by their ids, in batches of at most 300.
 
     It may be repeated: ids that are not there are ignored. A repeated batch counts only what the repeat has
     deleted, so that the portfolio's record count has to tell.
     """
-    creditsafe, portfolio_id = tools.creditsafe, command.portfolio_id
+    creditsafe, portfolio_id = services.creditsafe, command.portfolio_id
     record_ids = list(dict.fromkeys(command.record_ids))
-    before = run.once("count", lambda: count_of(creditsafe, portfolio_id), recover=repeatable)["records"]
+    before = run.once("count", lambda: record_count(creditsafe, portfolio_id), recover=repeatable)["records"]
     told: list[int | None] = []
     for number, ids in enumerate(batches(record_ids, RECORDS_LIMIT), start=1):
         deletion = Deletion(creditsafe, portfolio_id, ids)
@@ -149,7 +149,7 @@ def delete_records(command: DeleteRecords, run: Run, tools: Tools) -> DeleteReco
     known = [count for count in told if count is not None]
     deleted: int | None = sum(known)
     if len(known) < len(told):
-        deleted = shrunk(run, creditsafe, portfolio_id, before, least=sum(known), most=len(record_ids))
+        deleted = count_removed(run, creditsafe, portfolio_id, before, least=sum(known), most=len(record_ids))
     return DeleteRecordsResult(portfolio_id=portfolio_id, deleted=deleted)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from clients.creditsafe import Creditsafe
 from workers.engine.context import Run, repeatable
-from workers.jobs.creditsafe.import_file import count_of
+from workers.jobs.creditsafe.import_file import record_count
 
 
-def shrunk(
+def count_removed(
     run: Run,
     creditsafe: Creditsafe,
     portfolio_id: str,
@@ -21,7 +21,9 @@ def shrunk(
     Others may have added or deleted some meanwhile, so the number is kept between `least`, what is known to
     be gone, and `most`.
     """
-    now = run.once("count again", lambda: count_of(creditsafe, portfolio_id), recover=repeatable)["records"]
+    now = run.once("count again", lambda: record_count(creditsafe, portfolio_id), recover=repeatable)[
+        "records"
+    ]
     if now is None or before is None:
         return None
     gone = max(before - now, least)

@@ -7,20 +7,22 @@ from typing import Any
 from clients.creditsafe import Creditsafe
 from messages.creditsafe import Deduplicate, DeduplicateResult
 from workers.engine.context import Run, baseline, repeatable
-from workers.engine.registry import Tools
-from workers.jobs.creditsafe.counts import shrunk
-from workers.jobs.creditsafe.import_file import count_of
-from workers.jobs.creditsafe.result_files import look, store
+from workers.engine.registry import Services
+from workers.jobs.creditsafe.counts import count_removed
+from workers.jobs.creditsafe.import_file import record_count
+from workers.jobs.creditsafe.result_files import poll_execution, store
 
 
-def deduplicate(command: Deduplicate, run: Run, tools: Tools) -> DeduplicateResult:
+def deduplicate(command: Deduplicate, run: Run, services: Services) -> DeduplicateResult:
     """Identify a portfolio's duplicates, store Creditsafe's file of them, then remove them if asked to.
 
     To identify changes no record, so it is repeated when its answer is lost. A removal is of what the latest
     run identified: nobody else should identify duplicates in the portfolio meanwhile.
     """
-    duplicates, portfolio_id = tools.creditsafe.duplicates, command.portfolio_id
-    count = run.once("count", lambda: count_of(tools.creditsafe, portfolio_id), recover=repeatable)["records"]
+    duplicates, portfolio_id = services.creditsafe.duplicates, command.portfolio_id
+    count = run.once("count", lambda: record_count(services.creditsafe, portfolio_id), recover=repeatable)[
+        "records"
+    ]
     execution_id = run.once(
         "identify",
         lambda: duplicates.identify(portfolio_id, command.fields).execution_id,
@@ -28,12 +30,12 @@ def deduplicate(command: Deduplicate, run: Run, tools: Tools) -> DeduplicateResu
     )
     ended = run.poll(
         "duplicates",
-        lambda: look(duplicates.status(portfolio_id, execution_id)),
+        lambda: poll_execution(duplicates.status(portfolio_id, execution_id)),
         size=count,
         redo=("identify",),
     )
-    file = store(run, tools, "duplicates", lambda: duplicates.status(portfolio_id, execution_id))
-    removed = remove(run, tools.creditsafe, portfolio_id) if command.remove else 0
+    file = store(run, services, "duplicates", lambda: duplicates.status(portfolio_id, execution_id))
+    removed = remove(run, services.creditsafe, portfolio_id) if command.remove else 0
     return DeduplicateResult(
         portfolio_id=portfolio_id,
         execution_id=execution_id,
@@ -49,7 +51,7 @@ def remove(run: Run, creditsafe: Creditsafe, portfolio_id: str) -> int | None:
     It may be repeated: what is removed already is not found again. Creditsafe's own number is then that of
     the last attempt alone, so that the portfolio's record count has to tell.
     """
-    before = run.once("count before", lambda: count_of(creditsafe, portfolio_id), recover=repeatable)
+    before = run.once("count before", lambda: record_count(creditsafe, portfolio_id), recover=repeatable)
 
     def attempt() -> dict[str, Any]:
         answer = creditsafe.duplicates.remove(portfolio_id)
@@ -60,10 +62,10 @@ def remove(run: Run, creditsafe: Creditsafe, portfolio_id: str) -> int | None:
     if execution_id is not None:
         removed = run.poll(
             "finish removal",
-            lambda: look(creditsafe.duplicates.status(portfolio_id, execution_id)),
+            lambda: poll_execution(creditsafe.duplicates.status(portfolio_id, execution_id)),
             size=before["records"],
             redo=("remove",),
         )["removed"]
-    if removed is not None and answer["first"] and run.edition("remove") == 1:
+    if removed is not None and answer["first"] and run.generation("remove") == 1:
         return int(removed)
-    return shrunk(run, creditsafe, portfolio_id, before["records"])
+    return count_removed(run, creditsafe, portfolio_id, before["records"])

@@ -12,11 +12,11 @@ from clients.creditsafe.paging import PAGE_SIZE, following
 from messages.creditsafe import ExportRecords, ExportRecordsResult
 from messages.errors import Code
 from workers.engine.context import Run, repeatable
-from workers.engine.registry import Tools
+from workers.engine.registry import Services
 from workers.errors import JobFailed
 from workers.files.formats.csv_table import csv_line
 from workers.files.storage import Draft
-from workers.jobs.creditsafe.import_file import count_of
+from workers.jobs.creditsafe.import_file import record_count
 from workers.jobs.results import publish_table
 
 #: Rows between two checkpoints while the table is written.
@@ -25,20 +25,20 @@ WRITE_ROWS = 1_000
 _FIRST = ("recordId", *RECORD_FIELDS, "matchStatus")
 
 
-def export_records(command: ExportRecords, run: Run, tools: Tools) -> ExportRecordsResult:
+def export_records(command: ExportRecords, run: Run, services: Services) -> ExportRecordsResult:
     """Store all records of a portfolio as a table.
 
     Which columns it has is known when all records are read. So they are read from Creditsafe into a file of
     ours first, and the table is written from that.
     """
-    creditsafe, portfolio_id = tools.creditsafe, command.portfolio_id
-    count = run.once("count", lambda: count_of(creditsafe, portfolio_id), recover=repeatable)["records"]
-    listed = tools.storage.draft(run.job_id, "records.listed")
-    table = tools.storage.draft(run.job_id, "records.csv")
+    creditsafe, portfolio_id = services.creditsafe, command.portfolio_id
+    count = run.once("count", lambda: record_count(creditsafe, portfolio_id), recover=repeatable)["records"]
+    listed = services.storage.draft(run.job_id, "records.listed")
+    table = services.storage.draft(run.job_id, "records.csv")
     read = run.transfer("read", lambda at: read_all(creditsafe, portfolio_id, listed, at), total=count)
     header = columns(read["names"])
     run.transfer("write", lambda at: write_table(listed, table, header, at), total=read["done"])
-    records = publish_table(run, tools.storage, "records", read["done"], command.format)
+    records = publish_table(run, services.storage, "records", read["done"], command.format)
     listed.remove()
     return ExportRecordsResult(portfolio_id=portfolio_id, records=records)
 

@@ -99,7 +99,7 @@ def check_header(header: list[str], uri: str) -> None:
         )
 
 
-class Packing:
+class PartPacker:
     """Parts as files of their own, one packed while the one before is sent.
 
     Args:

@@ -10,35 +10,35 @@ from clients.creditsafe.paging import PAGE_SIZE, following
 from messages.creditsafe import ImportFile, ImportFileResult, MatchingSummary, RunMatching, RunMatchingResult
 from messages.creditsafe import Portfolio as Wanted
 from messages.errors import Code
-from workers.engine.context import Run, Sighting, baseline, repeatable
-from workers.engine.registry import Tools
+from workers.engine.context import PollResult, Run, baseline, repeatable
+from workers.engine.registry import Services
 from workers.errors import JobFailed, Undecided
-from workers.jobs.creditsafe.file_parts import Packing, check_header, read_through
+from workers.jobs.creditsafe.file_parts import PartPacker, check_header, read_through
 from workers.jobs.creditsafe.result_files import reason
 from workers.jobs.input import intake
 
 # -- import_file ----------------------------------------------------------------------------------------
 
 
-def import_file(command: ImportFile, run: Run, tools: Tools) -> ImportFileResult:
+def import_file(command: ImportFile, run: Run, services: Services) -> ImportFileResult:
     """Import a file of companies into a portfolio, in as many parts as Creditsafe's limit needs.
 
     The whole file is checked before anything happens at Creditsafe.
     """
-    creditsafe = tools.creditsafe
-    source = intake(run, tools.storage, command.file, strict=command.strict, check_header=check_header)
+    creditsafe = services.creditsafe
+    source = intake(run, services.storage, command.file, strict=command.strict, check_header=check_header)
     plan = run.transfer("read", lambda at: read_through(source, at))
-    portfolio_id = the_portfolio(command.portfolio, run, creditsafe)
+    portfolio_id = get_or_create_portfolio(command.portfolio, run, creditsafe)
     # A portfolio of our own held nothing; what another one held cannot be seen once our rows may be in it.
     before = run.once(
         "count",
-        lambda: count_of(creditsafe, portfolio_id),
+        lambda: record_count(creditsafe, portfolio_id),
         recover=baseline if command.portfolio.id is not None else _none_yet,
     )["records"]
     background = False
-    with Packing(source, plan) as packing:
+    with PartPacker(source, plan) as packing:
         for number, part in enumerate(packing.parts, start=1):
-            importing = Importing(creditsafe, packing, number, portfolio_id, before, background=background)
+            importing = PartImport(creditsafe, packing, number, portfolio_id, before, background=background)
             answer = run.once(f"import part {number}", importing.send, recover=importing.find)
             if answer["execution_id"] is not None:
                 background = True
@@ -48,7 +48,7 @@ def import_file(command: ImportFile, run: Run, tools: Tools) -> ImportFileResult
         expected, ours_alone = before, command.portfolio.id is None
         run.once(
             "count again",
-            lambda: checked(count_of(creditsafe, portfolio_id), expected, ours_alone=ours_alone),
+            lambda: checked(record_count(creditsafe, portfolio_id), expected, ours_alone=ours_alone),
             recover=repeatable,
         )
     rejects = source.publish_rejects(run)
@@ -58,7 +58,7 @@ def import_file(command: ImportFile, run: Run, tools: Tools) -> ImportFileResult
     )
 
 
-def the_portfolio(wanted: Wanted, run: Run, creditsafe: Creditsafe) -> str:
+def get_or_create_portfolio(wanted: Wanted, run: Run, creditsafe: Creditsafe) -> str:
     """The id of the portfolio asked for: the given one if it is there, or a new one.
 
     A new one carries our job's id in its description, `[kyb:<job id>]`, behind what the command says there.
@@ -88,7 +88,7 @@ def the_portfolio(wanted: Wanted, run: Run, creditsafe: Creditsafe) -> str:
     return run.once("portfolio", create, recover=find)
 
 
-class Importing:
+class PartImport:
     """One part on its way into a portfolio that held `before` records; None if that is not known.
 
     Assumed, as nothing is published: the rows of an import count in the portfolio's `recordCount` when
@@ -99,7 +99,7 @@ class Importing:
     def __init__(
         self,
         creditsafe: Creditsafe,
-        packing: Packing,
+        packing: PartPacker,
         number: int,
         portfolio_id: str,
         before: int | None,
@@ -132,15 +132,15 @@ class Importing:
             return None
         raise Undecided(f"the portfolio has grown by {grown} records, the part has {self._part.rows}")
 
-    def look(self) -> Sighting:
+    def look(self) -> PollResult:
         """How far an import in the background has come."""
         grown = self._grown()
         if grown is not None and grown < self._part.rows:
-            return Sighting("running", done=grown, total=self._part.rows)
-        return Sighting("done", answer={"records": grown})
+            return PollResult("running", done=grown, total=self._part.rows)
+        return PollResult("done", answer={"records": grown})
 
     def _grown(self) -> int | None:
-        now = count_of(self._creditsafe, self._portfolio_id)["records"]
+        now = record_count(self._creditsafe, self._portfolio_id)["records"]
         return None if now is None or self._before is None else now - self._before
 
 
@@ -148,7 +148,7 @@ def _none_yet() -> dict[str, int | None]:
     return {"records": 0}
 
 
-def count_of(creditsafe: Creditsafe, portfolio_id: str) -> dict[str, int | None]:
+def record_count(creditsafe: Creditsafe, portfolio_id: str) -> dict[str, int | None]:
     """How many `records` a portfolio has: it should say so itself, else the listing does, else None."""
     count = creditsafe.portfolios.get(portfolio_id).record_count
     if count is None:
@@ -170,14 +170,14 @@ def checked(counted: dict[str, int | None], expected: int, *, ours_alone: bool) 
 # -- run_matching ---------------------------------------------------------------------------------------
 
 
-def run_matching(command: RunMatching, run: Run, tools: Tools) -> RunMatchingResult:
+def run_matching(command: RunMatching, run: Run, services: Services) -> RunMatchingResult:
     """Match a portfolio's records with Creditsafe's companies.
 
     A start takes no key of ours and a portfolio does not list its runs: when its answer is lost, nobody can
     tell, and the job fails as `outcome_unknown` instead of starting a second run.
     """
-    creditsafe, portfolio_id = tools.creditsafe, command.portfolio_id
-    count = run.once("count", lambda: count_of(creditsafe, portfolio_id), recover=repeatable)["records"]
+    creditsafe, portfolio_id = services.creditsafe, command.portfolio_id
+    count = run.once("count", lambda: record_count(creditsafe, portfolio_id), recover=repeatable)["records"]
     execution_id = run.once(
         "start", lambda: creditsafe.matching.start(portfolio_id, command.match_against).execution_id
     )
@@ -189,22 +189,22 @@ def run_matching(command: RunMatching, run: Run, tools: Tools) -> RunMatchingRes
     )
     summary = summary_of(reported)
     if summary is None:
-        tally = run.transfer("tally", lambda at: tally_up(creditsafe, portfolio_id, at), total=count)
+        tally = run.transfer("tally", lambda at: count_matched(creditsafe, portfolio_id, at), total=count)
         total, matched = tally["done"], tally["matched"]
         counts = {"total": total, "matched": matched, "unmatched": total - matched}
         summary = MatchingSummary.model_validate(reported | counts)
     return RunMatchingResult(portfolio_id=portfolio_id, execution_id=execution_id, summary=summary)
 
 
-def matching(execution: MatchingExecution) -> Sighting:
+def matching(execution: MatchingExecution) -> PollResult:
     """One look at a run. One that is partially complete is done: its summary tells what was left out."""
     match execution.state:
         case State.RUNNING:
-            return Sighting("running")
+            return PollResult("running")
         case State.FAILED:
-            return Sighting("failed", detail=reason(execution))
+            return PollResult("failed", detail=reason(execution))
         case _:
-            return Sighting("done", answer=execution.summary or {})
+            return PollResult("done", answer=execution.summary or {})
 
 
 def summary_of(reported: dict[str, Any]) -> MatchingSummary | None:
@@ -227,7 +227,7 @@ def summary_of(reported: dict[str, Any]) -> MatchingSummary | None:
     )
 
 
-def tally_up(creditsafe: Creditsafe, portfolio_id: str, at: Any) -> Generator[dict[str, Any]]:
+def count_matched(creditsafe: Creditsafe, portfolio_id: str, at: Any) -> Generator[dict[str, Any]]:
     """Count the records and the `matched` ones among them, those with a Safe Number (assumed), page by page."""
     page, done, matched = (at["page"], at["done"], at["matched"]) if at else (0, 0, 0)
     while page is not None:

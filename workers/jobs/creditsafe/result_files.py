@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 
 from clients.creditsafe import Creditsafe, Execution, FileExecution, State
-from clients.errors import Rejected, Unavailable
+from clients.errors import Rejected, VendorUnavailable
 from messages.base import File
 from messages.errors import Code
-from workers.engine.context import Run, Sighting
-from workers.engine.registry import Tools
+from workers.engine.context import PollResult, Run
+from workers.engine.registry import Services
 from workers.errors import JobFailed
 from workers.files.storage import Draft
 from workers.jobs.results import publish
@@ -35,19 +35,19 @@ _ENDINGS = {
 }
 
 
-def look(execution: FileExecution) -> Sighting:
+def poll_execution(execution: FileExecution) -> PollResult:
     """One look at a run that ends with a file.
 
     Assumed: a run that is partially complete is done, and has a file of what it could do.
     """
     match execution.state:
         case State.RUNNING:
-            return Sighting("running")
+            return PollResult("running")
         case State.FAILED:
-            return Sighting("failed", detail=reason(execution))
+            return PollResult("failed", detail=reason(execution))
         case state:
             answer = {"partial": state is State.PARTIAL, "removed": execution.removed}
-            return Sighting("done", answer=answer)
+            return PollResult("done", answer=answer)
 
 
 def reason(execution: Execution) -> str | None:
@@ -56,7 +56,7 @@ def reason(execution: Execution) -> str | None:
     return words if isinstance(words, str) else execution.status
 
 
-def store(run: Run, tools: Tools, name: str, status: Callable[[], FileExecution]) -> File:
+def store(run: Run, services: Services, name: str, status: Callable[[], FileExecution]) -> File:
     """Store the file of a finished run as the result `name`.
 
     Args:
@@ -68,9 +68,9 @@ def store(run: Run, tools: Tools, name: str, status: Callable[[], FileExecution]
     """
 
     def draft(media_type: str) -> Draft:
-        return tools.storage.draft(run.job_id, name + _ENDINGS.get(media_type, ""))
+        return services.storage.draft(run.job_id, name + _ENDINGS.get(media_type, ""))
 
-    stored = run.transfer(f"download {name}", lambda at: download(tools.creditsafe, status, draft, at))
+    stored = run.transfer(f"download {name}", lambda at: download(services.creditsafe, status, draft, at))
     return publish(run, draft(stored["media_type"]), name, stored["media_type"], stored["records"])
 
 
@@ -103,7 +103,9 @@ def download(
                         yield at
         except Rejected as refused:
             message = "the link to the file is refused, it has probably expired"
-            raise Unavailable(refused.vendor, refused.operation, message, status=refused.status) from None
+            raise VendorUnavailable(
+                refused.vendor, refused.operation, message, status=refused.status
+            ) from None
     is_csv = at["media_type"] == "text/csv"
     yield at | {"records": Lines.of(at["lines"]).records if is_csv else None}
 
@@ -116,7 +118,9 @@ def pieces(
     if response.status_code == httpx.codes.PARTIAL_CONTENT:
         begin = re.match(r"bytes (\d+)-", response.headers.get("content-range", ""))
         if begin is None or int(begin[1]) != at["offset"]:
-            raise Unavailable("creditsafe", "download", "another part of the file came than was asked for")
+            raise VendorUnavailable(
+                "creditsafe", "download", "another part of the file came than was asked for"
+            )
         offset, lines = at["offset"], Lines.of(at["lines"])
         size, etag, media_type = at["size"], at["etag"], at["media_type"]
     else:

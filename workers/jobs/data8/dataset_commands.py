@@ -16,23 +16,23 @@ from messages.data8 import (
     UploadDataset,
     UploadDatasetResult,
 )
-from workers.engine.context import Run, Sighting, repeatable
-from workers.engine.registry import Tools
+from workers.engine.context import PollResult, Run, repeatable
+from workers.engine.registry import Services
 from workers.jobs.data8.start_job import contents, fetch, readable
-from workers.jobs.data8.upload import Declared, dataset_name, inspect, load
+from workers.jobs.data8.upload import DeclaredTypes, dataset_name, inspect, load
 from workers.jobs.input import intake
 
 #: What the steps of an upload are called after, as those of `data8.start_job` are after its slots.
 WHAT = "dataset"
 
 
-def upload_dataset(command: UploadDataset, run: Run, tools: Tools) -> UploadDatasetResult:
+def upload_dataset(command: UploadDataset, run: Run, services: Services) -> UploadDatasetResult:
     """Upload a file into a new dataset; it is read through once before anything is sent."""
-    data8 = tools.data8
-    declared = Declared(command.columns)
+    data8 = services.data8
+    declared = DeclaredTypes(command.columns)
     source = intake(
         run,
-        tools.storage,
+        services.storage,
         command.file,
         strict=command.strict,
         check_header=declared.check_header,
@@ -54,15 +54,15 @@ def upload_dataset(command: UploadDataset, run: Run, tools: Tools) -> UploadData
     )
 
 
-def download_dataset(command: DownloadDataset, run: Run, tools: Tools) -> DownloadDatasetResult:
+def download_dataset(command: DownloadDataset, run: Run, services: Services) -> DownloadDatasetResult:
     """Download an output dataset into `<dataset>.<format>`. One that a job still fills is waited for."""
-    look = partial(contents_now, tools.data8, command.dataset)
+    look = partial(contents_now, services.data8, command.dataset)
     found = run.once("look", look, recover=repeatable)
     if not found:
         found = run.poll(
-            "complete", lambda: Sighting("done", there) if (there := look()) else Sighting("running")
+            "complete", lambda: PollResult("done", there) if (there := look()) else PollResult("running")
         )
-    records = fetch(run, tools.storage, tools.data8, found, command.format)
+    records = fetch(run, services.storage, services.data8, found, command.format)
     return DownloadDatasetResult(dataset=command.dataset, records=records)
 
 
@@ -75,12 +75,12 @@ def contents_now(data8: Data8, name: str) -> dict[str, Any]:
     return contents(name, found) if readable(found) or found.input else {}
 
 
-def delete_dataset(command: DeleteDataset, run: Run, tools: Tools) -> DeleteDatasetResult:
+def delete_dataset(command: DeleteDataset, run: Run, services: Services) -> DeleteDatasetResult:
     """Delete a dataset. One that is not there is what was wanted; its name is never used for another."""
 
     def delete() -> bool:
         with suppress(NotFound):
-            tools.data8.datasets.delete(command.dataset)
+            services.data8.datasets.delete(command.dataset)
         return True
 
     run.once("delete", delete, recover=repeatable)

@@ -13,19 +13,19 @@ from clients.data8.assumptions import BLOCK_LIMIT
 from clients.errors import NotFound
 from messages.base import File, TableFormat
 from messages.data8 import StartJob, StartJobResult
-from workers.engine.context import Run, Sighting
-from workers.engine.registry import Tools
+from workers.engine.context import PollResult, Run
+from workers.engine.registry import Services
 from workers.files.formats.csv_table import csv_line, csv_lines
 from workers.files.storage import Appender, Storage
 from workers.jobs.data8.upload import (
     NAME_LIMIT,
-    Declared,
+    DeclaredTypes,
     blocks_at_once,
     dataset_name,
     digest,
     inspect,
     load,
-    refused_twice,
+    once_by_unique_name,
 )
 from workers.jobs.input import intake
 from workers.jobs.results import publish_table
@@ -34,19 +34,19 @@ from workers.jobs.results import publish_table
 _PLAIN_DIGITS = 100
 
 
-def start_job(command: StartJob, run: Run, tools: Tools) -> StartJobResult:
+def start_job(command: StartJob, run: Run, services: Services) -> StartJobResult:
     """Run a workflow over files or datasets and fetch what it produces.
 
     All files are read through once before anything is sent, so that a bad one leaves nothing at Data8.
     """
-    data8, storage = tools.data8, tools.storage
+    data8, storage = services.data8, services.storage
     sources = {
         slot: intake(run, storage, given.file, name=slot, strict=command.strict)
         for slot, given in command.inputs_.items()
         if given.file is not None
     }
     tables = {
-        slot: run.transfer(f"inspect {slot}", partial(inspect, source, data8.assumptions, Declared({})))
+        slot: run.transfer(f"inspect {slot}", partial(inspect, source, data8.assumptions, DeclaredTypes({})))
         for slot, source in sources.items()
     }
     datasets = {slot: given.dataset for slot, given in command.inputs_.items() if given.dataset is not None}
@@ -56,7 +56,7 @@ def start_job(command: StartJob, run: Run, tools: Tools) -> StartJobResult:
         source.discard(run, slot)
     name = start(run, data8, command, datasets)
     rows = sum(table["done"] for table in tables.values())
-    finished = run.poll("finish", partial(look, data8, name), size=rows or None, redo=("start",))
+    finished = run.poll("finish", partial(poll_job, data8, name), size=rows or None, redo=("start",))
     rejects = {slot: source.publish_rejects(run, f"rejects {slot}") for slot, source in sources.items()}
     return StartJobResult(
         job_name=name,
@@ -72,10 +72,10 @@ def start_job(command: StartJob, run: Run, tools: Tools) -> StartJobResult:
 
 def start(run: Run, data8: Data8, command: StartJob, datasets: dict[str, str]) -> str:
     """Start the job; gives its name. A retry after a failure at Data8 is a new job with a new name."""
-    edition = run.edition("start")
-    name = job_name(run.job_id, edition)
+    generation = run.generation("start")
+    name = job_name(run.job_id, generation)
     if command.name is not None:
-        name = command.name if edition == 1 else f"{command.name} {edition}"
+        name = command.name if generation == 1 else f"{command.name} {generation}"
 
     def started() -> bool:
         try:
@@ -93,27 +93,27 @@ def start(run: Run, data8: Data8, command: StartJob, datasets: dict[str, str]) -
         input_datasets=datasets,
         parameters=command.parameters,
     )
-    refused_twice(run, "start", create, started)
+    once_by_unique_name(run, "start", create, started)
     return name
 
 
-def job_name(job_id: str, edition: int) -> str:
+def job_name(job_id: str, generation: int) -> str:
     """The job's name at Data8, in characters that a file name can hold; a name can be used only once."""
-    return f"kyb_{job_id.replace(':', '_')[:NAME_LIMIT]}_{digest(job_id, str(edition))}"
+    return f"kyb_{job_id.replace(':', '_')[:NAME_LIMIT]}_{digest(job_id, str(generation))}"
 
 
-def look(data8: Data8, name: str) -> Sighting:
+def poll_job(data8: Data8, name: str) -> PollResult:
     """Ask how the job does. It is done when its output datasets can be read, too."""
     found = data8.jobs.get(name)
     verdict = found.verdict(data8.assumptions)
     if verdict == "failed":
-        return Sighting("failed", percent=found.percent_complete, detail=f"status {found.status}")
+        return PollResult("failed", percent=found.percent_complete, detail=f"status {found.status}")
     if found.finished:
         outputs = {slot: data8.datasets.get(dataset) for slot, dataset in found.output_datasets.items()}
         verdict = found.verdict(data8.assumptions, outputs.values())
         if verdict == "done" and all(map(readable, outputs.values())):
-            return Sighting("done", finding(found, outputs), percent=100.0, done_at=found.completed_at)
-    return Sighting("running", percent=found.percent_complete, eta=found.estimated_finish_time)
+            return PollResult("done", finding(found, outputs), percent=100.0, done_at=found.completed_at)
+    return PollResult("running", percent=found.percent_complete, eta=found.estimated_finish_time)
 
 
 def finding(found: Job, outputs: dict[str, Dataset]) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def fetch(run: Run, storage: Storage, data8: Data8, output: dict[str, Any], form
             at = {"start": 1, "offset": out.tell(), "done": 0}
             yield at
         starts = range(at["start"], records + 1, BLOCK_LIMIT)
-        for start, lines in run.in_order(read, starts, blocks_at_once(data8)):
+        for start, lines in run.map_ordered(read, starts, blocks_at_once(data8)):
             out.write(lines)
             done = min(start + BLOCK_LIMIT - 1, records)
             yield {"start": done + 1, "offset": out.tell(), "done": done}

@@ -12,7 +12,7 @@ from typing import Any
 
 from clients.data8 import Assumptions, Data8
 from clients.data8.assumptions import BLOCK_LIMIT
-from clients.errors import NotFound, OutcomeUnknown, RateLimited, Rejected, Unavailable
+from clients.errors import NotFound, OutcomeUnknown, RateLimited, Rejected, VendorUnavailable
 from messages.data8 import ColumnType
 from messages.errors import Code
 from workers.engine.context import Run
@@ -38,7 +38,7 @@ _EMPTY, _WHOLE_NUMBER, _TEXT = range(3)
 _DECLARED: dict[ColumnType | None, int] = {"whole_number": _WHOLE_NUMBER, "text": _TEXT}
 
 
-class Declared:
+class DeclaredTypes:
     """What the columns of a file are said to hold, by their names in its header; `check_header` comes first."""
 
     def __init__(self, types: Mapping[str, ColumnType]) -> None:
@@ -68,7 +68,9 @@ class Declared:
         return [_DECLARED.get(self._types.get(title), _EMPTY) for title in header]
 
 
-def inspect(source: Source, types: Assumptions, declared: Declared, at: Any) -> Generator[dict[str, Any]]:
+def inspect(
+    source: Source, types: Assumptions, declared: DeclaredTypes, at: Any
+) -> Generator[dict[str, Any]]:
     """Read a file through: its columns as [name, type] in order, and its number of rows as `done`.
 
     Args:
@@ -147,14 +149,16 @@ def load(run: Run, data8: Data8, slot: str, name: str, source: Source, inspected
         with source.open() as stream:
             blocks = Table.open(stream, uri).batches(start, BLOCK_LIMIT, BLOCK_BYTES)
             numbered = enumerate(blocks, number)
-            for (number, (_, position)), _ in run.in_order(send, numbered, blocks_at_once(data8)):
+            for (number, (_, position)), _ in run.map_ordered(send, numbered, blocks_at_once(data8)):
                 yield {"position": position.json(), "block": number, "done": position.row}
         if position is None or position.row != rows:
             raise changed(uri)
 
-    refused_twice(run, f"create {slot}", partial(data8.datasets.create, name, columns), created)
+    once_by_unique_name(run, f"create {slot}", partial(data8.datasets.create, name, columns), created)
     run.transfer(f"upload {slot}", upload, total=rows)
-    refused_twice(run, f"complete {slot}", partial(data8.datasets.update, name, record_count=rows), completed)
+    once_by_unique_name(
+        run, f"complete {slot}", partial(data8.datasets.update, name, record_count=rows), completed
+    )
 
 
 def blocks_at_once(data8: Data8) -> int:
@@ -162,7 +166,9 @@ def blocks_at_once(data8: Data8) -> int:
     return min(BLOCKS_AT_ONCE, data8.concurrency)
 
 
-def refused_twice(run: Run, step: str, effect: Callable[[], object], happened: Callable[[], bool]) -> None:
+def once_by_unique_name(
+    run: Run, step: str, effect: Callable[[], object], happened: Callable[[], bool]
+) -> None:
     """Do an effect that Data8 refuses to do a second time, because it goes by a name.
 
     A refusal after an attempt whose outcome is not known may be that attempt's success.
@@ -182,7 +188,7 @@ def refused_twice(run: Run, step: str, effect: Callable[[], object], happened: C
                 raise
             try:
                 done_before = happened()
-            except (Unavailable, RateLimited) as unseen:
+            except (VendorUnavailable, RateLimited) as unseen:
                 message = "refused, perhaps because it was done before"
                 raise OutcomeUnknown(refused.vendor, refused.operation, message) from unseen
             if not done_before:

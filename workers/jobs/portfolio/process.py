@@ -29,7 +29,7 @@ from messages.sayari_graph import (
     TraceRelationshipsResult,
 )
 from workers.engine.context import Run
-from workers.engine.registry import Tools
+from workers.engine.registry import Services
 from workers.errors import JobFailed
 from workers.jobs.creditsafe.deduplicate import deduplicate
 from workers.jobs.creditsafe.enrich import enrich
@@ -42,13 +42,13 @@ from workers.jobs.sayari.resolve_entities import resolve_entities
 from workers.jobs.sayari.trace_relationships import trace_relationships
 
 
-def process_portfolio(command: ProcessPortfolio, run: Run, tools: Tools) -> ProcessPortfolioResult:
+def process_portfolio(command: ProcessPortfolio, run: Run, services: Services) -> ProcessPortfolioResult:
     """Cleanse, import, match, deduplicate, enrich and resolve, as far as asked for; then report.
 
     Records are listed before duplicates are removed, so that the report has them all.
     """
-    check_settings(command, tools)
-    stages = Stages(command, run, tools)
+    check_settings(command, services)
+    stages = Stages(command, run, services)
     done = Done()
     records, rejects = stages.take_in()
     cleansed = None
@@ -87,10 +87,10 @@ def process_portfolio(command: ProcessPortfolio, run: Run, tools: Tools) -> Proc
     return ProcessPortfolioResult(**vars(done), report=report, unplaced=unplaced, rejects=rejects)
 
 
-def check_settings(command: ProcessPortfolio, tools: Tools) -> None:
+def check_settings(command: ProcessPortfolio, services: Services) -> None:
     """Whether all vendors that the stages need have settings. Raises `vendor_auth` if not: nothing has happened."""
     needed = {STAGES[stage].partition(".")[0] for stage in command.stages()}
-    if missing := sorted(needed - tools.vendors()):
+    if missing := sorted(needed - services.vendors()):
         raise JobFailed(
             Code.VENDOR_AUTH,
             f"this worker has no settings for {' and '.join(missing)}, which the command needs;"

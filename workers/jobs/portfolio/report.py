@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from messages.base import File
 from messages.errors import Code
 from workers.errors import JobFailed
-from workers.files.formats.csv_table import Table, csv_line, distinct
+from workers.files.formats.csv_table import Table, csv_line, dedupe_header
 from workers.files.storage import Draft, Storage
 from workers.jobs.input import Source
-from workers.jobs.portfolio.report_join import Said
+from workers.jobs.portfolio.report_join import ReportJoin
 from workers.jobs.portfolio.tables import Records, table_of
 from workers.jobs.results import CSV
 
@@ -49,14 +49,14 @@ def write_report(
     Returns:
         `done`, the rows, and `unplaced`, as in the result.
     """
-    with closing(Said()) as said, table_of(records.table) as table:
+    with closing(ReportJoin()) as said, table_of(records.table) as table:
         added = _gather(said, storage, records, cleansed, matches, files)
         # in the order of Said.rows
         names = [f"{vendor}.{name}" for vendor, columns in added for name in columns]
         widths = [len(columns) for _, columns in added]
         done = 0
         with target.append(0) as out:
-            out.write(csv_line(distinct([*table.header, *names])))
+            out.write(csv_line(dedupe_header([*table.header, *names])))
             for (cells, _), told in zip(table.rows(), said.rows(), strict=True):
                 row = list(cells)
                 for found, width in zip(told, widths, strict=True):
@@ -67,7 +67,12 @@ def write_report(
 
 
 def _gather(
-    said: Said, storage: Storage, records: Records, cleansed: Records | None, matches: Source, files: Files
+    said: ReportJoin,
+    storage: Storage,
+    records: Records,
+    cleansed: Records | None,
+    matches: Source,
+    files: Files,
 ) -> list[tuple[str, Sequence[str]]]:
     """Read all that was said; gives vendor and columns of each source, none of one that is not there."""
     with table_of(records.table) as table:

@@ -37,7 +37,7 @@ ORDER BY n
 """
 
 
-class Said:
+class ReportJoin:
     """Filled file by file, then read record by record. Close it when done.
 
     Attributes:

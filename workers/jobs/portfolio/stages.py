@@ -12,9 +12,9 @@ from messages.data8 import Input, StartJob, StartJobResult
 from messages.errors import Code
 from messages.portfolio import Cleansing, ProcessPortfolio
 from workers.engine.context import Run, Stage, repeatable
-from workers.engine.registry import Tools
+from workers.engine.registry import Services
 from workers.errors import JobFailed
-from workers.files.formats.csv_table import csv_line, distinct
+from workers.files.formats.csv_table import csv_line, dedupe_header
 from workers.files.storage import Draft, file_name
 from workers.jobs.data8.start_job import start_job
 from workers.jobs.data8.upload import column_names
@@ -47,10 +47,10 @@ PARTS: dict[str, tuple[str, ...]] = {
 class Stages:
     """The stages of one job, which all count for the same share of its progress."""
 
-    def __init__(self, command: ProcessPortfolio, run: Run, tools: Tools) -> None:
+    def __init__(self, command: ProcessPortfolio, run: Run, services: Services) -> None:
         self._command = command
         self._run = run
-        self._tools = tools
+        self._services = services
         names = ["prepare", *command.stages(), "report"]
         share = 100 / len(names)
         self._stages = {
@@ -58,12 +58,12 @@ class Stages:
             for place, name in enumerate(names)
         }
 
-    def do(self, name: str, function: Callable[[C, Run, Tools], R], command: C) -> R:
+    def do(self, name: str, function: Callable[[C, Run, Services], R], command: C) -> R:
         """Run another command's job function as a stage; it may read the working tables."""
         given = {table: self._table(table).open for table in WORKING}
-        tools = replace(self._tools, storage=self._tools.storage.stage(name, given))
+        services = replace(self._services, storage=self._services.storage.stage(name, given))
         with self._run.stage(self._stages[name]):
-            return function(command, self._run, tools)
+            return function(command, self._run, services)
 
     def take_in(self) -> tuple[Records, File | None]:
         """The input, copied: with a column of references in front if it has none, else as it is.
@@ -72,14 +72,14 @@ class Stages:
         """
         run, command = self._run, self._command
         with run.stage(self._stages["prepare"]):
-            source = intake(run, self._tools.storage, command.file, strict=command.strict)
+            source = intake(run, self._services.storage, command.file, strict=command.strict)
             columns_of = partial(self._columns, source.uri, command.columns)
             check = partial(check_references, source, columns_of)
             header = run.once("check", check, recover=repeatable)
             numbered = columns_of(header).reference is None
             known: dict[str, str] = {}
             if numbered:
-                header = [distinct([*header, REFERENCE])[-1], *header]
+                header = [dedupe_header([*header, REFERENCE])[-1], *header]
                 known = {header[0]: REFERENCE}
 
             def row_of(cells: list[str], number: int) -> list[str]:
@@ -112,7 +112,7 @@ class Stages:
                 f"which output of the workflow goes on? It has {there}: name it in cleanse.output",
             )
         file = result.outputs[name]
-        source = Source(name, partial(self._tools.storage.open_result, file))
+        source = Source(name, partial(self._services.storage.open_result, file))
         known = records.columns.by_header(column_names(records.header))
         columns_of = partial(self._columns, name, wish.columns, known=known)
         with self._run.stage(self._stages["prepare"]):
@@ -142,7 +142,7 @@ class Stages:
 
         def write() -> dict[str, int]:
             count = 0
-            with self._tools.storage.open_result(resolved) as lines, self._draft(MATCHES).append(0) as out:
+            with self._services.storage.open_result(resolved) as lines, self._draft(MATCHES).append(0) as out:
                 out.write(csv_line([COLUMN]))
                 for id in best_matches(lines):
                     out.write(csv_line([id]))
@@ -154,7 +154,7 @@ class Stages:
 
     def report(self, records: Records, cleansed: Records | None, files: Files) -> tuple[File, int]:
         """Write and publish the report, and clear up; gives how many rows of vendors' files it could not place."""
-        run, storage = self._run, self._tools.storage
+        run, storage = self._run, self._services.storage
 
         def write() -> dict[str, int]:
             matches = self._table(MATCHES)
@@ -192,4 +192,4 @@ class Stages:
         return Source(name, self._draft(name).open)
 
     def _draft(self, name: str) -> Draft:
-        return self._tools.storage.draft(self._run.job_id, name)
+        return self._services.storage.draft(self._run.job_id, name)

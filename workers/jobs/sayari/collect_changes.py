@@ -18,7 +18,7 @@ from clients.sayari import Sayari, offset_pages
 from messages.base import File
 from messages.sayari import CollectChanges, CollectChangesResult
 from workers.engine.context import Run, baseline
-from workers.engine.registry import Tools
+from workers.engine.registry import Services
 from workers.files.storage import Draft, Storage
 from workers.jobs.results import NDJSON, publish
 from workers.jobs.sayari.files import PAGE, json_line
@@ -27,10 +27,10 @@ from workers.jobs.sayari.files import PAGE, json_line
 OURS = ("saved_resource", "entity_id", "type")
 
 
-def collect_changes(command: CollectChanges, run: Run, tools: Tools) -> CollectChangesResult:
+def collect_changes(command: CollectChanges, run: Run, services: Services) -> CollectChangesResult:
     """Write all notifications to a file, and clear them once it is there for good, if asked."""
-    draft = tools.storage.draft(run.job_id, "changes.jsonl")
-    work = partial(collect, tools.sayari, command.project_id, command.types, draft)
+    draft = services.storage.draft(run.job_id, "changes.jsonl")
+    work = partial(collect, services.sayari, command.project_id, command.types, draft)
     collected = run.transfer("collect", work)
     if command.clear:
         # A restored ledger may have forgotten that they were cleared: then the file of that time must stay.
@@ -39,7 +39,7 @@ def collect_changes(command: CollectChanges, run: Run, tools: Tools) -> CollectC
     counts = {"cleared": 0, "kept": 0}
     if command.clear:
         counts = run.transfer(
-            "clear", partial(clear, tools.sayari, tools.storage, changes), total=collected["done"]
+            "clear", partial(clear, services.sayari, services.storage, changes), total=collected["done"]
         )
     return CollectChangesResult(
         project_id=command.project_id, changes=changes, cleared=counts["cleared"], kept=counts["kept"]

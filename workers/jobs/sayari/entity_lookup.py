@@ -158,7 +158,7 @@ def _look_up(
         if at["open"] is not None:
             id, row = next(following)
             at = yield from _write(id, row, ask(id, at["open"]["rest"]), found, missing, at)
-        for (id, row), pieces in run.in_order(lambda entry: _begun(ask, entry[0]), following, at_once):
+        for (id, row), pieces in run.map_ordered(lambda entry: _begun(ask, entry[0]), following, at_once):
             at = yield from _write(id, row, pieces, found, missing, at)
 
 

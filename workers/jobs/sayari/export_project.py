@@ -13,7 +13,7 @@ from clients.sayari.requests import EXCEL
 from messages.errors import Code
 from messages.sayari import ExportProject, ExportProjectResult
 from workers.engine.context import Run, repeatable
-from workers.engine.registry import Tools
+from workers.engine.registry import Services
 from workers.errors import JobFailed
 from workers.files.storage import Draft
 from workers.jobs.results import NDJSON, publish
@@ -26,10 +26,10 @@ ZIP = "application/zip"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def export_project(command: ExportProject, run: Run, tools: Tools) -> ExportProjectResult:
+def export_project(command: ExportProject, run: Run, services: Services) -> ExportProjectResult:
     """Fetch the export page by page to its end. A workbook is one page: several are put into a zip."""
-    fetch = partial(operation(tools.sayari, command.content), command.project_id, limit=PAGE)
-    draft_of = partial(tools.storage.draft, run.job_id)
+    fetch = partial(operation(services.sayari, command.content), command.project_id, limit=PAGE)
+    draft_of = partial(services.storage.draft, run.job_id)
     if command.format == "json":
         draft = draft_of("exported.jsonl")
         count = collect(run, "export", draft, fetch)

@@ -14,7 +14,7 @@ from messages.base import File, dump
 from messages.errors import Code
 from messages.sayari_graph import FetchEntities, FetchEntitiesResult
 from workers.engine.context import Run
-from workers.engine.registry import Tools
+from workers.engine.registry import Services
 from workers.errors import JobFailed
 from workers.files.formats.csv_table import csv_line
 from workers.files.storage import Appender
@@ -29,14 +29,14 @@ MEDIA_TYPES = {"csv": CSV, "pdf": PDF, "xlsx": EXCEL}
 MOST_FILES = 1_000
 
 
-def fetch_entities(command: FetchEntities, run: Run, tools: Tools) -> FetchEntitiesResult:
+def fetch_entities(command: FetchEntities, run: Run, services: Services) -> FetchEntitiesResult:
     """Ask for all entities and write them in their order; those that are not there are listed."""
-    ids = Ids(command, run, tools.storage)
-    missing = tools.storage.draft(run.job_id, "missing.csv")
+    ids = Ids(command, run, services.storage)
+    missing = services.storage.draft(run.job_id, "missing.csv")
     if command.format == "json":
-        found = tools.storage.draft(run.job_id, "entities.jsonl")
-        ask = partial(full if command.detail == "full" else summary, tools.sayari)
-        fetched = look_up(run, "fetch", tools.sayari.concurrency, ids, ask, found, missing)
+        found = services.storage.draft(run.job_id, "entities.jsonl")
+        ask = partial(full if command.detail == "full" else summary, services.sayari)
+        fetched = look_up(run, "fetch", services.sayari.concurrency, ids, ask, found, missing)
         entities: File | list[File] = publish(run, found, "entities", NDJSON, fetched["records"])
         absent = fetched["missing"]["records"]
     else:
@@ -46,7 +46,7 @@ def fetch_entities(command: FetchEntities, run: Run, tools: Tools) -> FetchEntit
                 f"{ids.count} entities as {command.format} are too many files; send at most {MOST_FILES}, or take json",
             )
         absentees = Appender(missing)
-        each = partial(save_each, tools, run.job_id, ids, command.format, absentees)
+        each = partial(save_each, services, run.job_id, ids, command.format, absentees)
         fetched = run.transfer("fetch", each, total=ids.count, store=absentees.store)
         entities = [File.model_validate(file) for file in fetched["files"]]
         absent = ids.count - len(entities)
@@ -61,7 +61,7 @@ def summary(sayari: Sayari, id: str, _: Any) -> Iterator[Piece]:
 
 
 def save_each(
-    tools: Tools, job_id: str, ids: Ids, format: str, missing: Appender, at: Any
+    services: Services, job_id: str, ids: Ids, format: str, missing: Appender, at: Any
 ) -> Generator[dict[str, Any]]:
     """Save a file for every entity, named by its place in the order and its id.
 
@@ -76,11 +76,11 @@ def save_each(
         yield at
     else:
         missing.begin(at["bytes"])
-    get = tools.sayari.entities.get
+    get = services.sayari.entities.get
     with closing(ids.after(at["row"])) as following:
         for id, row in following:
             at = at | {"row": row, "done": at["done"] + 1}
-            draft = tools.storage.draft(job_id, f"entity-{at['done']:04}-{id}.{format}")
+            draft = services.storage.draft(job_id, f"entity-{at['done']:04}-{id}.{format}")
             try:
                 save(partial(get, id), draft, MEDIA_TYPES[format])
             except NotFound:

@@ -20,8 +20,8 @@ from clients.sayari.workspace_shapes import UnresolvedEntity
 from messages.errors import Code
 from workers.engine.context import Run
 from workers.errors import JobFailed
-from workers.files.formats.csv_records import Bad
-from workers.files.formats.csv_table import Position, Table, refusal
+from workers.files.formats.csv_records import RowError
+from workers.files.formats.csv_table import Position, Table, row_error_to_job_failure
 from workers.files.storage import Appender, Draft, file_name
 from workers.jobs.input import Source
 
@@ -52,7 +52,7 @@ def read_through(source: Source, at: Any) -> Generator[dict[str, Any]]:
         last = Position.of(at["at"]) if at else None
         for cells, position in table.rows(last):
             if wrong := nothing_in(cells):
-                raise refusal(uri, Bad(position.line, position.line, *wrong, "", ""))
+                raise row_error_to_job_failure(uri, RowError(position.line, position.line, *wrong, "", ""))
             last = position
             if position.row % READ_ROWS == 0:
                 yield {"done": position.row, "at": position.json()}
@@ -100,10 +100,10 @@ def sendable(source: Source, size: int) -> Iterator[IO[bytes]]:
         stream.seek(0)
         marked = stream.read(len(_BOM)) == _BOM
         stream.seek(0)
-        yield io.BufferedReader(Behind(stream, len(_BOM))) if marked else stream
+        yield io.BufferedReader(SkipPrefix(stream, len(_BOM))) if marked else stream
 
 
-class Behind(io.RawIOBase):
+class SkipPrefix(io.RawIOBase):
     """A stream without its first `start` bytes."""
 
     def __init__(self, stream: BinaryIO, start: int) -> None:
@@ -166,8 +166,8 @@ def _collect(
     out.begin(at["offset"])
     if at["end"]:
         return
-    pages = Chain(fetch, at["next"])
-    for _, page in run.in_order(pages.fetch, pages.tokens(), 1):
+    pages = PageChain(fetch, at["next"])
+    for _, page in run.map_ordered(pages.fetch, pages.tokens(), 1):
         kept = [entity for entity in page.data if keep(entity)]
         out.write(b"".join(json_line(entity.given) for entity in kept))
         done = at["done"] + len(kept)
@@ -175,7 +175,7 @@ def _collect(
         yield at
 
 
-class Chain:
+class PageChain:
     """Pages each of which names the next one: that is fetched while the one before is written.
 
     Args:

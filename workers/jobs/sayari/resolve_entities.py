@@ -17,8 +17,8 @@ from clients.sayari.workspace_shapes import Progress
 from messages.base import File, dump
 from messages.errors import Code
 from messages.sayari import Project, ResolveEntities, ResolveEntitiesResult
-from workers.engine.context import Run, Sighting, VendorJobFailed, baseline, repeatable
-from workers.engine.registry import Tools
+from workers.engine.context import PollResult, Run, VendorJobFailed, baseline, repeatable
+from workers.engine.registry import Services
 from workers.errors import JobFailed, Undecided
 from workers.jobs.input import Source, intake
 from workers.jobs.results import NDJSON, publish
@@ -37,26 +37,26 @@ from workers.jobs.sayari.files import (
 UNREADABLE = {400, 406, 415}
 
 
-def resolve_entities(command: ResolveEntities, run: Run, tools: Tools) -> ResolveEntitiesResult:
+def resolve_entities(command: ResolveEntities, run: Run, services: Services) -> ResolveEntitiesResult:
     """Upload, wait until Sayari has looked at every entity, and fetch those found and those not found.
 
     A file is read through once before anything is sent, so that a bad one leaves nothing at Sayari.
     """
-    sayari = tools.sayari
+    sayari = services.sayari
     resolutions = sayari.projects.resolutions
-    batch = Batch(command, run, tools)
-    project_id = the_project(command.project, run, sayari, deleted=command.delete_project)
+    batch = Batch(command, run, services)
+    project_id = get_or_create_project(command.project, run, sayari, deleted=command.delete_project)
     before: dict[str, Any] = {"total": 0, "newest": None}
     if command.project is not None and command.project.id is not None:
         run.poll("settle", lambda: settled(sayari, project_id))
         before = run.once("before", lambda: standing(sayari, project_id), recover=baseline)
     count = batch.upload(project_id, before["total"])
-    run.poll("resolve", lambda: look(sayari, project_id, before["total"], count), size=count)
+    run.poll("resolve", lambda: poll_resolution(sayari, project_id, before["total"], count), size=count)
     told_apart = before["newest"] is not None or not before["total"]
     uploaded = count if told_apart else count + before["total"]
     records: dict[str, int] = {}
     for name, fetch in (("resolved", resolutions.resolved), ("unresolved", resolutions.unresolved)):
-        draft = tools.storage.draft(run.job_id, f"{name}.jsonl")
+        draft = services.storage.draft(run.job_id, f"{name}.jsonl")
         page, keep = partial(fetch, project_id, limit=PAGE), partial(newer, before["newest"])
         records[name] = collect(run, f"fetch {name}", draft, page, keep, uploaded)
     found = sum(records.values())
@@ -67,7 +67,7 @@ def resolve_entities(command: ResolveEntities, run: Run, tools: Tools) -> Resolv
             void=("fetch resolved", "fetch unresolved"),
         )
     files = {
-        name: publish(run, tools.storage.draft(run.job_id, f"{name}.jsonl"), name, NDJSON, count)
+        name: publish(run, services.storage.draft(run.job_id, f"{name}.jsonl"), name, NDJSON, count)
         for name, count in records.items()
     }
     if command.delete_project:
@@ -75,7 +75,7 @@ def resolve_entities(command: ResolveEntities, run: Run, tools: Tools) -> Resolv
     return ResolveEntitiesResult(project_id=project_id, uploaded=uploaded, **files, rejects=batch.rejects())
 
 
-def the_project(wanted: Project | None, run: Run, sayari: Sayari, *, deleted: bool) -> str:
+def get_or_create_project(wanted: Project | None, run: Run, sayari: Sayari, *, deleted: bool) -> str:
     """The id of the project asked for: the given one if it is there, or a new one.
 
     Labels need not be unique at Sayari, so that of a new one ends in our job's id, `[kyb:<job id>]`: by it
@@ -103,15 +103,15 @@ def the_project(wanted: Project | None, run: Run, sayari: Sayari, *, deleted: bo
 class Batch:
     """The entities of one command, on their way to a project."""
 
-    def __init__(self, command: ResolveEntities, run: Run, tools: Tools) -> None:
+    def __init__(self, command: ResolveEntities, run: Run, services: Services) -> None:
         self._run = run
-        self._tools = tools
+        self._services = services
         self._source: Source | None = None
         self._entities: list[UploadEntity] = []
         if command.file is not None:
             self._source = intake(
                 run,
-                tools.storage,
+                services.storage,
                 command.file,
                 strict=command.strict,
                 check_header=check_header,
@@ -157,7 +157,7 @@ class Batch:
         return self._source.publish_rejects(self._run)
 
     def _send(self, project_id: str) -> int:
-        resolutions = self._tools.sayari.projects.resolutions
+        resolutions = self._services.sayari.projects.resolutions
         if self._source is None:
             return resolutions.upload(project_id, entities=self._entities).count
         with sendable(self._source, self._bytes) as stream:
@@ -165,7 +165,7 @@ class Batch:
 
     def _find(self, project_id: str, before: int) -> int | None:
         """Whether the upload took effect: assumed, a project's total grows by all of an upload at once."""
-        grown = progress_of(self._tools.sayari, project_id).total - before
+        grown = progress_of(self._services.sayari, project_id).total - before
         if grown == self._size:
             return grown
         if grown == 0:
@@ -182,22 +182,22 @@ def progress_of(sayari: Sayari, project_id: str) -> Progress:
         return Progress()
 
 
-def look(sayari: Sayari, project_id: str, before: int, count: int) -> Sighting:
+def poll_resolution(sayari: Sayari, project_id: str, before: int, count: int) -> PollResult:
     """How far Sayari is with `count` entities in a project that held `before`. It has no state of failure."""
     progress = progress_of(sayari, project_id)
     if progress.remaining == 0 and progress.total >= before + count:
-        return Sighting("done", answer={"total": progress.total})
+        return PollResult("done", answer={"total": progress.total})
     done = max(0, min(progress.total - before, count) - progress.remaining)
-    return Sighting("running", percent=100 * done / count, done=done, total=count)
+    return PollResult("running", percent=100 * done / count, done=done, total=count)
 
 
-def settled(sayari: Sayari, project_id: str) -> Sighting:
+def settled(sayari: Sayari, project_id: str) -> PollResult:
     """Whether Sayari is done with what an existing project held before."""
     progress = progress_of(sayari, project_id)
     done = progress.total - progress.remaining
     if progress.remaining == 0:
-        return Sighting("done", answer={"total": progress.total})
-    return Sighting("running", done=done, total=progress.total)
+        return PollResult("done", answer={"total": progress.total})
+    return PollResult("running", done=done, total=progress.total)
 
 
 def standing(sayari: Sayari, project_id: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from messages.base import dump
 from messages.errors import Code
 from messages.sayari_graph import TraceRelationships, TraceRelationshipsResult
 from workers.engine.context import Run
-from workers.engine.registry import Tools
+from workers.engine.registry import Services
 from workers.errors import JobFailed
 from workers.jobs.results import CSV, NDJSON, publish
 from workers.jobs.sayari.entity_lookup import Ids, Piece, look_up
@@ -22,14 +22,16 @@ from workers.jobs.sayari.files import json_line
 PAGE = 50
 
 
-def trace_relationships(command: TraceRelationships, run: Run, tools: Tools) -> TraceRelationshipsResult:
+def trace_relationships(
+    command: TraceRelationships, run: Run, services: Services
+) -> TraceRelationshipsResult:
     """Ask for the paths of all entities in their order, page by page to their end; a row for every hop."""
-    ids = Ids(command, run, tools.storage)
+    ids = Ids(command, run, services.storage)
     options = dump(command.options) if command.options else {}
-    ask = partial(trace, operation(tools.sayari, command.kind), options)
-    paths = tools.storage.draft(run.job_id, "paths.jsonl")
-    missing = tools.storage.draft(run.job_id, "missing.csv")
-    traced = look_up(run, "trace", tools.sayari.concurrency, ids, ask, paths, missing)
+    ask = partial(trace, operation(services.sayari, command.kind), options)
+    paths = services.storage.draft(run.job_id, "paths.jsonl")
+    missing = services.storage.draft(run.job_id, "missing.csv")
+    traced = look_up(run, "trace", services.sayari.concurrency, ids, ask, paths, missing)
     result = TraceRelationshipsResult(
         entities=ids.count,
         paths=publish(run, paths, "paths", NDJSON, traced["records"]),

@@ -26,17 +26,17 @@ from clients.creditsafe import client as client_module
 from clients.creditsafe.paging import following, items
 from clients.creditsafe.status import state_of
 from clients.errors import (
-    AuthRefused,
+    AuthenticationError,
     Conflict,
     NotFound,
     OutcomeUnknown,
     RateLimited,
     Rejected,
-    Unavailable,
     VendorError,
+    VendorUnavailable,
 )
 from sandbox import Sandbox
-from sandbox.core import Fault, World
+from sandbox.core import Fault, SandboxState
 
 
 class Clock:
@@ -55,7 +55,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def sandbox(clock: Clock) -> Iterator[Sandbox]:
-    with Sandbox(world=World(job_seconds=10, queue_seconds=5, clock=clock)) as running:
+    with Sandbox(state=SandboxState(job_seconds=10, queue_seconds=5, clock=clock)) as running:
         yield running
 
 
@@ -72,19 +72,19 @@ def client(sandbox: Sandbox) -> Iterator[Creditsafe]:
     ("status", "kind", "detail"),
     [
         (400, Rejected, "fault on demand"),  # {correlationId, message, details}
-        (401, AuthRefused, "fault on demand"),  # {error}
+        (401, AuthenticationError, "fault on demand"),  # {error}
         (403, Rejected, "Access forbidden"),  # {message}
         (404, NotFound, "fault on demand"),
         (409, Conflict, "fault on demand"),
         (429, RateLimited, None),  # an empty body
-        (500, Unavailable, "fault on demand"),
-        (502, Unavailable, "fault on demand"),
+        (500, VendorUnavailable, "fault on demand"),
+        (502, VendorUnavailable, "fault on demand"),
     ],
 )
 def test_every_family_of_error_bodies_is_read(
     client: Creditsafe, sandbox: Sandbox, status: int, kind: type[VendorError], detail: str | None
 ) -> None:
-    sandbox.world.faults["creditsafe.portfolios.list"].append(Fault("status", times=2, status=status))
+    sandbox.state.faults["creditsafe.portfolios.list"].append(Fault("status", times=2, status=status))
     with pytest.raises(kind) as raised:
         client.portfolios.list()
     assert (raised.value.status, raised.value.detail) == (status, detail)
@@ -95,15 +95,15 @@ def test_every_family_of_error_bodies_is_read(
 def test_a_lost_answer_to_an_effect_leaves_its_outcome_unknown(
     client: Creditsafe, sandbox: Sandbox, fault: Fault
 ) -> None:
-    sandbox.world.faults["creditsafe.portfolios.create"].append(fault)
+    sandbox.state.faults["creditsafe.portfolios.create"].append(fault)
     with pytest.raises(OutcomeUnknown):
         client.portfolios.create("Suppliers")
-    assert sandbox.world.calls["creditsafe.portfolios.create"] == 1
+    assert sandbox.state.calls["creditsafe.portfolios.create"] == 1
 
 
 def test_the_wait_that_the_vendor_names_is_kept(client: Creditsafe, sandbox: Sandbox) -> None:
     fault = Fault("status", status=429, retry_after=7)
-    sandbox.world.faults["creditsafe.portfolios.list"].append(fault)
+    sandbox.state.faults["creditsafe.portfolios.list"].append(fault)
     with pytest.raises(RateLimited) as raised:
         client.portfolios.list()
     assert raised.value.retry_after == 7
@@ -115,7 +115,7 @@ def test_the_wait_that_the_vendor_names_is_kept(client: Creditsafe, sandbox: San
 def test_one_token_serves_many_calls(client: Creditsafe, sandbox: Sandbox) -> None:
     for _ in range(3):
         client.portfolios.list()
-    assert sandbox.world.calls["creditsafe.authenticate"] == 1
+    assert sandbox.state.calls["creditsafe.authenticate"] == 1
 
 
 def test_an_expired_token_is_replaced_once_and_the_call_repeated(
@@ -124,7 +124,7 @@ def test_an_expired_token_is_replaced_once_and_the_call_repeated(
     portfolio = client.portfolios.create("Suppliers").portfolio_id
     clock.now += 3_601
     client.records.import_file(portfolio, io.BytesIO(b"name\r\nShell plc\r\n"))
-    assert sandbox.world.calls["creditsafe.authenticate"] == 2
+    assert sandbox.state.calls["creditsafe.authenticate"] == 2
     assert client.portfolios.get(portfolio).record_count == 1
 
 
@@ -135,17 +135,17 @@ def test_tokens_are_renewed_before_their_hour_is_over(
     monkeypatch.setattr(client_module, "TOKEN_LIFETIME", 0.0)
     client.portfolios.list()
     client.portfolios.list()
-    assert sandbox.world.calls["creditsafe.authenticate"] == 2
+    assert sandbox.state.calls["creditsafe.authenticate"] == 2
 
 
 def test_refused_credentials_are_tried_once_and_the_account_is_never_locked(sandbox: Sandbox) -> None:
     with Creditsafe.connect(f"{sandbox.url}/creditsafe", "sandbox", "mistyped") as client:
         for ask in (client.portfolios.list, client.authenticate, client.portfolios.list) * 3:
-            with pytest.raises(AuthRefused, match="Access denied") as refused:
+            with pytest.raises(AuthenticationError, match="Access denied") as refused:
                 ask()
             assert "mistyped" not in str(refused.value)
-    assert sandbox.world.calls == {"creditsafe.authenticate": 1}
-    assert not sandbox.world.effects
+    assert sandbox.state.calls == {"creditsafe.authenticate": 1}
+    assert not sandbox.state.effects
 
 
 @pytest.mark.parametrize("answer", [{}, {"token": ""}, {"token": None}, ["token"], None])
@@ -153,7 +153,7 @@ def test_an_answer_without_a_token_is_no_token(answer: Any) -> None:
     http = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=answer)))
     with (
         Creditsafe.connect("https://creditsafe.test", "u", "p", http=http) as client,
-        pytest.raises(Unavailable, match="no token"),
+        pytest.raises(VendorUnavailable, match="no token"),
     ):
         client.portfolios.list()
 
@@ -166,7 +166,7 @@ def test_a_file_that_is_too_large_is_not_sent(client: Creditsafe, sandbox: Sandb
         file.truncate(IMPORT_LIMIT + 1)
         with pytest.raises(ValueError, match="50,000,001 bytes"):
             client.records.import_file("any", file)
-    assert not sandbox.world.calls
+    assert not sandbox.state.calls
 
 
 def test_a_result_is_fetched_without_the_token_until_its_link_expires(sandbox: Sandbox, clock: Clock) -> None:
@@ -185,7 +185,7 @@ def test_a_result_is_fetched_without_the_token_until_its_link_expires(sandbox: S
         assert sent[-1].url.host == "localhost"
         assert "authorization" not in sent[-1].headers
         assert "authorization" in sent[-2].headers
-        clock.now += sandbox.world.link_seconds
+        clock.now += sandbox.state.link_seconds
         with pytest.raises(Rejected) as expired, client.download(link):
             pass
         assert expired.value.status == 403
@@ -196,8 +196,11 @@ def test_a_result_is_fetched_without_the_token_until_its_link_expires(sandbox: S
         for known, status, content in ((etag, 206, whole[9:]), ('"another file"', 200, whole)):
             with client.download(fresh, offset=9, etag=known) as response:
                 assert (response.status_code, response.read()) == (status, content)
-        sandbox.world.faults["creditsafe.download"].append(Fault("lost_after"))
-        with pytest.raises(Unavailable, match="the answer was lost"), client.download(fresh) as response:
+        sandbox.state.faults["creditsafe.download"].append(Fault("lost_after"))
+        with (
+            pytest.raises(VendorUnavailable, match="the answer was lost"),
+            client.download(fresh) as response,
+        ):
             response.read()
 
 
@@ -291,5 +294,5 @@ def test_pages_never_go_round_in_a_circle(page: int, named: int) -> None:
     if named > page:
         assert following(answer, page, 0) == named
     else:
-        with pytest.raises(Unavailable, match="names page"):
+        with pytest.raises(VendorUnavailable, match="names page"):
             following(answer, page, 0)

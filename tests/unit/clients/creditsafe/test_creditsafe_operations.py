@@ -38,7 +38,7 @@ class Wire:
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox() as running:
-        running.world.job_seconds = running.world.queue_seconds = 0
+        running.state.job_seconds = running.state.queue_seconds = 0
         yield running
 
 
@@ -195,7 +195,7 @@ def test_what_is_sent_is_what_is_documented(
     case: Case, client: Creditsafe, wire: Wire, given: Given, sandbox: Sandbox
 ) -> None:
     wire.requests.clear()
-    sandbox.world.calls.clear()
+    sandbox.state.calls.clear()
     assert case.call(client, given) is not None or case.name == "portfolios.update"
     [request] = wire.requests
     execution = getattr(
@@ -216,7 +216,7 @@ def test_what_is_sent_is_what_is_documented(
     else:
         expected = json.dumps(case.body).replace("{record}", given.record)
         assert json.loads(request.content) == json.loads(expected)
-    assert sandbox.world.calls == {f"creditsafe.{case.name}": 1}
+    assert sandbox.state.calls == {f"creditsafe.{case.name}": 1}
 
 
 def _check_headers(case: Case, request: httpx.Request) -> None:

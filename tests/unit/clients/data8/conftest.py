@@ -6,18 +6,18 @@ import pytest
 
 from clients.data8 import Data8
 from sandbox import Sandbox
-from tests.support.data8_client import Rig
+from tests.support.data8_client import RecordingClient
 
 
 @pytest.fixture
-def rig() -> Iterator[Rig]:
+def recorder() -> Iterator[RecordingClient]:
     with Sandbox() as sandbox:
-        rig = Rig(sandbox)
-        yield rig
-        for client in rig.open:
+        recorder = RecordingClient(sandbox)
+        yield recorder
+        for client in recorder.open:
             client.close()
 
 
 @pytest.fixture
-def client(rig: Rig) -> Data8:
-    return rig.connect()
+def client(recorder: RecordingClient) -> Data8:
+    return recorder.connect()

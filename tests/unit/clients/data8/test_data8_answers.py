@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from clients.data8 import Assumptions, Data8, Dataset, Job
-from clients.errors import Unavailable
+from clients.errors import VendorUnavailable
 
 CODES = Assumptions()
 
@@ -60,7 +60,7 @@ def test_records_that_are_not_those_asked_for(body: str) -> None:
     dataset = json.dumps({"name": "d", "columns": {"a": 0, "b": 1}, "recordCount": 2})
     client = answering(dataset, body)
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(VendorUnavailable):
         list(client.datasets.records("d"))
 
 
@@ -94,7 +94,7 @@ def test_absent_null_and_new_fields_are_borne(ask: Callable[[Data8], Any], body:
 
 @pytest.mark.parametrize("body", ["<html>", "[1, 2]", "{}", '{"name": 7}'])
 def test_another_shape_is_an_error_without_the_body_in_it(body: str) -> None:
-    with pytest.raises(Unavailable) as error:
+    with pytest.raises(VendorUnavailable) as error:
         answering(body).jobs.get("j")
 
     assert body not in str(error.value)

@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from clients.data8 import Data8
-from clients.errors import Conflict, NotFound, OutcomeUnknown, RateLimited, Rejected, Unavailable
+from clients.errors import Conflict, NotFound, OutcomeUnknown, RateLimited, Rejected, VendorUnavailable
 from sandbox.core import Fault
-from tests.support.data8_client import Rig
+from tests.support.data8_client import RecordingClient
 
 TEXT, WHOLE = 0, 1
 
 
 @pytest.fixture(autouse=True)
-def at_once(rig: Rig) -> None:
-    rig.sandbox.world.job_seconds = rig.sandbox.world.queue_seconds = 0
+def at_once(recorder: RecordingClient) -> None:
+    recorder.sandbox.state.job_seconds = recorder.sandbox.state.queue_seconds = 0
 
 
 def filled(client: Data8, name: str, rows: int, columns: dict[str, int] | None = None) -> str:
@@ -72,14 +72,14 @@ def test_a_secret_is_told_once_and_never_shown(client: Data8) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 100, 101, 250])
-def test_datasets_are_listed_page_by_page(rig: Rig, client: Data8, count: int) -> None:
+def test_datasets_are_listed_page_by_page(recorder: RecordingClient, client: Data8, count: int) -> None:
     names = [f"d{n:03}" for n in range(count)]
     for name in reversed(names):
         client.datasets.create(name, {"a": TEXT})
-    before = rig.sandbox.world.calls["data8.datasets.list"]
+    before = recorder.sandbox.state.calls["data8.datasets.list"]
 
     assert [ref.name for ref in client.datasets.all()] == names
-    assert rig.sandbox.world.calls["data8.datasets.list"] - before == count // 100 + 1
+    assert recorder.sandbox.state.calls["data8.datasets.list"] - before == count // 100 + 1
     assert list(client.datasets.all(input=False)) == []
     assert len(list(client.datasets.all(output=False))) == count
 
@@ -99,14 +99,16 @@ def test_jobs_are_listed_the_latest_first_and_filtered(client: Data8) -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1, 999, 1_000, 1_001, 2_500])
-def test_records_come_back_in_order_and_no_request_is_too_many(rig: Rig, client: Data8, rows: int) -> None:
+def test_records_come_back_in_order_and_no_request_is_too_many(
+    recorder: RecordingClient, client: Data8, rows: int
+) -> None:
     dataset = filled(client, "rows", rows)
     client.jobs.create("echo", "Echo", input_datasets={"Rows": dataset})
     output = client.jobs.get("echo").output_datasets["Rows"]
-    before = rig.sandbox.world.calls["data8.datasets.download"]
+    before = recorder.sandbox.state.calls["data8.datasets.download"]
 
     assert list(client.datasets.records(output)) == [{"row": n, "text": f"row {n}"} for n in range(rows)]
-    assert rig.sandbox.world.calls["data8.datasets.download"] - before == -(-rows // 1_000)
+    assert recorder.sandbox.state.calls["data8.datasets.download"] - before == -(-rows // 1_000)
 
 
 def test_records_from_the_middle(client: Data8) -> None:
@@ -132,7 +134,7 @@ def test_a_failed_job_says_so_and_its_outputs_stay_incomplete(client: Data8) -> 
         client.datasets.download(output.name)
 
 
-def test_the_vendor_s_refusals_are_typed_and_told(rig: Rig, client: Data8) -> None:
+def test_the_vendor_s_refusals_are_typed_and_told(recorder: RecordingClient, client: Data8) -> None:
     client.datasets.create("taken", {"a": TEXT})
 
     with pytest.raises(Conflict, match="another dataset"):
@@ -148,11 +150,11 @@ def test_the_vendor_s_refusals_are_typed_and_told(rig: Rig, client: Data8) -> No
     assert (absent.value.status, absent.value.detail, absent.value.operation) == (404, None, "jobs.get")
 
 
-def test_faults_are_told_by_what_became_of_the_request(rig: Rig, client: Data8) -> None:
+def test_faults_are_told_by_what_became_of_the_request(recorder: RecordingClient, client: Data8) -> None:
     client.jobs.list()  # a token
-    world = rig.sandbox.world
+    state = recorder.sandbox.state
     for operation in ("data8.jobs.get", "data8.datasets.create"):
-        world.faults[operation].extend(
+        state.faults[operation].extend(
             [
                 Fault("status", status=429, retry_after=7),
                 Fault("status", status=503, retry_after=3),
@@ -164,18 +166,18 @@ def test_faults_are_told_by_what_became_of_the_request(rig: Rig, client: Data8) 
 
     with pytest.raises(RateLimited) as limited:
         client.jobs.get("x")
-    with pytest.raises(Unavailable) as away:
+    with pytest.raises(VendorUnavailable) as away:
         client.jobs.get("x")
     assert (limited.value.retry_after, away.value.retry_after) == (7, 3)
     for _ in range(3):
-        with pytest.raises(Unavailable):
+        with pytest.raises(VendorUnavailable):
             client.jobs.get("x")
 
     with pytest.raises(RateLimited):
         client.datasets.create("x", {"a": TEXT})
-    with pytest.raises(Unavailable):
+    with pytest.raises(VendorUnavailable):
         client.datasets.create("x", {"a": TEXT})
     for _ in range(3):
         with pytest.raises(OutcomeUnknown):
             client.datasets.create("x", {"a": TEXT})
-    assert world.effects["data8.datasets.create", "x"] == 1
+    assert state.effects["data8.datasets.create", "x"] == 1

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from clients.data8 import Data8
 from clients.operation import operations_of
-from tests.support.data8_client import Rig
+from tests.support.data8_client import RecordingClient
 
 DOCUMENTED = {
     "GET /ApiKey",
@@ -286,12 +286,12 @@ def test_the_client_has_the_documented_operations_and_no_others(client: Data8) -
     assert all(found.summary for found in operations_of(client))
 
 
-def test_every_operation_as_documented(rig: Rig, client: Data8) -> None:
-    rig.sandbox.world.job_seconds = rig.sandbox.world.queue_seconds = 0
+def test_every_operation_as_documented(recorder: RecordingClient, client: Data8) -> None:
+    recorder.sandbox.state.job_seconds = recorder.sandbox.state.queue_seconds = 0
     for row in TABLE:
-        before = rig.sandbox.world.calls[f"data8.{row.operation}"]
+        before = recorder.sandbox.state.calls[f"data8.{row.operation}"]
         row.call(client)
-        request = rig.requests[-1]
+        request = recorder.requests[-1]
         verb, _, target = row.request.partition(" ")
         sent = request.url.raw_path.decode().removeprefix("/data8")
         if "…" in target:
@@ -304,4 +304,4 @@ def test_every_operation_as_documented(rig: Rig, client: Data8) -> None:
         content = request.read()
         assert (json.loads(content) if content else None) == row.body, row
         assert request.headers["authorization"].startswith("Bearer "), row
-        assert rig.sandbox.world.calls[f"data8.{row.operation}"] == before + 1, row
+        assert recorder.sandbox.state.calls[f"data8.{row.operation}"] == before + 1, row

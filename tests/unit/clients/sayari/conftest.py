@@ -6,22 +6,22 @@ import pytest
 
 from clients.sayari import Sayari
 from sandbox import Sandbox
-from sandbox.core import World
-from tests.support.sayari_client import Rig, Scene
+from sandbox.core import SandboxState
+from tests.support.sayari_client import RecordingClient, Scene
 
 
 @pytest.fixture(scope="module")
-def rig() -> Iterator[Rig]:
-    with Sandbox(world=World(job_seconds=0, queue_seconds=0)) as sandbox:
-        rig = Rig(sandbox)
-        yield rig
-        for client in rig.open:
+def recorder() -> Iterator[RecordingClient]:
+    with Sandbox(state=SandboxState(job_seconds=0, queue_seconds=0)) as sandbox:
+        recorder = RecordingClient(sandbox)
+        yield recorder
+        for client in recorder.open:
             client.close()
 
 
 @pytest.fixture
-def client(rig: Rig) -> Sayari:
-    return rig.connect()
+def client(recorder: RecordingClient) -> Sayari:
+    return recorder.connect()
 
 
 @pytest.fixture

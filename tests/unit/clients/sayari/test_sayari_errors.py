@@ -10,28 +10,28 @@ import pytest
 
 from clients.auth import TokenAuth
 from clients.errors import (
-    AuthRefused,
+    AuthenticationError,
     NotFound,
     OutcomeUnknown,
     RateLimited,
     Rejected,
-    Unavailable,
     VendorError,
+    VendorUnavailable,
 )
 from clients.sayari import Sayari
 from clients.sayari.auth import AccessToken, token_auth
 from clients.transport import Transport
 from sandbox import Sandbox
-from sandbox.core import Fault, World
-from tests.support.sayari_client import TESCO, Rig, Scene
+from sandbox.core import Fault, SandboxState
+from tests.support.sayari_client import TESCO, RecordingClient, Scene
 
 
 @pytest.fixture
-def rig() -> Iterator[Rig]:
-    with Sandbox(world=World(job_seconds=0, queue_seconds=0)) as sandbox:
-        rig = Rig(sandbox)
-        yield rig
-        for client in rig.open:
+def recorder() -> Iterator[RecordingClient]:
+    with Sandbox(state=SandboxState(job_seconds=0, queue_seconds=0)) as sandbox:
+        recorder = RecordingClient(sandbox)
+        yield recorder
+        for client in recorder.open:
             client.close()
 
 
@@ -42,28 +42,28 @@ def test_the_vendors_words_are_kept_once(client: Sayari) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 403, 405, 406, 415])
-def test_refusals(rig: Rig, client: Sayari, status: int) -> None:
-    rig.sandbox.world.faults["sayari.projects.delete"].append(Fault("status", status=status))
+def test_refusals(recorder: RecordingClient, client: Sayari, status: int) -> None:
+    recorder.sandbox.state.faults["sayari.projects.delete"].append(Fault("status", status=status))
     with pytest.raises(Rejected) as failed:
         client.projects.delete("DgEVYa")
     assert (failed.value.status, failed.value.detail) == (status, "fault on demand")
 
 
-def test_too_many_calls(rig: Rig, client: Sayari) -> None:
-    rig.sandbox.world.faults["sayari.search.entities"].append(Fault("status", status=429, retry_after=7))
+def test_too_many_calls(recorder: RecordingClient, client: Sayari) -> None:
+    recorder.sandbox.state.faults["sayari.search.entities"].append(Fault("status", status=429, retry_after=7))
     with pytest.raises(RateLimited) as failed:
         client.search.entities("tesco")
     assert failed.value.retry_after == 7
 
 
-def test_searches_and_traversals_have_a_budget_of_their_own(rig: Rig) -> None:
+def test_searches_and_traversals_have_a_budget_of_their_own(recorder: RecordingClient) -> None:
     asked: list[str] = []
 
     def budget(kind: str) -> float:
         asked.append(kind)
         return 3.0 if kind == "advanced" else 0.0
 
-    client = rig.connect(budget=budget)
+    client = recorder.connect(budget=budget)
     client.sources.list()
     advanced: list[Callable[[], Any]] = [
         lambda: client.search.entities("tesco"),
@@ -92,8 +92,8 @@ def test_searches_and_traversals_have_a_budget_of_their_own(rig: Rig) -> None:
             lambda c, s: c.projects.resolutions.upload(s.project, csv=b"name\nTesco\n"),
             OutcomeUnknown,
         ),
-        ("search.entities_post", lambda c, _: c.search.entities_post("tesco"), Unavailable),
-        ("projects.list", lambda c, _: c.projects.list(), Unavailable),
+        ("search.entities_post", lambda c, _: c.search.entities_post("tesco"), VendorUnavailable),
+        ("projects.list", lambda c, _: c.projects.list(), VendorUnavailable),
     ],
 )
 @pytest.mark.parametrize("fault", [Fault("lost_after"), Fault("status", status=500)])
@@ -102,52 +102,54 @@ def test_only_effects_have_an_unknown_outcome(
     call: Callable[[Sayari, Scene], Any],
     error: type[VendorError],
     fault: Fault,
-    rig: Rig,
+    recorder: RecordingClient,
     client: Sayari,
     scene: Scene,
 ) -> None:
-    rig.sandbox.world.faults[f"sayari.{operation}"].append(Fault(fault.kind, status=fault.status))
+    recorder.sandbox.state.faults[f"sayari.{operation}"].append(Fault(fault.kind, status=fault.status))
     with pytest.raises(error):
         call(client, scene)
 
 
 def test_usage_and_history_are_asked_for_under_v1_where_the_documented_path_is_gone(
-    rig: Rig, client: Sayari
+    recorder: RecordingClient, client: Sayari
 ) -> None:
     for operation in ("usage", "history"):
-        rig.sandbox.world.faults[f"sayari.{operation}"].append(Fault("status", status=404))
+        recorder.sandbox.state.faults[f"sayari.{operation}"].append(Fault("status", status=404))
     assert client.usage().usage["search_entities"] == 0
     assert client.history().events == []
-    paths = [request.url.path.removeprefix("/sayari") for request in rig.requests]
+    paths = [request.url.path.removeprefix("/sayari") for request in recorder.requests]
     assert paths == ["/oauth/token", "/usage", "/v1/usage", "/history", "/v1/history"]
 
 
-def test_one_token_serves_many_calls(rig: Rig, client: Sayari) -> None:
+def test_one_token_serves_many_calls(recorder: RecordingClient, client: Sayari) -> None:
     client.sources.list()
     client.projects.list()
-    assert rig.tokens_asked() == 1
+    assert recorder.tokens_asked() == 1
 
 
-def test_a_refused_token_is_renewed_once(rig: Rig, client: Sayari) -> None:
+def test_a_refused_token_is_renewed_once(recorder: RecordingClient, client: Sayari) -> None:
     client.sources.list()
-    rig.sandbox.world.faults["sayari.sources.list"].append(Fault("expire"))
+    recorder.sandbox.state.faults["sayari.sources.list"].append(Fault("expire"))
     client.sources.list()
-    assert rig.tokens_asked() == 2
+    assert recorder.tokens_asked() == 2
 
 
-def test_an_upload_is_sent_again_whole_with_the_new_token(rig: Rig, client: Sayari, scene: Scene) -> None:
-    rig.sandbox.world.faults["sayari.projects.resolutions.upload"].append(Fault("expire"))
+def test_an_upload_is_sent_again_whole_with_the_new_token(
+    recorder: RecordingClient, client: Sayari, scene: Scene
+) -> None:
+    recorder.sandbox.state.faults["sayari.projects.resolutions.upload"].append(Fault("expire"))
     assert client.projects.resolutions.upload(scene.project, csv=b"name\nTesco\n").count == 1
-    assert rig.sandbox.world.effects["sayari.projects.resolutions.upload", scene.project] == 2
+    assert recorder.sandbox.state.effects["sayari.projects.resolutions.upload", scene.project] == 2
 
 
-def test_wrong_credentials_are_not_tried_again(rig: Rig) -> None:
-    client = rig.connect(client_secret="wrong")
+def test_wrong_credentials_are_not_tried_again(recorder: RecordingClient) -> None:
+    client = recorder.connect(client_secret="wrong")
     for _ in range(3):
-        with pytest.raises(AuthRefused) as failed:
+        with pytest.raises(AuthenticationError) as failed:
             client.sources.list()
         assert "wrong" not in str(failed.value)
-    assert rig.tokens_asked() == 1
+    assert recorder.tokens_asked() == 1
 
 
 @pytest.mark.parametrize(
@@ -158,24 +160,24 @@ def test_a_token_is_good_until_shortly_before_it_expires(given: dict[str, int], 
     assert AccessToken.model_validate({"access_token": "t"} | given).lifetime == lifetime
 
 
-def test_a_token_is_renewed_before_it_expires(rig: Rig) -> None:
+def test_a_token_is_renewed_before_it_expires(recorder: RecordingClient) -> None:
     now = [0.0]
     auth: TokenAuth = token_auth("sandbox", "sandbox", clock=lambda: now[0])
-    with httpx.Client(event_hooks={"request": [rig.requests.append]}) as http:
-        transport = Transport("sayari", f"{rig.sandbox.url}/sayari", auth, http=http)
+    with httpx.Client(event_hooks={"request": [recorder.requests.append]}) as http:
+        transport = Transport("sayari", f"{recorder.sandbox.url}/sayari", auth, http=http)
         client = Sayari(transport, "sandbox", "sandbox")
         for now[0], tokens in ((0.0, 1), (86_279.0, 1), (86_281.0, 2), (172_000.0, 2)):
             client.sources.list()
-            assert rig.tokens_asked() == tokens
+            assert recorder.tokens_asked() == tokens
 
 
-def test_an_answer_without_a_token_is_no_refusal(rig: Rig) -> None:
+def test_an_answer_without_a_token_is_no_refusal(recorder: RecordingClient) -> None:
     def nothing(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json={"token_type": "Bearer"})
 
     client = Sayari.connect(
         "http://vendor.invalid", "id", "secret", http=httpx.Client(transport=httpx.MockTransport(nothing))
     )
-    with pytest.raises(Unavailable, match="no token"):
+    with pytest.raises(VendorUnavailable, match="no token"):
         client.sources.list()
     client.close()

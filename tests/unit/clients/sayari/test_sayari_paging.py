@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clients.errors import Rejected, Unavailable
+from clients.errors import Rejected, VendorUnavailable
 from clients.sayari import (
     Sayari,
     UploadEntity,
@@ -129,7 +129,7 @@ def test_an_empty_list_is_one_page(client: Sayari, scene: Scene) -> None:
 
 def test_a_page_that_names_itself_does_not_go_on_for_ever() -> None:
     pages = token_pages(lambda **_: TokenPage[Any].model_validate({"next": "a", "data": []}))
-    with pytest.raises(Unavailable, match="names itself"):
+    with pytest.raises(VendorUnavailable, match="names itself"):
         list(pages)
 
 

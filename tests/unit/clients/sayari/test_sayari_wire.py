@@ -14,7 +14,7 @@ import pytest
 from clients.operation import operations_of
 from clients.sayari import Sayari, UploadEntity, UploadIdentifier
 from clients.sayari.requests import CSV, EXCEL, PDF
-from tests.support.sayari_client import Rig, Scene
+from tests.support.sayari_client import RecordingClient, Scene
 
 DOCUMENTED = {
     "POST /oauth/token",
@@ -269,13 +269,13 @@ def test_exactly_the_documented_operations_are_there(client: Sayari) -> None:
 
 @pytest.mark.parametrize("operation", SENT)
 def test_an_operation_sends_what_is_documented(
-    operation: str, rig: Rig, client: Sayari, scene: Scene
+    operation: str, recorder: RecordingClient, client: Sayari, scene: Scene
 ) -> None:
     sent = SENT[operation]
-    before = rig.sandbox.world.calls[f"sayari.{operation}"]
+    before = recorder.sandbox.state.calls[f"sayari.{operation}"]
     sent.call(client, scene)
 
-    request = rig.requests[-1]
+    request = recorder.requests[-1]
     target = request.url.raw_path.decode().removeprefix("/sayari")
     assert f"{request.method} {target}" == filled(sent.request, scene)
     assert request.headers["accept"] == "application/json"
@@ -284,7 +284,7 @@ def test_an_operation_sends_what_is_documented(
     )
     body = json.loads(request.content) if request.content else None
     assert body == filled(sent.body, scene)
-    assert rig.sandbox.world.calls[f"sayari.{operation}"] == before + 1
+    assert recorder.sandbox.state.calls[f"sayari.{operation}"] == before + 1
 
 
 @pytest.mark.parametrize(
@@ -303,34 +303,39 @@ def test_an_operation_sends_what_is_documented(
     ],
 )
 def test_files_are_written_as_they_come(
-    call: Callable[..., None], accept: str, begins: bytes, rig: Rig, client: Sayari, scene: Scene
+    call: Callable[..., None],
+    accept: str,
+    begins: bytes,
+    recorder: RecordingClient,
+    client: Sayari,
+    scene: Scene,
 ) -> None:
     to = io.BytesIO()
     call(client, scene, to)
-    assert rig.requests[-1].headers["accept"] == accept
+    assert recorder.requests[-1].headers["accept"] == accept
     assert to.getvalue().startswith(begins)
 
 
-def test_a_csv_file_is_uploaded_as_a_form(rig: Rig, client: Sayari, scene: Scene) -> None:
+def test_a_csv_file_is_uploaded_as_a_form(recorder: RecordingClient, client: Sayari, scene: Scene) -> None:
     file = io.BytesIO(b"name,name,uk_company_number\nTesco,,00445790\nUnilever,Unilever PLC,\n")
     upload = client.projects.resolutions.upload(scene.project, file=file, filename="test_file.csv")
     assert (upload.file, upload.count) == ("test_file.csv", 2)
-    assert rig.requests[-1].headers["content-type"].startswith("multipart/form-data; boundary=")
+    assert recorder.requests[-1].headers["content-type"].startswith("multipart/form-data; boundary=")
 
 
 @pytest.mark.parametrize("form", [bytes, io.BytesIO, lambda text: iter([text[:9], text[9:]])])
 def test_csv_is_uploaded_as_a_body(
-    form: Callable[[bytes], Any], rig: Rig, client: Sayari, scene: Scene
+    form: Callable[[bytes], Any], recorder: RecordingClient, client: Sayari, scene: Scene
 ) -> None:
     upload = client.projects.resolutions.upload(scene.project, csv=form(b"name\nTesco\nUnilever\n"))
     assert (upload.file, upload.count) == ("csv-body-upload", 2)
-    assert rig.requests[-1].headers["content-type"] == "text/csv"
+    assert recorder.requests[-1].headers["content-type"] == "text/csv"
 
 
-def test_an_identifier_needs_no_type(rig: Rig, client: Sayari, scene: Scene) -> None:
+def test_an_identifier_needs_no_type(recorder: RecordingClient, client: Sayari, scene: Scene) -> None:
     entity = UploadEntity(identifier=[UploadIdentifier(value="00445790")])
     upload = client.projects.resolutions.upload(scene.project, entities=[entity])
-    assert json.loads(rig.requests[-1].content) == [{"identifier": [{"value": "00445790"}]}]
+    assert json.loads(recorder.requests[-1].content) == [{"identifier": [{"value": "00445790"}]}]
     assert (upload.file, upload.count) == ("json-body-upload", 1)
 
 
@@ -339,8 +344,8 @@ def test_an_upload_has_one_form(client: Sayari) -> None:
         client.projects.resolutions.upload("DgEVYa", csv=b"name\n", entities=[])
 
 
-def test_a_query_is_encoded(rig: Rig, client: Sayari) -> None:
+def test_a_query_is_encoded(recorder: RecordingClient, client: Sayari) -> None:
     client.search.entities("foo OR (bar~5) & a=b")
-    query = rig.requests[-1].url.raw_path.decode().partition("?")[2]
+    query = recorder.requests[-1].url.raw_path.decode().partition("?")[2]
     assert unquote_plus(query) == "q=foo OR (bar~5) & a=b"
     assert "&" not in query

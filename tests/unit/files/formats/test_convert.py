@@ -26,10 +26,10 @@ from tests.unit.files.formats.test_csv_table import CELLS
 from workers.errors import JobFailed
 from workers.files.formats import archives, xlsx
 from workers.files.formats import convert as converting
-from workers.files.formats.convert import Wanted, convert
+from workers.files.formats.convert import ReadOptions, convert
 from workers.files.formats.csv_records import ROW_LIMIT
 from workers.files.formats.csv_table import Table
-from workers.files.formats.sniff import Found, sniff
+from workers.files.formats.sniff import DetectedFormat, sniff
 from workers.files.storage import Storage
 
 Rows = list[list[str]]
@@ -50,9 +50,9 @@ class Folder:
         (self.path / name).write_bytes(content)
         return str(self.path / name)
 
-    def sniff(self, uri: str) -> Found:
+    def sniff(self, uri: str) -> DetectedFormat:
         with self.storage.open(uri) as stream:
-            return Found.of(json.loads(json.dumps(sniff(stream, uri).json())))
+            return DetectedFormat.of(json.loads(json.dumps(sniff(stream, uri).json())))
 
     def take_in(self, uri: str, *, strict: bool = True, stops: int | None = None, **wanted: Any) -> Any:
         """The last checkpoint; with `stops`, each turn ends after so many."""
@@ -60,7 +60,7 @@ class Folder:
         copy, rejects = self.storage.draft("job", "copy"), self.storage.draft("job", "rejects")
         at: Any = None
         while True:
-            pieces = convert(self.storage, found, Wanted(uri, strict, **wanted), copy, rejects, at)
+            pieces = convert(self.storage, found, ReadOptions(uri, strict, **wanted), copy, rejects, at)
             number = 0
             for number, at in enumerate(pieces, start=1):
                 at = json.loads(json.dumps(at))  # noqa: PLW2901 - as it comes back from the ledger

@@ -12,15 +12,15 @@ from messages.creditsafe import Record
 from messages.errors import Code
 from messages.events import Status
 from sandbox.core import Fault
-from tests.support.sandbox_harness import Desk, completed, failure
+from tests.support.sandbox_harness import SandboxHarness, completed, failure
 from workers.jobs.creditsafe import add_records
 
 
 @pytest.fixture
-def portfolio_id(desk: Desk) -> str:
-    made = desk.creditsafe.portfolios.create("Suppliers").portfolio_id
-    desk.creditsafe.records.create(made, [NewRecord(name="Old", reference="old")])
-    desk.world.effects.clear()
+def portfolio_id(harness: SandboxHarness) -> str:
+    made = harness.creditsafe.portfolios.create("Suppliers").portfolio_id
+    harness.creditsafe.records.create(made, [NewRecord(name="Old", reference="old")])
+    harness.state.effects.clear()
     return made
 
 
@@ -37,17 +37,19 @@ def companies(count: int, reference: str | None = "C-{}") -> list[dict[str, str]
     ]
 
 
-def listed(desk: Desk, portfolio_id: str) -> list[tuple[str, dict[str, Any]]]:
+def listed(harness: SandboxHarness, portfolio_id: str) -> list[tuple[str, dict[str, Any]]]:
     """Ids and uploaded fields of a portfolio's records."""
-    found = desk.creditsafe.records.all(portfolio_id)
+    found = harness.creditsafe.records.all(portfolio_id)
     return [(record.record_id, record.model_extra or {}) for record in found]
 
 
-def check_added(desk: Desk, portfolio_id: str, job_id: str, records: list[dict[str, str]]) -> None:
+def check_added(
+    harness: SandboxHarness, portfolio_id: str, job_id: str, records: list[dict[str, str]]
+) -> None:
     """Each record is there once, and the ids of the result are theirs, in the order of the command."""
-    result = completed(desk.drive(job_id))
+    result = completed(harness.drive(job_id))
     assert result["records"] == len(records)
-    known = dict(listed(desk, portfolio_id))
+    known = dict(listed(harness, portfolio_id))
     assert [known[record_id] for record_id in result["record_ids"]] == records
     assert len(set(result["record_ids"])) == len(records)
     mine = [fields for fields in known.values() if fields in records]
@@ -59,40 +61,42 @@ def test_a_message_knows_the_fields_that_the_client_knows() -> None:
     assert tuple(field.alias or name for name, field in Record.model_fields.items()) == RECORD_FIELDS
 
 
-def test_records_are_added_300_at_a_time(desk: Desk, portfolio_id: str) -> None:
+def test_records_are_added_300_at_a_time(harness: SandboxHarness, portfolio_id: str) -> None:
     records = companies(601)
-    desk.arrive("creditsafe.add_records", portfolio_id=portfolio_id, records=records)
-    check_added(desk, portfolio_id, "job", records)
-    assert desk.effects("creditsafe.records.create") == 3
+    harness.arrive("creditsafe.add_records", portfolio_id=portfolio_id, records=records)
+    check_added(harness, portfolio_id, "job", records)
+    assert harness.effects("creditsafe.records.create") == 3
 
 
 @pytest.mark.usefixtures("batches_of_three")
 @pytest.mark.parametrize("kind", ["lost_before", "lost_after"])
 @pytest.mark.parametrize("reference", ["C-{}", None])
 def test_a_batch_whose_answer_is_lost_is_there_once(
-    desk: Desk, portfolio_id: str, kind: str, reference: str | None
+    harness: SandboxHarness, portfolio_id: str, kind: str, reference: str | None
 ) -> None:
     records = companies(8, reference)
-    desk.fault("creditsafe.records.create", Fault("slow"))
-    desk.fault("creditsafe.records.create", Fault(kind))
-    desk.arrive("creditsafe.add_records", portfolio_id=portfolio_id, records=records)
-    job = desk.drive()
+    harness.fault("creditsafe.records.create", Fault("slow"))
+    harness.fault("creditsafe.records.create", Fault(kind))
+    harness.arrive("creditsafe.add_records", portfolio_id=portfolio_id, records=records)
+    job = harness.drive()
     assert job.retries == 1
     assert completed(job)["records"] == 8
-    assert desk.effects("creditsafe.records.create") == 3
-    ids, fields = zip(*listed(desk, portfolio_id)[1:], strict=True)
+    assert harness.effects("creditsafe.records.create") == 3
+    ids, fields = zip(*listed(harness, portfolio_id)[1:], strict=True)
     assert list(fields) == records
     assert sorted(completed(job)["record_ids"]) == list(ids)
 
 
 @pytest.mark.usefixtures("batches_of_three")
 @pytest.mark.parametrize("kind", ["lost_before", "lost_after"])
-def test_records_that_others_add_meanwhile_are_told_apart(desk: Desk, portfolio_id: str, kind: str) -> None:
-    desk.fault("creditsafe.records.create", Fault(kind))
+def test_records_that_others_add_meanwhile_are_told_apart(
+    harness: SandboxHarness, portfolio_id: str, kind: str
+) -> None:
+    harness.fault("creditsafe.records.create", Fault(kind))
     records = companies(5)
-    desk.arrive("creditsafe.add_records", portfolio_id=portfolio_id, records=records)
-    desk.creditsafe.records.create(portfolio_id, [NewRecord(name="Another", reference="theirs")] * 3)
-    check_added(desk, portfolio_id, "job", records)
+    harness.arrive("creditsafe.add_records", portfolio_id=portfolio_id, records=records)
+    harness.creditsafe.records.create(portfolio_id, [NewRecord(name="Another", reference="theirs")] * 3)
+    check_added(harness, portfolio_id, "job", records)
 
 
 @pytest.mark.usefixtures("batches_of_three")
@@ -105,76 +109,80 @@ def test_records_that_others_add_meanwhile_are_told_apart(desk: Desk, portfolio_
     ],
 )
 def test_a_batch_that_cannot_be_told_apart_is_for_a_person(
-    desk: Desk, portfolio_id: str, records: list[dict[str, str]], theirs: NewRecord
+    harness: SandboxHarness, portfolio_id: str, records: list[dict[str, str]], theirs: NewRecord
 ) -> None:
-    desk.fault("creditsafe.records.create", Fault("lost_before"))
-    desk.arrive("creditsafe.add_records", portfolio_id=portfolio_id, records=records)
-    desk.creditsafe.records.create(portfolio_id, [theirs])
-    assert "grown by 1 records" in failure(desk.drive(), Code.OUTCOME_UNKNOWN)
-    desk.run("job.retry", id="retry", job_id="job", repeat_effect=True)
-    check_added(desk, portfolio_id, "job", records)
+    harness.fault("creditsafe.records.create", Fault("lost_before"))
+    harness.arrive("creditsafe.add_records", portfolio_id=portfolio_id, records=records)
+    harness.creditsafe.records.create(portfolio_id, [theirs])
+    assert "grown by 1 records" in failure(harness.drive(), Code.OUTCOME_UNKNOWN)
+    harness.run("job.retry", id="retry", job_id="job", repeat_effect=True)
+    check_added(harness, portfolio_id, "job", records)
 
 
 def test_ids_that_the_answer_leaves_out_are_looked_up(
-    desk: Desk, portfolio_id: str, monkeypatch: pytest.MonkeyPatch
+    harness: SandboxHarness, portfolio_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sandbox.creditsafe.records.CREATED_ARE_SHOWN", False)
     records = companies(4)
-    desk.arrive("creditsafe.add_records", portfolio_id=portfolio_id, records=records)
-    check_added(desk, portfolio_id, "job", records)
+    harness.arrive("creditsafe.add_records", portfolio_id=portfolio_id, records=records)
+    check_added(harness, portfolio_id, "job", records)
 
 
-def test_a_refused_record_is_told_with_the_vendors_words(desk: Desk) -> None:
-    job = desk.run("creditsafe.add_records", portfolio_id="gone", records=companies(1))
+def test_a_refused_record_is_told_with_the_vendors_words(harness: SandboxHarness) -> None:
+    job = harness.run("creditsafe.add_records", portfolio_id="gone", records=companies(1))
     assert "not found" in failure(job, Code.VENDOR_REJECTED)
 
 
 # -- delete_records ---------------------------------------------------------------------------------------
 
 
-def filled(desk: Desk, portfolio_id: str, count: int) -> list[str]:
-    made = desk.creditsafe.records.create(portfolio_id, [NewRecord(name=str(n)) for n in range(count)])
+def filled(harness: SandboxHarness, portfolio_id: str, count: int) -> list[str]:
+    made = harness.creditsafe.records.create(portfolio_id, [NewRecord(name=str(n)) for n in range(count)])
     return [record.record_id for record in made.records]
 
 
 @pytest.mark.usefixtures("batches_of_three")
-def test_records_are_deleted_in_batches_and_counted_once(desk: Desk, portfolio_id: str) -> None:
-    ids = filled(desk, portfolio_id, 8)
+def test_records_are_deleted_in_batches_and_counted_once(harness: SandboxHarness, portfolio_id: str) -> None:
+    ids = filled(harness, portfolio_id, 8)
     wanted = [*ids[:7], ids[0], "R77", "nonsense"]
-    result = completed(desk.run("creditsafe.delete_records", portfolio_id=portfolio_id, record_ids=wanted))
+    result = completed(harness.run("creditsafe.delete_records", portfolio_id=portfolio_id, record_ids=wanted))
     assert result == {"portfolio_id": portfolio_id, "deleted": 7}
-    assert [id for id, _ in listed(desk, portfolio_id)][1:] == ids[7:]
-    assert desk.world.calls["creditsafe.records.delete"] == 3
+    assert [id for id, _ in listed(harness, portfolio_id)][1:] == ids[7:]
+    assert harness.state.calls["creditsafe.records.delete"] == 3
 
 
 @pytest.mark.usefixtures("batches_of_three")
 @pytest.mark.parametrize("kind", ["lost_before", "lost_after"])
-def test_a_lost_deletion_counts_what_was_deleted(desk: Desk, portfolio_id: str, kind: str) -> None:
-    ids = filled(desk, portfolio_id, 8)
-    desk.fault("creditsafe.records.delete", Fault("slow"))
-    desk.fault("creditsafe.records.delete", Fault(kind))
-    job = desk.run("creditsafe.delete_records", portfolio_id=portfolio_id, record_ids=[*ids[:7], "R77"])
+def test_a_lost_deletion_counts_what_was_deleted(
+    harness: SandboxHarness, portfolio_id: str, kind: str
+) -> None:
+    ids = filled(harness, portfolio_id, 8)
+    harness.fault("creditsafe.records.delete", Fault("slow"))
+    harness.fault("creditsafe.records.delete", Fault(kind))
+    job = harness.run("creditsafe.delete_records", portfolio_id=portfolio_id, record_ids=[*ids[:7], "R77"])
     assert completed(job)["deleted"] == 7
-    assert len(listed(desk, portfolio_id)) == 2
+    assert len(listed(harness, portfolio_id)) == 2
 
 
-def test_a_lost_deletion_never_counts_more_than_was_asked_for(desk: Desk, portfolio_id: str) -> None:
-    ids = filled(desk, portfolio_id, 8)
-    desk.fault("creditsafe.records.delete", Fault("lost_after"))
-    desk.arrive("creditsafe.delete_records", portfolio_id=portfolio_id, record_ids=ids[:2])
-    desk.creditsafe.records.delete(portfolio_id, ids[2:])
-    assert completed(desk.drive())["deleted"] == 2
+def test_a_lost_deletion_never_counts_more_than_was_asked_for(
+    harness: SandboxHarness, portfolio_id: str
+) -> None:
+    ids = filled(harness, portfolio_id, 8)
+    harness.fault("creditsafe.records.delete", Fault("lost_after"))
+    harness.arrive("creditsafe.delete_records", portfolio_id=portfolio_id, record_ids=ids[:2])
+    harness.creditsafe.records.delete(portfolio_id, ids[2:])
+    assert completed(harness.drive())["deleted"] == 2
 
 
 # -- delete_portfolio -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["slow", "lost_before", "lost_after"])
-def test_a_portfolio_is_gone_afterwards(desk: Desk, portfolio_id: str, kind: str) -> None:
-    desk.fault("creditsafe.portfolios.delete", Fault(kind))
-    job = desk.run("creditsafe.delete_portfolio", portfolio_id=portfolio_id)
+def test_a_portfolio_is_gone_afterwards(harness: SandboxHarness, portfolio_id: str, kind: str) -> None:
+    harness.fault("creditsafe.portfolios.delete", Fault(kind))
+    job = harness.run("creditsafe.delete_portfolio", portfolio_id=portfolio_id)
     assert completed(job) == {"portfolio_id": portfolio_id}
-    assert not list(desk.creditsafe.portfolios.all())
-    assert desk.effects("creditsafe.portfolios.delete") == 1
-    again = desk.run("creditsafe.delete_portfolio", id="again", portfolio_id=portfolio_id)
+    assert not list(harness.creditsafe.portfolios.all())
+    assert harness.effects("creditsafe.portfolios.delete") == 1
+    again = harness.run("creditsafe.delete_portfolio", id="again", portfolio_id=portfolio_id)
     assert again.status is Status.COMPLETED

@@ -17,10 +17,10 @@ from clients.creditsafe import RECORD_FIELDS, MatchingExecution, NewRecord
 from messages.errors import Code
 from messages.events import Status
 from sandbox.core import Fault
-from tests.support.sandbox_harness import Desk, failure
+from tests.support.sandbox_harness import SandboxHarness, failure
 from workers.errors import JobFailed
-from workers.jobs.creditsafe.file_parts import pack, parts_of, read_through
 from workers.jobs.creditsafe import file_parts, import_file
+from workers.jobs.creditsafe.file_parts import pack, parts_of, read_through
 from workers.jobs.creditsafe.import_file import matching, summary_of
 from workers.jobs.input import Source
 
@@ -34,9 +34,9 @@ class Clock:
         return self.now
 
 
-def records(desk: Desk, portfolio_id: str) -> list[dict[str, Any]]:
+def records(harness: SandboxHarness, portfolio_id: str) -> list[dict[str, Any]]:
     """The uploaded fields of a portfolio's records."""
-    return [record.model_extra or {} for record in desk.creditsafe.records.all(portfolio_id)]
+    return [record.model_extra or {} for record in harness.creditsafe.records.all(portfolio_id)]
 
 
 def table(rows: int) -> str:
@@ -46,40 +46,42 @@ def table(rows: int) -> str:
 # -- import_file ------------------------------------------------------------------------------------------
 
 
-def test_a_file_becomes_a_new_portfolio(desk: Desk) -> None:
+def test_a_file_becomes_a_new_portfolio(harness: SandboxHarness) -> None:
     text = 'name,town,reference\n"Nestlé S.A.",Vevey,1\n"two\nlines, ""quoted""",,2\n'
     portfolio = {"name": "Suppliers", "description": "of 2026"}
-    job = desk.run("creditsafe.import_file", file=desk.file(text), portfolio=portfolio)
+    job = harness.run("creditsafe.import_file", file=harness.file(text), portfolio=portfolio)
     assert job.result is not None, job.error
     assert (job.result["records"], job.result["parts"]) == (2, 1)
-    assert records(desk, job.result["portfolio_id"]) == list(csv.DictReader(io.StringIO(text, newline="")))
-    found = desk.creditsafe.portfolios.get(job.result["portfolio_id"])
+    assert records(harness, job.result["portfolio_id"]) == list(csv.DictReader(io.StringIO(text, newline="")))
+    found = harness.creditsafe.portfolios.get(job.result["portfolio_id"])
     assert (found.name, found.description) == ("Suppliers", "of 2026 [kyb:job]")
 
 
-def test_a_file_joins_an_existing_portfolio(desk: Desk) -> None:
-    portfolio_id = desk.creditsafe.portfolios.create("Ours").portfolio_id
-    desk.creditsafe.records.create(portfolio_id, [NewRecord(name="First")])
-    job = desk.run("creditsafe.import_file", file=desk.file(table(2)), portfolio={"id": portfolio_id})
+def test_a_file_joins_an_existing_portfolio(harness: SandboxHarness) -> None:
+    portfolio_id = harness.creditsafe.portfolios.create("Ours").portfolio_id
+    harness.creditsafe.records.create(portfolio_id, [NewRecord(name="First")])
+    job = harness.run("creditsafe.import_file", file=harness.file(table(2)), portfolio={"id": portfolio_id})
     assert job.result == {"portfolio_id": portfolio_id, "records": 2, "parts": 1, "rejects": None}
-    assert len(records(desk, portfolio_id)) == 3
-    assert desk.effects("creditsafe.portfolios.create") == 1
+    assert len(records(harness, portfolio_id)) == 3
+    assert harness.effects("creditsafe.portfolios.create") == 1
 
 
-def test_a_portfolio_that_is_not_there_is_the_vendors_refusal(desk: Desk) -> None:
-    job = desk.run("creditsafe.import_file", file=desk.file(table(2)), portfolio={"id": "gone"})
+def test_a_portfolio_that_is_not_there_is_the_vendors_refusal(harness: SandboxHarness) -> None:
+    job = harness.run("creditsafe.import_file", file=harness.file(table(2)), portfolio={"id": "gone"})
     assert "not found" in failure(job, Code.VENDOR_REJECTED)
 
 
 @pytest.mark.parametrize("name", ["Large", "Large [async]"])
-def test_a_large_file_goes_in_parts(desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_large_file_goes_in_parts(
+    harness: SandboxHarness, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setattr(file_parts, "PART_LIMIT", 300)
     monkeypatch.setattr(file_parts, "GZIP_FROM", 200)
-    job = desk.run("creditsafe.import_file", file=desk.file(table(40)), portfolio={"name": name})
+    job = harness.run("creditsafe.import_file", file=harness.file(table(40)), portfolio={"name": name})
     assert job.result is not None, job.error
     assert job.result["records"] == 40
-    assert job.result["parts"] == desk.effects("creditsafe.records.import_file") > 3
-    assert records(desk, job.result["portfolio_id"]) == list(
+    assert job.result["parts"] == harness.effects("creditsafe.records.import_file") > 3
+    assert records(harness, job.result["portfolio_id"]) == list(
         csv.DictReader(io.StringIO(table(40), newline=""))
     )
 
@@ -100,75 +102,77 @@ def test_a_large_file_goes_in_parts(desk: Desk, monkeypatch: pytest.MonkeyPatch,
     ],
 )
 def test_a_bad_file_costs_nothing_at_the_vendor(
-    desk: Desk, text: str | bytes, place: str, named: str
+    harness: SandboxHarness, text: str | bytes, place: str, named: str
 ) -> None:
-    job = desk.run("creditsafe.import_file", file=desk.file(text), portfolio={"name": "Suppliers"})
+    job = harness.run("creditsafe.import_file", file=harness.file(text), portfolio={"name": "Suppliers"})
     message = failure(job, Code.INPUT_INVALID)
     assert message.startswith(place)
     assert named in message
     assert "Jane" not in str(job.error)
-    assert not desk.world.calls
+    assert not harness.state.calls
 
 
-def test_a_file_that_changes_meanwhile_is_not_sent(desk: Desk) -> None:
-    desk.fault("creditsafe.portfolios.create", Fault("status", status=429))
-    file = desk.file(table(2))
-    desk.arrive("creditsafe.import_file", file=file, portfolio={"name": "Suppliers"})
-    desk.file(table(3))
-    assert "has changed" in failure(desk.drive(), Code.INPUT_INVALID)
-    assert not desk.effects("creditsafe.records.import_file")
+def test_a_file_that_changes_meanwhile_is_not_sent(harness: SandboxHarness) -> None:
+    harness.fault("creditsafe.portfolios.create", Fault("status", status=429))
+    file = harness.file(table(2))
+    harness.arrive("creditsafe.import_file", file=file, portfolio={"name": "Suppliers"})
+    harness.file(table(3))
+    assert "has changed" in failure(harness.drive(), Code.INPUT_INVALID)
+    assert not harness.effects("creditsafe.records.import_file")
 
 
 @pytest.mark.parametrize("kind", ["lost_before", "lost_after"])
 @pytest.mark.parametrize("operation", ["portfolios.create", "records.import_file"])
 def test_lost_answers_are_made_good(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, operation: str, kind: str
+    harness: SandboxHarness, monkeypatch: pytest.MonkeyPatch, operation: str, kind: str
 ) -> None:
     monkeypatch.setattr(file_parts, "PART_LIMIT", 300)
-    desk.creditsafe.portfolios.create("Suppliers", "of another job [kyb:job2]")
-    desk.world.effects.clear()
-    desk.fault(f"creditsafe.{operation}", Fault(kind))
-    job = desk.run("creditsafe.import_file", file=desk.file(table(20)), portfolio={"name": "Suppliers"})
+    harness.creditsafe.portfolios.create("Suppliers", "of another job [kyb:job2]")
+    harness.state.effects.clear()
+    harness.fault(f"creditsafe.{operation}", Fault(kind))
+    job = harness.run("creditsafe.import_file", file=harness.file(table(20)), portfolio={"name": "Suppliers"})
     assert job.result is not None, job.error
     assert job.retries == 1
-    assert desk.effects("creditsafe.portfolios.create") == 1
-    assert desk.effects("creditsafe.records.import_file") == job.result["parts"]
-    assert len(records(desk, job.result["portfolio_id"])) == 20
+    assert harness.effects("creditsafe.portfolios.create") == 1
+    assert harness.effects("creditsafe.records.import_file") == job.result["parts"]
+    assert len(records(harness, job.result["portfolio_id"])) == 20
 
 
-def test_a_portfolio_that_somebody_else_fills_leaves_a_lost_import_undecided(desk: Desk) -> None:
-    portfolio_id = desk.creditsafe.portfolios.create("Ours").portfolio_id
-    desk.fault("creditsafe.records.import_file", Fault("lost_after"))
-    file = desk.file(table(3))
-    desk.arrive("creditsafe.import_file", file=file, portfolio={"id": portfolio_id})
-    desk.creditsafe.records.create(portfolio_id, [NewRecord(name="Another")])
-    assert "grown by 4" in failure(desk.drive(), Code.OUTCOME_UNKNOWN)
-    assert desk.effects("creditsafe.records.import_file") == 1
+def test_a_portfolio_that_somebody_else_fills_leaves_a_lost_import_undecided(harness: SandboxHarness) -> None:
+    portfolio_id = harness.creditsafe.portfolios.create("Ours").portfolio_id
+    harness.fault("creditsafe.records.import_file", Fault("lost_after"))
+    file = harness.file(table(3))
+    harness.arrive("creditsafe.import_file", file=file, portfolio={"id": portfolio_id})
+    harness.creditsafe.records.create(portfolio_id, [NewRecord(name="Another")])
+    assert "grown by 4" in failure(harness.drive(), Code.OUTCOME_UNKNOWN)
+    assert harness.effects("creditsafe.records.import_file") == 1
 
 
-def test_a_lost_import_in_the_background_is_not_repeated(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_import_in_the_background_is_not_repeated(
+    harness: SandboxHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(file_parts, "PART_LIMIT", 300)
-    file = desk.file(table(20))
+    file = harness.file(table(20))
     portfolio = {"name": "Slow [async]"}
-    desk.arrive("creditsafe.import_file", file=file, portfolio=portfolio)
-    desk.world.job_seconds = 1_000  # the first part is done, the others take their time
-    desk.fault("creditsafe.records.import_file", Fault("lost_after"))
-    assert "grown by 0" in failure(desk.drive(), Code.OUTCOME_UNKNOWN)
-    assert desk.effects("creditsafe.records.import_file") == 2
+    harness.arrive("creditsafe.import_file", file=file, portfolio=portfolio)
+    harness.state.job_seconds = 1_000  # the first part is done, the others take their time
+    harness.fault("creditsafe.records.import_file", Fault("lost_after"))
+    assert "grown by 0" in failure(harness.drive(), Code.OUTCOME_UNKNOWN)
+    assert harness.effects("creditsafe.records.import_file") == 2
 
 
-def test_rows_that_are_missing_at_the_end_are_noticed(desk: Desk) -> None:
-    portfolio_id = desk.creditsafe.portfolios.create("Ours").portfolio_id
-    created = desk.creditsafe.records.create(portfolio_id, [NewRecord(name="Old")]).records
-    desk.fault("creditsafe.portfolios.get", Fault("slow"))  # portfolio
-    desk.fault("creditsafe.portfolios.get", Fault("slow"))  # count
-    desk.fault("creditsafe.portfolios.get", Fault("status", status=503, retry_after=0))  # count again
-    file = desk.file(table(3))
-    desk.arrive("creditsafe.import_file", file=file, portfolio={"id": portfolio_id})
-    desk.creditsafe.records.delete(portfolio_id, [created[0].record_id])
-    message = failure(desk.drive(), Code.VENDOR_FAILED)
+def test_rows_that_are_missing_at_the_end_are_noticed(harness: SandboxHarness) -> None:
+    portfolio_id = harness.creditsafe.portfolios.create("Ours").portfolio_id
+    created = harness.creditsafe.records.create(portfolio_id, [NewRecord(name="Old")]).records
+    harness.fault("creditsafe.portfolios.get", Fault("slow"))  # portfolio
+    harness.fault("creditsafe.portfolios.get", Fault("slow"))  # count
+    harness.fault("creditsafe.portfolios.get", Fault("status", status=503, retry_after=0))  # count again
+    file = harness.file(table(3))
+    harness.arrive("creditsafe.import_file", file=file, portfolio={"id": portfolio_id})
+    harness.creditsafe.records.delete(portfolio_id, [created[0].record_id])
+    message = failure(harness.drive(), Code.VENDOR_FAILED)
     assert "3 records after the import, 4 were expected" in message
-    assert desk.effects("creditsafe.records.import_file") == 1
+    assert harness.effects("creditsafe.records.import_file") == 1
 
 
 # -- parts ------------------------------------------------------------------------------------------------
@@ -234,9 +238,9 @@ def planned(source: Source, stops: set[int]) -> dict[str, Any]:
     return at
 
 
-def test_a_part_is_the_same_bytes_each_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_is_the_same_bytes_each_time(harness: SandboxHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_parts, "GZIP_FROM", 0)
-    source = plain(Path(desk.file(table(50))))
+    source = plain(Path(harness.file(table(50))))
     plan = planned(source, set())
     sent = set()
     for _ in range(2):
@@ -258,15 +262,15 @@ def test_every_documented_field_is_a_header(name: str) -> None:
 
 
 @pytest.fixture
-def portfolio_id(desk: Desk) -> str:
-    made = desk.creditsafe.portfolios.create("Suppliers").portfolio_id
+def portfolio_id(harness: SandboxHarness) -> str:
+    made = harness.creditsafe.portfolios.create("Suppliers").portfolio_id
     names = ["Tesco PLC", "TESCO plc", "Nobody & Sons"]
-    desk.creditsafe.records.create(made, [NewRecord(name=name) for name in names])
+    harness.creditsafe.records.create(made, [NewRecord(name=name) for name in names])
     return made
 
 
-def test_matching_ends_with_its_summary(desk: Desk, portfolio_id: str) -> None:
-    job = desk.run("creditsafe.run_matching", portfolio_id=portfolio_id)
+def test_matching_ends_with_its_summary(harness: SandboxHarness, portfolio_id: str) -> None:
+    job = harness.run("creditsafe.run_matching", portfolio_id=portfolio_id)
     assert job.result is not None, job.error
     assert job.result["summary"] == {
         "total": 3,
@@ -276,59 +280,61 @@ def test_matching_ends_with_its_summary(desk: Desk, portfolio_id: str) -> None:
         "manualMatched": 0,
         "duplicates": 1,
     }
-    execution = desk.creditsafe.matching.status(portfolio_id, job.result["execution_id"])
+    execution = harness.creditsafe.matching.status(portfolio_id, job.result["execution_id"])
     assert execution.status == "COMPLETED"
-    assert desk.effects("creditsafe.matching.start") == 1
+    assert harness.effects("creditsafe.matching.start") == 1
 
 
-def test_a_lost_start_is_never_repeated_without_a_persons_word(desk: Desk, portfolio_id: str) -> None:
-    desk.fault("creditsafe.matching.start", Fault("lost_after"))
-    job = desk.run("creditsafe.run_matching", portfolio_id=portfolio_id)
+def test_a_lost_start_is_never_repeated_without_a_persons_word(
+    harness: SandboxHarness, portfolio_id: str
+) -> None:
+    harness.fault("creditsafe.matching.start", Fault("lost_after"))
+    job = harness.run("creditsafe.run_matching", portfolio_id=portfolio_id)
     failure(job, Code.OUTCOME_UNKNOWN)
-    assert desk.effects("creditsafe.matching.start") == 1
-    desk.run("job.retry", id="retry", job_id="job", repeat_effect=True)
-    assert desk.drive().status is Status.COMPLETED
-    assert desk.effects("creditsafe.matching.start") == 2
+    assert harness.effects("creditsafe.matching.start") == 1
+    harness.run("job.retry", id="retry", job_id="job", repeat_effect=True)
+    assert harness.drive().status is Status.COMPLETED
+    assert harness.effects("creditsafe.matching.start") == 2
 
 
-def test_a_failed_run_is_started_anew_by_a_retry(desk: Desk) -> None:
-    portfolio_id = desk.creditsafe.portfolios.create("Suppliers [fails once]").portfolio_id
-    job = desk.run("creditsafe.run_matching", portfolio_id=portfolio_id)
+def test_a_failed_run_is_started_anew_by_a_retry(harness: SandboxHarness) -> None:
+    portfolio_id = harness.creditsafe.portfolios.create("Suppliers [fails once]").portfolio_id
+    job = harness.run("creditsafe.run_matching", portfolio_id=portfolio_id)
     failure(job, Code.VENDOR_FAILED)
     assert job.error is not None
     assert job.error["detail"] == "FAILED"
-    desk.run("job.retry", id="retry", job_id="job")
-    job = desk.drive()
+    harness.run("job.retry", id="retry", job_id="job")
+    job = harness.drive()
     assert job.result is not None, job.error
     assert job.result["summary"]["total"] == 0
 
 
-def test_a_run_that_is_under_way_is_waited_for(desk: Desk, portfolio_id: str) -> None:
-    clock = desk.world.clock = Clock()
-    desk.world.job_seconds = 10
-    desk.arrive("creditsafe.run_matching", portfolio_id=portfolio_id)
+def test_a_run_that_is_under_way_is_waited_for(harness: SandboxHarness, portfolio_id: str) -> None:
+    clock = harness.state.clock = Clock()
+    harness.state.job_seconds = 10
+    harness.arrive("creditsafe.run_matching", portfolio_id=portfolio_id)
     for _ in range(3):
-        desk.turn()
-    assert desk.job().status is Status.RUNNING
+        harness.turn()
+    assert harness.job().status is Status.RUNNING
     clock.now += 10
-    assert desk.drive().status is Status.COMPLETED
+    assert harness.drive().status is Status.COMPLETED
 
 
-def test_a_second_run_at_once_is_the_vendors_refusal(desk: Desk, portfolio_id: str) -> None:
-    desk.world.job_seconds = 1_000
-    desk.creditsafe.matching.start(portfolio_id)
-    job = desk.run("creditsafe.run_matching", portfolio_id=portfolio_id)
+def test_a_second_run_at_once_is_the_vendors_refusal(harness: SandboxHarness, portfolio_id: str) -> None:
+    harness.state.job_seconds = 1_000
+    harness.creditsafe.matching.start(portfolio_id)
+    job = harness.run("creditsafe.run_matching", portfolio_id=portfolio_id)
     failure(job, Code.VENDOR_REJECTED)
     assert job.error is not None
     assert (job.error["vendor_status"], "in progress" in str(job.error["detail"])) == (409, True)
 
 
 def test_records_are_counted_when_there_is_no_summary(
-    desk: Desk, portfolio_id: str, monkeypatch: pytest.MonkeyPatch
+    harness: SandboxHarness, portfolio_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(import_file, "PAGE_SIZE", 2)
     monkeypatch.setattr("sandbox.creditsafe.store.Store.match", without_summary())
-    job = desk.run("creditsafe.run_matching", portfolio_id=portfolio_id)
+    job = harness.run("creditsafe.run_matching", portfolio_id=portfolio_id)
     assert job.result is not None, job.error
     assert job.result["summary"] == {"total": 3, "matched": 2, "unmatched": 1}
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from messages.errors import Code
 from messages.events import Status
 from sandbox.core import Fault
-from tests.support.sandbox_harness import LIMITS, Desk, completed, content
+from tests.support.sandbox_harness import LIMITS, SandboxHarness, completed, content
 from workers.jobs.data8.start_job import cell_of, job_name
 from workers.jobs.data8.upload import column_names, dataset_name, kind_of
 from workers.ledger.records import Job
@@ -36,8 +36,8 @@ def output(job: Job, slot: str) -> list[list[str]]:
     return rows
 
 
-def effects(desk: Desk) -> dict[str, int]:
-    return {f"{operation} {key}": count for (operation, key), count in desk.world.effects.items()}
+def effects(harness: SandboxHarness) -> dict[str, int]:
+    return {f"{operation} {key}": count for (operation, key), count in harness.state.effects.items()}
 
 
 def error(job: Job) -> dict[str, Any]:
@@ -62,10 +62,10 @@ def text_of(rows: list[list[str]]) -> str:
     return out.getvalue()
 
 
-def test_every_cell_comes_back_as_it_was(desk: Desk) -> None:
-    uri = desk.file(text_of(NASTY), "in.csv")
+def test_every_cell_comes_back_as_it_was(harness: SandboxHarness) -> None:
+    uri = harness.file(text_of(NASTY), "in.csv")
 
-    job = desk.run(
+    job = harness.run(
         START, "A.job:1", workflow="Echo", inputs={"Companies": {"file": uri}}, input_filename="/ToData8/x"
     )
 
@@ -75,46 +75,46 @@ def test_every_cell_comes_back_as_it_was(desk: Desk) -> None:
     assert job.result["output_filenames"] == {
         "Companies": f"/FromData8/{job.result['job_name']} Companies.csv"
     }
-    dataset = desk.data8.datasets.get(dataset_name("A.job:1", "Companies"))
+    dataset = harness.data8.datasets.get(dataset_name("A.job:1", "Companies"))
     numbers = {column for column, kind in dataset.columns.items() if kind == 1}
     assert numbers == {"id", "count"}
 
 
 @pytest.mark.parametrize("rows", [1, 999, 1_000, 1_001, 2_500])
-def test_many_rows_go_in_blocks_and_keep_their_order(desk: Desk, rows: int) -> None:
+def test_many_rows_go_in_blocks_and_keep_their_order(harness: SandboxHarness, rows: int) -> None:
     table = [["n", "text"], *([str(n), f"row {n}"] for n in range(rows))]
-    uri = desk.file(text_of(table), "in.csv")
+    uri = harness.file(text_of(table), "in.csv")
 
-    job = desk.run(START, workflow="Echo", inputs={"In": {"file": uri}})
+    job = harness.run(START, workflow="Echo", inputs={"In": {"file": uri}})
 
     assert output(job, "In") == table
-    uploads = [key for key in effects(desk) if "upload" in key]
+    uploads = [key for key in effects(harness) if "upload" in key]
     assert len(uploads) == -(-rows // 1_000)
-    assert set(effects(desk).values()) == {1}
+    assert set(effects(harness).values()) == {1}
 
 
-def test_slices_go_on_where_they_were(desk: Desk) -> None:
+def test_slices_go_on_where_they_were(harness: SandboxHarness) -> None:
     table = [["n"], *([str(n)] for n in range(20_500))]
-    uri = desk.file(text_of(table), "in.csv")
-    desk.limit(replace(LIMITS, slice=0))
+    uri = harness.file(text_of(table), "in.csv")
+    harness.limit(replace(LIMITS, slice=0))
 
-    job = desk.run(START, workflow="Echo", inputs={"In": {"file": uri}})
+    job = harness.run(START, workflow="Echo", inputs={"In": {"file": uri}})
 
     assert output(job, "In") == table
     assert job.turns > 24
-    assert set(effects(desk).values()) == {1}
+    assert set(effects(harness).values()) == {1}
     # what is at work at the end of a slice is waited for, not sent again
-    calls = desk.world.calls
+    calls = harness.state.calls
     assert (calls["data8.datasets.upload"], calls["data8.datasets.download"]) == (21, 21)
 
 
-def test_files_and_datasets_in_several_slots(desk: Desk) -> None:
-    desk.data8.datasets.create("accounts", {"owner": 0})
-    desk.data8.datasets.upload("accounts", 1, [["x"], ["x"]])
-    desk.data8.datasets.update("accounts", record_count=2)
-    uri = desk.file("id,name\r\nx,A\r\ny,B\r\n", "contacts.csv")
+def test_files_and_datasets_in_several_slots(harness: SandboxHarness) -> None:
+    harness.data8.datasets.create("accounts", {"owner": 0})
+    harness.data8.datasets.upload("accounts", 1, [["x"], ["x"]])
+    harness.data8.datasets.update("accounts", record_count=2)
+    uri = harness.file("id,name\r\nx,A\r\ny,B\r\n", "contacts.csv")
 
-    job = desk.run(
+    job = harness.run(
         START,
         workflow="ContactDeceasedCheck",
         name="Contact Deceased Check 3124",
@@ -129,50 +129,50 @@ def test_files_and_datasets_in_several_slots(desk: Desk) -> None:
     ]
     assert job.result is not None
     assert job.result["job_name"] == "Contact Deceased Check 3124"
-    assert desk.data8.jobs.get("Contact Deceased Check 3124").parameters == {"MaxContactAge": "0"}
+    assert harness.data8.jobs.get("Contact Deceased Check 3124").parameters == {"MaxContactAge": "0"}
 
 
-def test_a_running_job_is_waited_for(desk: Desk) -> None:
+def test_a_running_job_is_waited_for(harness: SandboxHarness) -> None:
     now = 1_767_323_045.0
-    desk.world.clock = lambda: now
-    desk.world.queue_seconds, desk.world.job_seconds = 5, 100
-    uri = desk.file("a\r\nx\r\n", "in.csv")
-    desk.arrive(START, workflow="CompanyCleanse", inputs={"Companies": {"file": uri}})
+    harness.state.clock = lambda: now
+    harness.state.queue_seconds, harness.state.job_seconds = 5, 100
+    uri = harness.file("a\r\nx\r\n", "in.csv")
+    harness.arrive(START, workflow="CompanyCleanse", inputs={"Companies": {"file": uri}})
 
     for elapsed, percent in ((1, 0.0), (55, 50.0)):
         now = 1_767_323_045.0 + elapsed
-        job = desk.turn()
+        job = harness.turn()
         assert job.status is not Status.COMPLETED
         assert job.progress is not None
         assert (job.progress["step"], job.progress["percent"]) == ("finish", percent)
     now = 1_767_323_045.0 + 105
 
-    assert output(desk.turn(), "Cleansed") == [["a", "cleansed_a", "flags"], ["x", "x", ""]]
+    assert output(harness.turn(), "Cleansed") == [["a", "cleansed_a", "flags"], ["x", "x", ""]]
 
 
 @pytest.mark.parametrize("looks", [1, 4, 10])
-def test_a_job_costs_a_call_and_a_message_for_each_look(desk: Desk, looks: int) -> None:
+def test_a_job_costs_a_call_and_a_message_for_each_look(harness: SandboxHarness, looks: int) -> None:
     now = 1_767_323_045.0
-    desk.world.clock = lambda: now
-    desk.world.queue_seconds, desk.world.job_seconds = 0, 100
-    desk.data8.datasets.create("rows", {"a": 0})
-    desk.data8.datasets.upload("rows", 1, [["x"]])
-    desk.data8.datasets.update("rows", record_count=1)
-    before = Counter(desk.world.calls)
+    harness.state.clock = lambda: now
+    harness.state.queue_seconds, harness.state.job_seconds = 0, 100
+    harness.data8.datasets.create("rows", {"a": 0})
+    harness.data8.datasets.upload("rows", 1, [["x"]])
+    harness.data8.datasets.update("rows", record_count=1)
+    before = Counter(harness.state.calls)
 
-    desk.arrive(START, workflow="Echo", inputs={"In": {"dataset": "rows"}})
+    harness.arrive(START, workflow="Echo", inputs={"In": {"dataset": "rows"}})
     for _ in range(looks - 1):
-        desk.turn()
+        harness.turn()
     now += 100
-    job = desk.turn()
+    job = harness.turn()
 
-    calls = Counter(desk.world.calls) - before
+    calls = Counter(harness.state.calls) - before
     assert output(job, "In") == [["a"], ["x"]]
     assert calls == {
         "data8.jobs.create": 1, "data8.jobs.get": looks, "data8.datasets.get": 1, "data8.datasets.download": 1,
     }  # fmt: skip
     # what is published: its turns but the first, which came with the command, and accepted, progressed, completed
-    assert (job.turns - 1, len(desk.ledger.events(job_id="job"))) == (looks, 3)
+    assert (job.turns - 1, len(harness.ledger.events(job_id="job"))) == (looks, 3)
 
 
 @pytest.mark.parametrize(
@@ -187,28 +187,30 @@ def test_a_job_costs_a_call_and_a_message_for_each_look(desk: Desk, looks: int) 
         (b'a,b\r\n1,"2\r\n', "in.csv, line 2, column 2"),
     ],
 )
-def test_a_bad_file_is_named_and_leaves_nothing_at_data8(desk: Desk, rows: bytes, place: str) -> None:
-    good = desk.file("a\r\n1\r\n", "good.csv")
-    bad = desk.file(rows, "in.csv")
+def test_a_bad_file_is_named_and_leaves_nothing_at_data8(
+    harness: SandboxHarness, rows: bytes, place: str
+) -> None:
+    good = harness.file("a\r\n1\r\n", "good.csv")
+    bad = harness.file(rows, "in.csv")
 
-    job = desk.run(START, workflow="Echo", inputs={"Good": {"file": good}, "Bad": {"file": bad}})
+    job = harness.run(START, workflow="Echo", inputs={"Good": {"file": good}, "Bad": {"file": bad}})
 
     assert error(job)["code"] == Code.INPUT_INVALID
     assert error(job)["message"].startswith(place)
-    assert effects(desk) == {}
+    assert effects(harness) == {}
 
 
-def test_a_file_that_changes_meanwhile_is_noticed(desk: Desk) -> None:
-    uri = desk.file("a\r\n1\r\n2\r\n", "in.csv")
-    desk.world.faults["data8.datasets.create"].append(Fault("status", status=429))
-    desk.arrive(START, workflow="Echo", inputs={"In": {"file": uri}})
-    desk.file("a\r\n1\r\nx\r\n", "in.csv")
+def test_a_file_that_changes_meanwhile_is_noticed(harness: SandboxHarness) -> None:
+    uri = harness.file("a\r\n1\r\n2\r\n", "in.csv")
+    harness.state.faults["data8.datasets.create"].append(Fault("status", status=429))
+    harness.arrive(START, workflow="Echo", inputs={"In": {"file": uri}})
+    harness.file("a\r\n1\r\nx\r\n", "in.csv")
 
-    job = desk.drive()
+    job = harness.drive()
 
     assert error(job)["code"] == Code.INPUT_INVALID
     assert "has changed" in error(job)["message"]
-    assert not any("jobs.create" in effect for effect in effects(desk))
+    assert not any("jobs.create" in effect for effect in effects(harness))
 
 
 MUTATIONS = ["datasets.create", "datasets.upload", "datasets.update", "jobs.create"]
@@ -224,16 +226,18 @@ FAULTS: dict[str, Callable[[], Fault]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("operation", [*MUTATIONS, *READS])
-def test_nothing_is_done_twice_whatever_goes_wrong(desk: Desk, operation: str, fault: str) -> None:
+def test_nothing_is_done_twice_whatever_goes_wrong(
+    harness: SandboxHarness, operation: str, fault: str
+) -> None:
     table = [["n", "name"], *([str(n), f"row {n}"] for n in range(1_500))]
-    uri = desk.file(text_of(table), "in.csv")
-    desk.world.faults[f"data8.{operation}"].append(FAULTS[fault]())
+    uri = harness.file(text_of(table), "in.csv")
+    harness.state.faults[f"data8.{operation}"].append(FAULTS[fault]())
 
-    job = desk.run(START, workflow="Echo", inputs={"In": {"file": uri}})
+    job = harness.run(START, workflow="Echo", inputs={"In": {"file": uri}})
 
     assert output(job, "In") == table
-    assert set(effects(desk).values()) == {1}
-    assert not desk.world.faults[f"data8.{operation}"], "the fault has not struck"
+    assert set(effects(harness).values()) == {1}
+    assert not harness.state.faults[f"data8.{operation}"], "the fault has not struck"
 
 
 @pytest.mark.parametrize("looks", [[404], [404, 500]])
@@ -241,34 +245,34 @@ def test_nothing_is_done_twice_whatever_goes_wrong(desk: Desk, operation: str, f
     ("operation", "look"), [("datasets.create", "datasets.get"), ("jobs.create", "jobs.get")]
 )
 def test_a_request_that_arrives_late_is_recognised_in_its_refusal(
-    desk: Desk, operation: str, look: str, looks: list[int]
+    harness: SandboxHarness, operation: str, look: str, looks: list[int]
 ) -> None:
     """The answer is lost, Data8 does not show the effect yet, and then refuses it as done before."""
-    uri = desk.file("a\r\nx\r\n", "in.csv")
-    faults = desk.world.faults
+    uri = harness.file("a\r\nx\r\n", "in.csv")
+    faults = harness.state.faults
     faults[f"data8.{operation}"].append(Fault("lost_after"))
     faults[f"data8.{look}"].extend(Fault("status", status=status) for status in looks)
 
-    job = desk.run(START, workflow="Echo", inputs={"In": {"file": uri}})
+    job = harness.run(START, workflow="Echo", inputs={"In": {"file": uri}})
 
     assert output(job, "In") == [["a"], ["x"]]
-    assert set(effects(desk).values()) == {1}
+    assert set(effects(harness).values()) == {1}
     assert not faults[f"data8.{look}"]
 
 
-def test_a_failed_job_is_started_anew_under_another_name_by_a_retry(desk: Desk) -> None:
-    uri = desk.file("a\r\nx\r\n", "in.csv")
-    job = desk.run(START, workflow="AlwaysFails", inputs={"In": {"file": uri}})
+def test_a_failed_job_is_started_anew_under_another_name_by_a_retry(harness: SandboxHarness) -> None:
+    uri = harness.file("a\r\nx\r\n", "in.csv")
+    job = harness.run(START, workflow="AlwaysFails", inputs={"In": {"file": uri}})
     assert error(job)["code"] == Code.VENDOR_FAILED
     assert (error(job)["step"], error(job)["detail"], error(job)["retryable"]) == ("finish", "status 3", True)
 
-    desk.arrive("job.retry", "again", job_id="job")
-    desk.drive("again")
+    harness.arrive("job.retry", "again", job_id="job")
+    harness.drive("again")
 
-    assert error(desk.drive())["code"] == Code.VENDOR_FAILED
+    assert error(harness.drive())["code"] == Code.VENDOR_FAILED
     first, second = job_name("job", 1), job_name("job", 2)
     dataset = dataset_name("job", "In")
-    assert effects(desk) == {
+    assert effects(harness) == {
         f"data8.datasets.create {dataset}": 1,
         f"data8.datasets.upload {dataset}/1": 1,
         f"data8.datasets.update {dataset}": 1,
@@ -277,20 +281,22 @@ def test_a_failed_job_is_started_anew_under_another_name_by_a_retry(desk: Desk) 
     }
 
 
-def test_what_data8_refuses_is_told_in_its_words(desk: Desk) -> None:
-    uri = desk.file("a\r\nx\r\n", "in.csv")
+def test_what_data8_refuses_is_told_in_its_words(harness: SandboxHarness) -> None:
+    uri = harness.file("a\r\nx\r\n", "in.csv")
 
-    job = desk.run(START, workflow="Nothing of the kind", inputs={"In": {"file": uri}})
+    job = harness.run(START, workflow="Nothing of the kind", inputs={"In": {"file": uri}})
 
     assert (error(job)["code"], error(job)["vendor_status"]) == (Code.VENDOR_REJECTED, 400)
     assert "no workflow Nothing of the kind" in error(job)["detail"]
 
 
-def test_a_name_that_another_job_has_is_not_taken_for_ours(desk: Desk) -> None:
-    uri = desk.file("a\r\nx\r\n", "in.csv")
-    assert desk.run(START, "first", workflow="Echo", name="taken", inputs={"In": {"file": uri}}).error is None
+def test_a_name_that_another_job_has_is_not_taken_for_ours(harness: SandboxHarness) -> None:
+    uri = harness.file("a\r\nx\r\n", "in.csv")
+    assert (
+        harness.run(START, "first", workflow="Echo", name="taken", inputs={"In": {"file": uri}}).error is None
+    )
 
-    job = desk.run(START, "second", workflow="Echo", name="taken", inputs={"In": {"file": uri}})
+    job = harness.run(START, "second", workflow="Echo", name="taken", inputs={"In": {"file": uri}})
 
     assert error(job)["code"] == Code.VENDOR_REJECTED
     assert "another job has this name" in error(job)["detail"]

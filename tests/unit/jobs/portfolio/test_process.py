@@ -18,9 +18,9 @@ from messages.events import Status
 from messages.portfolio import STAGES
 from sandbox.core import Fault
 from sandbox.sayari.register import register
-from tests.support.sandbox_harness import LIMITS, Desk, completed, content, failure
-from workers.engine.history_cache import same_work
-from workers.jobs.data8.start_job import start_job
+from tests.support.sandbox_harness import LIMITS, SandboxHarness, completed, content, failure
+from workers.engine.history_cache import comparable_steps
+from workers.jobs.data8 import start_job
 from workers.jobs.portfolio import tables
 
 TYPE = "portfolio.process"
@@ -57,8 +57,8 @@ def report_of(result: dict[str, Any]) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def companies(desk: Desk) -> str:
-    return desk.file(text_of(COMPANIES))
+def companies(harness: SandboxHarness) -> str:
+    return harness.file(text_of(COMPANIES))
 
 
 # -- what it does -----------------------------------------------------------------------------------------
@@ -66,21 +66,21 @@ def companies(desk: Desk) -> str:
 
 @pytest.mark.parametrize("slices", [15.0, 0.0])
 def test_every_record_comes_back_with_what_every_vendor_says_of_it(
-    desk: Desk, companies: str, slices: float, monkeypatch: pytest.MonkeyPatch
+    harness: SandboxHarness, companies: str, slices: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.limit(replace(LIMITS, slice=slices))
+    harness.limit(replace(LIMITS, slice=slices))
     monkeypatch.setattr(tables, "WRITE_ROWS", 2)
     monkeypatch.setattr(start_job, "BLOCK_LIMIT", 2)
-    desk.arrive(TYPE, file=companies, name="Customers", **ALL)
+    harness.arrive(TYPE, file=companies, name="Customers", **ALL)
     percents = []
-    while not desk.job().status.ended:
-        percents.append((desk.turn().progress or {}).get("percent", 0.0))
+    while not harness.job().status.ended:
+        percents.append((harness.turn().progress or {}).get("percent", 0.0))
     assert percents == sorted(percents)
     assert percents[-1] > 60
-    result = completed(desk.job())
-    assert set(desk.world.effects.values()) == {1}
+    result = completed(harness.job())
+    assert set(harness.state.effects.values()) == {1}
     assert (result["unplaced"], result["rejects"], result["deduplicate"]["removed"]) == (0, None, 1)
-    assert desk.creditsafe.portfolios.get(result["import"]["portfolio_id"]).record_count == 4
+    assert harness.creditsafe.portfolios.get(result["import"]["portfolio_id"]).record_count == 4
 
     rows = report_of(result)
     assert [list(row)[:5] for row in rows] == [COMPANIES[0]] * 5
@@ -103,12 +103,12 @@ def test_every_record_comes_back_with_what_every_vendor_says_of_it(
     )
     assert int(gazprom["sayari.owners"]) > 0
     assert nestle["creditsafe.safeNumber"] != ""
-    names = {path.name for path in (desk.folder / "results" / "job").iterdir()}
+    names = {path.name for path in (harness.folder / "results" / "job").iterdir()}
     assert all(name.partition(".")[0] in {*STAGES, "report"} for name in names)
     assert not any(name.endswith(".part") for name in names)
 
 
-def test_stages_left_out_are_not_run_and_all_others_are(desk: Desk, companies: str) -> None:
+def test_stages_left_out_are_not_run_and_all_others_are(harness: SandboxHarness, companies: str) -> None:
     """None, each alone, all but each, all."""
     marks = {
         "cleanse": "data8.jobs.create", "match": "creditsafe.matching.start",
@@ -117,30 +117,32 @@ def test_stages_left_out_are_not_run_and_all_others_are(desk: Desk, companies: s
     }  # fmt: skip
     choices = [[*chosen] for count in (0, 1, len(ALL) - 1, len(ALL)) for chosen in combinations(ALL, count)]
     for number, wanted in enumerate(choices):
-        desk.world.effects.clear()
-        desk.world.calls.clear()
+        harness.state.effects.clear()
+        harness.state.calls.clear()
         options = {name: ALL[name] if name != "resolve" else {} for name in wanted}
-        result = completed(desk.run(TYPE, f"job-{number}", file=companies, name="Customers", **options))
+        result = completed(harness.run(TYPE, f"job-{number}", file=companies, name="Customers", **options))
         assert [name for name in ALL if result[name] is not None] == wanted
-        assert [name for name, effect in marks.items() if desk.effects(effect)] == wanted
+        assert [name for name, effect in marks.items() if harness.effects(effect)] == wanted
         asked = any(result[name] for name in ("match", "deduplicate", "enrich"))
         assert (result["export"] is not None) is asked
         assert not result["watchlist"]
         assert [row["Reference"] for row in report_of(result)] == ["C-1", "C-2", "ключ", "10", "0010"]
         for vendor, stage in (("data8", "cleanse"), ("sayari", "resolve")):
-            assert (stage in wanted) is any(call.startswith(vendor) for call in desk.world.calls)
+            assert (stage in wanted) is any(call.startswith(vendor) for call in harness.state.calls)
             assert (stage in wanted) is any(name.startswith(vendor) for name in report_of(result)[0])
 
 
-def test_without_references_rows_are_numbered_and_columns_are_what_the_command_says(desk: Desk) -> None:
+def test_without_references_rows_are_numbered_and_columns_are_what_the_command_says(
+    harness: SandboxHarness,
+) -> None:
     table = [
         ["Firma", "reference", "Ort", "land"],
         ["Nestlé S.A.", "x", "Vevey", "CH"],
         ["Tesco PLC", "x", "", "GB"],
     ]
     columns = {"Firma": "name", "Ort": "town", "land": "countryCode", "reference": "orgNumber"}
-    job = desk.run(
-        TYPE, file=desk.file(text_of(table)), name="Kunden", columns=columns,
+    job = harness.run(
+        TYPE, file=harness.file(text_of(table)), name="Kunden", columns=columns,
         **ALL | {"cleanse": {"workflow": "CompanyCleanse", "columns": {"cleansed_firma": "name"}}},
     )  # fmt: skip
     first, second = report_of(completed(job))
@@ -150,14 +152,14 @@ def test_without_references_rows_are_numbered_and_columns_are_what_the_command_s
     assert first["creditsafe.matchStatus"] == second["creditsafe.matchStatus"] == "MATCHED"
     assert second["sayari.entity_ids"].startswith(IDS["Tesco PLC"])
     portfolio = completed(job)["import"]["portfolio_id"]
-    records = [record.model_extra or {} for record in desk.creditsafe.records.all(portfolio)]
+    records = [record.model_extra or {} for record in harness.creditsafe.records.all(portfolio)]
     assert [(record["reference"], record["orgNumber"]) for record in records] == [("1", "x"), ("2", "x")]
 
 
 @pytest.mark.parametrize("format", ["jsonl", "parquet"])
-def test_the_report_in_another_format_and_bad_rows_left_out(desk: Desk, format: str) -> None:
-    uri = desk.file(text_of([*COMPANIES, ["C-9", "one cell too few", "", ""]]))
-    job = desk.run(TYPE, file=uri, name="Customers", format=format, strict=False, match={})
+def test_the_report_in_another_format_and_bad_rows_left_out(harness: SandboxHarness, format: str) -> None:
+    uri = harness.file(text_of([*COMPANIES, ["C-9", "one cell too few", "", ""]]))
+    job = harness.run(TYPE, file=uri, name="Customers", format=format, strict=False, match={})
     result = completed(job)
     assert result["rejects"]["records"] == 1
     assert result["report"]["uri"].endswith(f"/report.{format}")
@@ -191,53 +193,65 @@ def test_the_report_in_another_format_and_bad_rows_left_out(desk: Desk, format: 
     ],
 )  # fmt: skip
 def test_a_file_that_will_not_do_fails_the_job_before_anything_happens_at_a_vendor(
-    desk: Desk, table: list[list[str]], options: dict[str, Any], message: str
+    harness: SandboxHarness, table: list[list[str]], options: dict[str, Any], message: str
 ) -> None:
-    uri = desk.file(text_of(table))
-    job = desk.run(TYPE, file=uri, name="Customers", **options)
+    uri = harness.file(text_of(table))
+    job = harness.run(TYPE, file=uri, name="Customers", **options)
     assert message in failure(job, Code.INPUT_INVALID)
     assert "companies.csv" in failure(job, Code.INPUT_INVALID)
-    assert not desk.world.calls
+    assert not harness.state.calls
 
 
 def test_a_vendor_without_settings_fails_the_job_before_anything_happens(
-    desk: Desk, companies: str, monkeypatch: pytest.MonkeyPatch
+    harness: SandboxHarness, companies: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desk, "_tools", replace(desk._tools, sayari_client=None, data8_client=None))
-    desk.limit(LIMITS)
-    message = failure(desk.run(TYPE, file=companies, name="Customers", **ALL), Code.VENDOR_AUTH)
+    monkeypatch.setattr(
+        harness, "_services", replace(harness._services, sayari_client=None, data8_client=None)
+    )
+    harness.limit(LIMITS)
+    message = failure(harness.run(TYPE, file=companies, name="Customers", **ALL), Code.VENDOR_AUTH)
     assert message.startswith("this worker has no settings for data8 and sayari")
-    assert not desk.world.calls
-    completed(desk.run(TYPE, "other", file=companies, name="Customers", match={}))
+    assert not harness.state.calls
+    completed(harness.run(TYPE, "other", file=companies, name="Customers", match={}))
 
 
 # -- what goes wrong on the way ---------------------------------------------------------------------------
 
 
-def test_a_retry_goes_on_from_the_stage_that_failed(desk: Desk, companies: str) -> None:
+def test_a_retry_goes_on_from_the_stage_that_failed(harness: SandboxHarness, companies: str) -> None:
     """Every service of this portfolio fails the first time."""
-    job = desk.run(TYPE, file=companies, name="Customers [fails once]", match={}, deduplicate={}, resolve={})
+    job = harness.run(
+        TYPE, file=companies, name="Customers [fails once]", match={}, deduplicate={}, resolve={}
+    )
     for step in ("match: match", "deduplicate: duplicates"):
         failure(job, Code.VENDOR_FAILED)
         assert (job.error or {})["step"] == step
-        desk.run("job.retry", f"retry-{job.attempt}", job_id="job")
-        job = desk.drive()
+        harness.run("job.retry", f"retry-{job.attempt}", job_id="job")
+        job = harness.drive()
     assert len(report_of(completed(job))) == 5
-    assert desk.effects("creditsafe.portfolios.create") == desk.effects("creditsafe.records.import_file") == 1
-    assert desk.effects("creditsafe.matching.start") == desk.effects("creditsafe.duplicates.identify") == 2
-    assert desk.effects("sayari.projects.resolutions.upload") == 1
+    assert (
+        harness.effects("creditsafe.portfolios.create")
+        == harness.effects("creditsafe.records.import_file")
+        == 1
+    )
+    assert (
+        harness.effects("creditsafe.matching.start") == harness.effects("creditsafe.duplicates.identify") == 2
+    )
+    assert harness.effects("sayari.projects.resolutions.upload") == 1
     assert job.attempt == 3
 
 
-def test_a_cleansing_that_failed_is_done_anew_under_another_name(desk: Desk, companies: str) -> None:
+def test_a_cleansing_that_failed_is_done_anew_under_another_name(
+    harness: SandboxHarness, companies: str
+) -> None:
     for _ in range(2):
-        job = desk.run(TYPE, file=companies, name="Customers", cleanse={"workflow": "AlwaysFails"})
+        job = harness.run(TYPE, file=companies, name="Customers", cleanse={"workflow": "AlwaysFails"})
         failure(job, Code.VENDOR_FAILED)
-        desk.run("job.retry", f"retry-{job.attempt}", job_id="job")
-    desk.drive()
-    assert desk.effects("data8.jobs.create") == 3
-    assert desk.effects("data8.datasets.create") == 1
-    assert not any(call.startswith("creditsafe") for call in desk.world.calls)
+        harness.run("job.retry", f"retry-{job.attempt}", job_id="job")
+    harness.drive()
+    assert harness.effects("data8.jobs.create") == 3
+    assert harness.effects("data8.datasets.create") == 1
+    assert not any(call.startswith("creditsafe") for call in harness.state.calls)
 
 
 @pytest.mark.parametrize(
@@ -251,69 +265,73 @@ def test_a_cleansing_that_failed_is_done_anew_under_another_name(desk: Desk, com
     ],
 )  # fmt: skip
 def test_an_output_that_cannot_go_on_is_not_imported(
-    desk: Desk, companies: str, cleanse: dict[str, Any], code: Code, message: str
+    harness: SandboxHarness, companies: str, cleanse: dict[str, Any], code: Code, message: str
 ) -> None:
-    assert message in failure(desk.run(TYPE, file=companies, name="Customers", cleanse=cleanse), code)
-    assert not any(call.startswith("creditsafe") for call in desk.world.calls)
+    assert message in failure(harness.run(TYPE, file=companies, name="Customers", cleanse=cleanse), code)
+    assert not any(call.startswith("creditsafe") for call in harness.state.calls)
 
 
-def test_what_may_have_been_billed_is_never_started_twice(desk: Desk, companies: str) -> None:
-    desk.fault("creditsafe.enrichment.start", Fault("lost_after"))
-    job = desk.run(TYPE, file=companies, name="Customers", match={}, enrich=ALL["enrich"])
+def test_what_may_have_been_billed_is_never_started_twice(harness: SandboxHarness, companies: str) -> None:
+    harness.fault("creditsafe.enrichment.start", Fault("lost_after"))
+    job = harness.run(TYPE, file=companies, name="Customers", match={}, enrich=ALL["enrich"])
     failure(job, Code.OUTCOME_UNKNOWN)
     assert (job.error or {})["step"] == "enrich: start"
-    assert desk.effects("creditsafe.enrichment.start") == 1
-    desk.run("job.retry", "person", job_id="job", repeat_effect=True)
-    assert len(report_of(completed(desk.drive()))) == 5
-    assert desk.effects("creditsafe.matching.start") == 1
+    assert harness.effects("creditsafe.enrichment.start") == 1
+    harness.run("job.retry", "person", job_id="job", repeat_effect=True)
+    assert len(report_of(completed(harness.drive()))) == 5
+    assert harness.effects("creditsafe.matching.start") == 1
 
 
-def test_cancelled_between_two_stages_it_goes_no_further_until_a_retry(desk: Desk, companies: str) -> None:
-    desk.arrive(TYPE, file=companies, name="Customers", match={}, enrich=ALL["enrich"])
-    assert (desk.job().progress or {})["step"] == "match: match"
-    desk.run("job.cancel", "cancel", job_id="job")
-    assert desk.drive().status is Status.CANCELLED
-    assert desk.effects("creditsafe.enrichment.start") == 0
-    desk.run("job.retry", "again", job_id="job")
-    assert len(report_of(completed(desk.drive()))) == 5
-    assert desk.effects("creditsafe.matching.start") == desk.effects("creditsafe.enrichment.start") == 1
+def test_cancelled_between_two_stages_it_goes_no_further_until_a_retry(
+    harness: SandboxHarness, companies: str
+) -> None:
+    harness.arrive(TYPE, file=companies, name="Customers", match={}, enrich=ALL["enrich"])
+    assert (harness.job().progress or {})["step"] == "match: match"
+    harness.run("job.cancel", "cancel", job_id="job")
+    assert harness.drive().status is Status.CANCELLED
+    assert harness.effects("creditsafe.enrichment.start") == 0
+    harness.run("job.retry", "again", job_id="job")
+    assert len(report_of(completed(harness.drive()))) == 5
+    assert harness.effects("creditsafe.matching.start") == harness.effects("creditsafe.enrichment.start") == 1
 
 
-def test_answers_lost_in_every_stage_change_nothing(desk: Desk, companies: str) -> None:
+def test_answers_lost_in_every_stage_change_nothing(harness: SandboxHarness, companies: str) -> None:
     lost = ("data8.datasets.create", "data8.jobs.create", "creditsafe.portfolios.create",
             "creditsafe.records.import_file", "creditsafe.records.list", "creditsafe.duplicates.remove",
             "sayari.projects.create", "sayari.projects.resolutions.upload", "sayari.entities.summary")  # fmt: skip
-    undisturbed = report_of(completed(desk.run(TYPE, "first", file=companies, name="Customers", **ALL)))
-    desk.world.effects.clear()
+    undisturbed = report_of(completed(harness.run(TYPE, "first", file=companies, name="Customers", **ALL)))
+    harness.state.effects.clear()
     for operation in lost:
-        desk.fault(operation, Fault("lost_after"))
-    rows = report_of(completed(desk.run(TYPE, file=companies, name="Customers", **ALL)))
-    assert set(desk.world.effects.values()) == {1}
+        harness.fault(operation, Fault("lost_after"))
+    rows = report_of(completed(harness.run(TYPE, file=companies, name="Customers", **ALL)))
+    assert set(harness.state.effects.values()) == {1}
     for row in [*rows, *undisturbed]:
         del row["creditsafe.recordId"]
     assert rows == undisturbed
 
 
-def test_two_jobs_at_once_do_not_get_in_each_others_way(desk: Desk, companies: str) -> None:
+def test_two_jobs_at_once_do_not_get_in_each_others_way(harness: SandboxHarness, companies: str) -> None:
     for id in ("a", "b"):
-        desk.arrive(TYPE, id, file=companies, name="Customers", **ALL)
-    results = [completed(desk.drive(id)) for id in ("a", "b")]
-    assert desk.effects("creditsafe.matching.start") == desk.effects("data8.jobs.create") == 2
+        harness.arrive(TYPE, id, file=companies, name="Customers", **ALL)
+    results = [completed(harness.drive(id)) for id in ("a", "b")]
+    assert harness.effects("creditsafe.matching.start") == harness.effects("data8.jobs.create") == 2
     for id, result in zip(("a", "b"), results, strict=True):
         assert [row["Reference"] for row in report_of(result)] == [cells[0] for cells in COMPANIES[1:]]
         assert Path(result["report"]["uri"]).parent.name == id
-        assert desk.creditsafe.portfolios.get(result["import"]["portfolio_id"]).record_count == 4
+        assert harness.creditsafe.portfolios.get(result["import"]["portfolio_id"]).record_count == 4
 
 
-def test_a_stage_learns_from_its_command_alone_and_the_other_way_round(desk: Desk, companies: str) -> None:
-    result = completed(desk.run(TYPE, file=companies, name="Customers", match={}))
+def test_a_stage_learns_from_its_command_alone_and_the_other_way_round(
+    harness: SandboxHarness, companies: str
+) -> None:
+    result = completed(harness.run(TYPE, file=companies, name="Customers", match={}))
     again = {"portfolio_id": result["import"]["portfolio_id"]}
-    completed(desk.run("creditsafe.run_matching", "alone", **again))
-    desk.arrive("creditsafe.run_matching", "waiting", **again)
-    with desk.ledger.hold("waiting") as hold:
+    completed(harness.run("creditsafe.run_matching", "alone", **again))
+    harness.arrive("creditsafe.run_matching", "waiting", **again)
+    with harness.ledger.hold("waiting") as hold:
         assert hold is not None
-        claim = hold.take(desk.job("waiting").turn)
+        claim = hold.take(harness.job("waiting").turn)
         assert claim is not None
         for command, step in (("creditsafe.run_matching", "match"), (TYPE, "match: match")):
-            assert len(claim.past_waits(same_work(command, step), 10)) == 2
-            assert len(claim.past_waits(same_work(command, step), 1)) == 1
+            assert len(claim.duration_samples(comparable_steps(command, step), 10)) == 2
+            assert len(claim.duration_samples(comparable_steps(command, step), 1)) == 1

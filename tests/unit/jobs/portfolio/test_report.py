@@ -15,7 +15,7 @@ from clients.creditsafe import RECORD_FIELDS
 from sandbox.sayari.uploads import from_csv
 from workers.files.formats.csv_table import Table, csv_line
 from workers.jobs.portfolio.columns import Columns, shown_key
-from workers.jobs.portfolio.report_join import Said, best_matches, entity_key, ranked
+from workers.jobs.portfolio.report_join import ReportJoin, best_matches, entity_key, ranked
 
 FIELDS = [*RECORD_FIELDS, "address", "date_of_birth", "contact", "identifier", "lei", "uk_company_number"]
 cells = st.text(
@@ -70,13 +70,13 @@ def test_the_country_is_the_code_if_there_is_one_and_an_address_is_one_value() -
 @pytest.fixture
 def said() -> Any:
     """Of three records, two of which are told to Sayari in the same words."""
-    with closing(Said()) as made:
+    with closing(ReportJoin()) as made:
         table = table_of(["reference", "name"], ["a", "Tesco"], ["b", "Tesco "], ["c", "Nobody"])
         made.records(table, Columns.of(table.header, "a.csv", {}), sent=True)
         yield made
 
 
-def test_what_belongs_to_no_record_is_counted_and_not_mixed_up(said: Said) -> None:
+def test_what_belongs_to_no_record_is_counted_and_not_mixed_up(said: ReportJoin) -> None:
     listed = table_of(
         ["recordId", "reference", "safeNumber"], ["R1", "a", "S"], ["R2", "b", ""], ["R9", "z", "S"]
     )
@@ -100,7 +100,7 @@ def test_what_belongs_to_no_record_is_counted_and_not_mixed_up(said: Said) -> No
     assert [row[4] for row in rows] == [["e", "weak"], ["e", "weak"], None]
 
 
-def test_owners_are_counted_once_and_of_entities_that_are_gone_nothing_is_said(said: Said) -> None:
+def test_owners_are_counted_once_and_of_entities_that_are_gone_nothing_is_said(said: ReportJoin) -> None:
     ids = ("e", "f", "g")
     hits = [
         {"attributes": {"name": [n]}, "hits": {"values": {e: {"name": []}}}}

@@ -9,7 +9,7 @@ from typing import Any
 
 from clients.sayari.shapes import TokenPage
 from clients.sayari.workspace_shapes import UnresolvedEntity
-from tests.support.turn_harness import Bench
+from tests.support.turn_harness import TurnHarness
 from workers.engine.context import Run
 from workers.files.storage import Storage
 from workers.jobs.sayari.files import collect
@@ -34,9 +34,9 @@ def test_the_next_page_is_fetched_while_one_is_written(sqlite_url: str, tmp_path
     def play(run: Run) -> dict[str, Any]:
         return {"done": collect(run, "fetch", storage.draft("job", "list.jsonl"), fetch, keep)}
 
-    bench = Bench(sqlite_url, tmp_path, play)
-    with closing(bench.database):
-        bench.arrive()
-        assert bench.drive().result is not None
+    harness = TurnHarness(sqlite_url, tmp_path, play)
+    with closing(harness.database):
+        harness.arrive()
+        assert harness.drive().result is not None
     with storage.draft("job", "list.jsonl").open() as written:
         assert written.read() == b"".join(b'{"id":"%d"}\n' % number for number in range(PAGES))

@@ -18,7 +18,7 @@ from messages.errors import Code
 from messages.events import Status
 from sandbox.core import Fault
 from sandbox.sayari.register import register
-from tests.support.sandbox_harness import LIMITS, Desk, completed, content, failure
+from tests.support.sandbox_harness import LIMITS, SandboxHarness, completed, content, failure
 from workers.jobs.sayari.entity import line_of
 
 IDS = {entity.label: entity.id for entity in register().entities.values()}
@@ -47,13 +47,13 @@ def ids(file: dict[str, Any]) -> list[str]:
     return [id for (id,) in rows[1:]]
 
 
-def in_small_pieces(desk: Desk) -> None:
+def in_small_pieces(harness: SandboxHarness) -> None:
     """A turn for every page, and pages of one."""
-    desk.limit(replace(LIMITS, slice=0))
-    desk.world.page_limit = 1
+    harness.limit(replace(LIMITS, slice=0))
+    harness.state.page_limit = 1
 
 
-def trouble(desk: Desk, operation: str) -> None:
+def trouble(harness: SandboxHarness, operation: str) -> None:
     for fault in (
         Fault("lost_after"),
         Fault("status", status=429, retry_after=0),
@@ -61,7 +61,7 @@ def trouble(desk: Desk, operation: str) -> None:
         Fault("expire"),
         Fault("lost_before"),
     ):
-        desk.fault(operation, fault)
+        harness.fault(operation, fault)
 
 
 # -- trace_relationships --------------------------------------------------------------------------------
@@ -76,9 +76,11 @@ def trouble(desk: Desk, operation: str) -> None:
         ("traversal", "traverse", BOOKER),
     ],
 )
-def test_paths_are_a_row_for_every_hop(desk: Desk, kind: str, operation: str, start: str) -> None:
-    result = completed(desk.run(TRACE, entity_ids=[start], kind=kind))
-    given = getattr(desk.sayari.traversals, operation)(start).data
+def test_paths_are_a_row_for_every_hop(
+    harness: SandboxHarness, kind: str, operation: str, start: str
+) -> None:
+    result = completed(harness.run(TRACE, entity_ids=[start], kind=kind))
+    given = getattr(harness.sayari.traversals, operation)(start).data
     rows = objects(result["paths"])
     assert given
     assert [(row["path"], row["hop"]) for row in rows] == [
@@ -95,39 +97,39 @@ def test_paths_are_a_row_for_every_hop(desk: Desk, kind: str, operation: str, st
     assert (result["entities"], ids(result["missing"])) == (1, [])
 
 
-def test_paths_are_the_same_whatever_happens(desk: Desk) -> None:
-    file = desk.file(TABLE)
-    quiet = completed(desk.run(TRACE, "quiet", file=file, kind="traversal"))
+def test_paths_are_the_same_whatever_happens(harness: SandboxHarness) -> None:
+    file = harness.file(TABLE)
+    quiet = completed(harness.run(TRACE, "quiet", file=file, kind="traversal"))
     assert ids(quiet["missing"]) == ["nobody-at_all"]
     assert {row["entity_id"] for row in objects(quiet["paths"])} == {TESCO, BOOKER}
     assert quiet["entities"] == 3
 
-    in_small_pieces(desk)
-    trouble(desk, "sayari.traversals.traverse")
-    loud = completed(desk.run(TRACE, "loud", file=file, kind="traversal"))
+    in_small_pieces(harness)
+    trouble(harness, "sayari.traversals.traverse")
+    loud = completed(harness.run(TRACE, "loud", file=file, kind="traversal"))
     for name in ("paths", "missing"):
         assert loud[name]["sha256"] == quiet[name]["sha256"]
 
 
-def test_arguments_are_sayaris(desk: Desk) -> None:
-    desk.world.page_limit = 1
+def test_arguments_are_sayaris(harness: SandboxHarness) -> None:
+    harness.state.page_limit = 1
     options = {"offset": 1, "limit": 2, "max_depth": 2, "countries": ["GBR"], "types": ["company"]}
-    result = completed(desk.run(TRACE, entity_ids=[TESCO], kind="traversal", options=options))
-    desk.world.page_limit = 50
-    given = desk.sayari.traversals.traverse(TESCO, **options).data  # type: ignore[arg-type]
+    result = completed(harness.run(TRACE, entity_ids=[TESCO], kind="traversal", options=options))
+    harness.state.page_limit = 50
+    given = harness.sayari.traversals.traverse(TESCO, **options).data  # type: ignore[arg-type]
     rows = objects(result["paths"])
     assert len(given) == 2
     assert [row["target"] for row in rows if row["hop"] == row["hops"]] == [path.target.id for path in given]
     assert {row["path"] for row in rows} == {1, 2}
 
 
-def test_the_rate_of_traversals_suspends(desk: Desk) -> None:
-    desk.fault("sayari.traversals.ubo", Fault("status", status=429, retry_after=30))
-    job = desk.arrive(TRACE, entity_ids=[BOOKER], kind="ubo")
+def test_the_rate_of_traversals_suspends(harness: SandboxHarness) -> None:
+    harness.fault("sayari.traversals.ubo", Fault("status", status=429, retry_after=30))
+    job = harness.arrive(TRACE, entity_ids=[BOOKER], kind="ubo")
     assert job.status is Status.RUNNING
     assert job.due_at is not None
-    assert job.due_at - desk.ledger.database.now() > 25
-    assert objects(completed(desk.drive())["paths"])
+    assert job.due_at - harness.ledger.database.now() > 25
+    assert objects(completed(harness.drive())["paths"])
 
 
 # -- fetch_entities -------------------------------------------------------------------------------------
@@ -145,13 +147,13 @@ def whole(given: dict[str, Any]) -> dict[str, Any]:
     return given | {"attributes": attributes} | {name: plain(given[name]) for name in lists}
 
 
-def test_full_entities_have_every_page_of_every_list(desk: Desk) -> None:
-    in_small_pieces(desk)
-    trouble(desk, "sayari.entities.get")
-    result = completed(desk.run(FETCH, file=desk.file(TABLE)))
-    calls = desk.world.calls["sayari.entities.get"]
-    desk.world.page_limit = 1_000
-    given = [desk.sayari.entities.get(id).given for id in (TESCO, BOOKER)]
+def test_full_entities_have_every_page_of_every_list(harness: SandboxHarness) -> None:
+    in_small_pieces(harness)
+    trouble(harness, "sayari.entities.get")
+    result = completed(harness.run(FETCH, file=harness.file(TABLE)))
+    calls = harness.state.calls["sayari.entities.get"]
+    harness.state.page_limit = 1_000
+    given = [harness.sayari.entities.get(id).given for id in (TESCO, BOOKER)]
     assert objects(result["entities"]) == [whole(each) for each in given]
     assert ids(result["missing"]) == ["nobody-at_all"]
     pages = sum(
@@ -165,32 +167,32 @@ def test_full_entities_have_every_page_of_every_list(desk: Desk) -> None:
     assert needed <= calls <= needed + 2 * (5 + 2)
 
 
-def test_tokens_of_one_list_may_be_those_of_another(desk: Desk) -> None:
+def test_tokens_of_one_list_may_be_those_of_another(harness: SandboxHarness) -> None:
     """The stand-in's count from the end: the last page of records and the first of two names are `2` both."""
-    desk.world.page_limit = 1
+    harness.state.page_limit = 1
     chosen = [each.id for each in register().entities.values() if each.links and len(each.names) == 2]
     assert chosen
-    found = objects(completed(desk.run(FETCH, entity_ids=chosen))["entities"])
+    found = objects(completed(harness.run(FETCH, entity_ids=chosen))["entities"])
     assert [entity["id"] for entity in found] == chosen
     for entity in found:
         for name in ("relationships", "possibly_same_as", "referenced_by"):
             assert len(entity[name]["data"]) == entity[name]["size"]["count"]
 
 
-def test_an_entity_that_goes_between_two_pages_leaves_no_half_line(desk: Desk) -> None:
-    in_small_pieces(desk)
-    desk.arrive(FETCH, entity_ids=[TESCO, BOOKER])
-    while desk.world.calls["sayari.entities.get"] < 2:
-        desk.turn()
-    desk.fault("sayari.entities.get", Fault("status", status=404))
-    result = completed(desk.drive())
+def test_an_entity_that_goes_between_two_pages_leaves_no_half_line(harness: SandboxHarness) -> None:
+    in_small_pieces(harness)
+    harness.arrive(FETCH, entity_ids=[TESCO, BOOKER])
+    while harness.state.calls["sayari.entities.get"] < 2:
+        harness.turn()
+    harness.fault("sayari.entities.get", Fault("status", status=404))
+    result = completed(harness.drive())
     assert [entity["id"] for entity in objects(result["entities"])] == [BOOKER]
     assert ids(result["missing"]) == [TESCO]
 
 
-def test_summaries_are_as_sayari_gives_them(desk: Desk) -> None:
-    result = completed(desk.run(FETCH, entity_ids=[TESCO, "nobody", TESCO], detail="summary"))
-    assert objects(result["entities"]) == [desk.sayari.entities.summary(TESCO).given] * 2
+def test_summaries_are_as_sayari_gives_them(harness: SandboxHarness) -> None:
+    result = completed(harness.run(FETCH, entity_ids=[TESCO, "nobody", TESCO], detail="summary"))
+    assert objects(result["entities"]) == [harness.sayari.entities.summary(TESCO).given] * 2
     assert ids(result["missing"]) == ["nobody"]
 
 
@@ -198,10 +200,12 @@ def test_summaries_are_as_sayari_gives_them(desk: Desk) -> None:
     ("format", "media_type", "start"),
     [("pdf", "application/pdf", b"%PDF"), ("xlsx", "application/vnd.ms-excel", b"PK"), ("csv", "text/csv", b"attribute,value")],
 )  # fmt: skip
-def test_files_of_sayaris_own_making(desk: Desk, format: str, media_type: str, start: bytes) -> None:
-    in_small_pieces(desk)
-    trouble(desk, "sayari.entities.get")
-    result = completed(desk.run(FETCH, file=desk.file(TABLE), format=format))
+def test_files_of_sayaris_own_making(
+    harness: SandboxHarness, format: str, media_type: str, start: bytes
+) -> None:
+    in_small_pieces(harness)
+    trouble(harness, "sayari.entities.get")
+    result = completed(harness.run(FETCH, file=harness.file(TABLE), format=format))
     files = result["entities"]
     names = [file["uri"].rpartition("/")[2] for file in files]
     assert names == [f"entity-0001-{TESCO}.{format}", f"entity-0003-{BOOKER}.{format}"]
@@ -210,38 +214,38 @@ def test_files_of_sayaris_own_making(desk: Desk, format: str, media_type: str, s
         assert file["sha256"] == hashlib.sha256(content(file)).hexdigest()
         assert content(file).startswith(start)
     assert ids(result["missing"]) == ["nobody-at_all"]
-    stored = {path.name for path in (desk.folder / "results/job").iterdir()}
+    stored = {path.name for path in (harness.folder / "results/job").iterdir()}
     assert stored == {*names, "missing.csv"}
 
 
-def test_too_many_files_are_refused_before_the_first(desk: Desk) -> None:
-    file = desk.file("entity_id\n" + f"{TESCO}\n" * 1_001)
-    message = failure(desk.run(FETCH, file=file, format="pdf"), Code.INPUT_INVALID)
+def test_too_many_files_are_refused_before_the_first(harness: SandboxHarness) -> None:
+    file = harness.file("entity_id\n" + f"{TESCO}\n" * 1_001)
+    message = failure(harness.run(FETCH, file=file, format="pdf"), Code.INPUT_INVALID)
     assert message.startswith("1001 entities as pdf are too many files")
-    assert not desk.world.calls
+    assert not harness.state.calls
 
 
-def test_a_lost_result_is_written_again(desk: Desk) -> None:
-    in_small_pieces(desk)
-    desk.arrive(FETCH, file=desk.file(TABLE))
-    while not (parts := list(desk.folder.glob("results/job/entities.jsonl.part"))):
-        desk.turn()
+def test_a_lost_result_is_written_again(harness: SandboxHarness) -> None:
+    in_small_pieces(harness)
+    harness.arrive(FETCH, file=harness.file(TABLE))
+    while not (parts := list(harness.folder.glob("results/job/entities.jsonl.part"))):
+        harness.turn()
     parts[0].unlink()
-    result = completed(desk.drive())
+    result = completed(harness.drive())
     assert [entity["id"] for entity in objects(result["entities"])] == [TESCO, BOOKER]
     assert ids(result["missing"]) == ["nobody-at_all"]
 
 
-def test_what_a_crash_leaves_behind_is_cut_off(desk: Desk) -> None:
+def test_what_a_crash_leaves_behind_is_cut_off(harness: SandboxHarness) -> None:
     """Written but not recorded: rows of an entity, and an id that was missing and is not any more."""
-    in_small_pieces(desk)
-    desk.arrive(FETCH, entity_ids=[TESCO, BOOKER], detail="summary")
-    while desk.world.calls["sayari.entities.summary"] < 2:
-        desk.turn()
+    in_small_pieces(harness)
+    harness.arrive(FETCH, entity_ids=[TESCO, BOOKER], detail="summary")
+    while harness.state.calls["sayari.entities.summary"] < 2:
+        harness.turn()
     for name, rubbish in (("entities.jsonl", "{}\n"), ("missing.csv", f"{BOOKER}\r\n")):
-        with (desk.folder / f"results/job/{name}.part").open("a") as part:
+        with (harness.folder / f"results/job/{name}.part").open("a") as part:
             part.write(rubbish)
-    result = completed(desk.drive())
+    result = completed(harness.drive())
     assert [entity["id"] for entity in objects(result["entities"])] == [TESCO, BOOKER]
     assert ids(result["missing"]) == []
 
@@ -261,19 +265,19 @@ def test_what_a_crash_leaves_behind_is_cut_off(desk: Desk) -> None:
         ("", "companies.csv, line 1: "),
     ],
 )
-def test_a_bad_file_costs_no_call(desk: Desk, text: str, words: str) -> None:
-    message = failure(desk.run(FETCH, file=desk.file(text)), Code.INPUT_INVALID)
+def test_a_bad_file_costs_no_call(harness: SandboxHarness, text: str, words: str) -> None:
+    message = failure(harness.run(FETCH, file=harness.file(text)), Code.INPUT_INVALID)
     assert message.startswith(words)
-    assert not desk.world.calls
+    assert not harness.state.calls
 
 
-def test_a_file_that_changes_meanwhile(desk: Desk) -> None:
-    in_small_pieces(desk)
-    desk.arrive(TRACE, file=desk.file(TABLE), kind="ubo")
-    while desk.world.calls["sayari.traversals.ubo"] < 1:
-        desk.turn()
-    desk.file(TABLE + f"More,{TESCO},\r\n")
-    assert "has changed" in failure(desk.drive(), Code.INPUT_INVALID)
+def test_a_file_that_changes_meanwhile(harness: SandboxHarness) -> None:
+    in_small_pieces(harness)
+    harness.arrive(TRACE, file=harness.file(TABLE), kind="ubo")
+    while harness.state.calls["sayari.traversals.ubo"] < 1:
+        harness.turn()
+    harness.file(TABLE + f"More,{TESCO},\r\n")
+    assert "has changed" in failure(harness.drive(), Code.INPUT_INVALID)
 
 
 items = st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=1), max_size=4)

@@ -17,13 +17,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from messages.events import Status
 from sandbox import Sandbox
-from sandbox.core import World
+from sandbox.core import SandboxState
 from workers.cli.bootstrap import storage_of
 from workers.cli.commands.demo.plan import Planned, demo_plan, write_entities
 from workers.cli.commands.demo.view import View, print_report
 from workers.cli.console import usage
 from workers.cli.exit_codes import JOB_FAILED
-from workers.cli.submission import Standing, recorded, standing_in_ledger
+from workers.cli.submission import JobSnapshot, recorded, standing_in_ledger
 from workers.engine.admission import Admission
 from workers.engine.worker import Worker
 from workers.observability import logs
@@ -77,13 +77,13 @@ def demo(
         raise typer.Exit(JOB_FAILED)
 
 
-def run_demo(source: Path, job_seconds: float) -> list[Standing | None]:
+def run_demo(source: Path, job_seconds: float) -> list[JobSnapshot | None]:
     """Run the demo; gives how each job ended, None for one that was not sent."""
     ledger_url = fresh_folder()
     plan = demo_plan(source, write_entities(source, FOLDER / "entities.csv"))
     with (
         (FOLDER / "kyb.log").open("w", encoding="utf-8") as log,
-        Sandbox(world=World(job_seconds)) as sandbox,
+        Sandbox(state=SandboxState(job_seconds)) as sandbox,
     ):
         settings = demo_settings(sandbox, ledger_url, source)
         logs.configure(settings.log, log)
@@ -142,10 +142,12 @@ def worker_of(settings: Settings) -> Iterator[Worker]:
         worker.stop()
 
 
-def carry_out(plan: list[Planned], worker: Worker, settings: Settings, view: View) -> list[Standing | None]:
+def carry_out(
+    plan: list[Planned], worker: Worker, settings: Settings, view: View
+) -> list[JobSnapshot | None]:
     """Send every command as soon as the one before it allows, and watch until all have ended."""
     admission = Admission(worker.ledger, storage_of(settings), settings.polling.deadline)
-    standings: dict[str, Standing] = {}
+    standings: dict[str, JobSnapshot] = {}
     waiting = {planned.id: planned for planned in plan}
     while waiting or not all(standing.status.ended for standing in standings.values()):
         for planned in list(waiting.values()):
@@ -153,7 +155,7 @@ def carry_out(plan: list[Planned], worker: Worker, settings: Settings, view: Vie
             if planned.after is None or (before is not None and before.status is Status.COMPLETED):
                 del waiting[planned.id]
                 request = planned.request(before)
-                standings[planned.id] = Standing(planned.id, planned.command, Status.ACCEPTED)
+                standings[planned.id] = JobSnapshot(planned.id, planned.command, Status.ACCEPTED)
                 for rejected in recorded(worker.ledger, admission, request, watch=False):
                     standings[planned.id] = rejected
             elif planned.after not in waiting and (before is None or before.status.ended):

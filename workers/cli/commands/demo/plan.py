@@ -15,7 +15,7 @@ from messages.envelope import Request
 from messages.portfolio import ProcessPortfolio
 from messages.sayari import ResolveEntities
 from workers.cli.commands.submit import request_for
-from workers.cli.submission import Standing
+from workers.cli.submission import JobSnapshot
 from workers.jobs.countries import alpha_3
 
 
@@ -31,7 +31,7 @@ class Planned:
 
     id: str
     model: type[Command]
-    data: Callable[[Standing | None], dict[str, Any]]
+    data: Callable[[JobSnapshot | None], dict[str, Any]]
     numbers: Callable[[dict[str, Any]], str]
     after: str | None = None
 
@@ -40,7 +40,7 @@ class Planned:
         """Its type."""
         return self.model.type_
 
-    def request(self, before: Standing | None) -> Request:
+    def request(self, before: JobSnapshot | None) -> Request:
         """The command to send."""
         return request_for(self.model, self.data(before), self.id, "/kyb/demo")
 
@@ -48,7 +48,7 @@ class Planned:
 def demo_plan(source: Path, entities: Path) -> list[Planned]:
     """The commands, on the companies in `source`, and for Sayari on `entities`."""
 
-    def matching(before: Standing | None) -> dict[str, Any]:
+    def matching(before: JobSnapshot | None) -> dict[str, Any]:
         result = (before.result if before is not None else None) or {}
         return {"portfolio_id": result["portfolio_id"]}
 

@@ -18,7 +18,7 @@ from workers.cli.commands.demo.plan import Planned
 from workers.cli.commands.events import print_event
 from workers.cli.console import out, plain, print_table, word
 from workers.cli.progress import doing, error_lines, percent_of, progress_bars
-from workers.cli.submission import Standing
+from workers.cli.submission import JobSnapshot
 
 #: Without a terminal a line is printed for every so many percent.
 PERCENT_STEP = 25
@@ -52,7 +52,7 @@ class View:
         if self._bars is not None:
             self._bars.stop()
 
-    def show(self, standing: Standing) -> None:
+    def show(self, standing: JobSnapshot) -> None:
         """Tell where a job stands."""
         percent = percent_of(standing)
         if self._bars is None:
@@ -75,7 +75,7 @@ class View:
 
 def print_report(
     plan: Sequence[Planned],
-    standings: Sequence[Standing | None],
+    standings: Sequence[JobSnapshot | None],
     events: Sequence[dict[str, Any]],
     ledger_url: str,
     folder: Path,
@@ -109,7 +109,7 @@ def program() -> str:
     return "kyb" if shutil.which("kyb") else os.path.relpath(sys.argv[0])
 
 
-def _row(planned: Planned, standing: Standing | None) -> tuple[object, ...]:
+def _row(planned: Planned, standing: JobSnapshot | None) -> tuple[object, ...]:
     if standing is None:
         return planned.id, planned.command, "not run", f"needs {planned.after}", "", "", "", ""
     said = planned.numbers(standing.result) if standing.result is not None else ""

@@ -1,4 +1,4 @@
-"""The ledger's first tables: job, step, event."""
+"""The tables of the first version."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Create them."""
+    """Create the tables and their indexes."""
     op.create_table(
         "event",
         sa.Column(
@@ -46,19 +46,25 @@ def upgrade() -> None:
         sa.Column("correlation_id", sa.Text(), nullable=False),
         sa.Column("traceparent", sa.Text(), nullable=True),
         sa.Column("tracestate", sa.Text(), nullable=True),
+        sa.Column("span", sa.Text(), nullable=True),
         sa.Column("data", sa.Text(), nullable=False),
         sa.Column("fingerprint", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("turn", sa.Integer(), nullable=False),
-        sa.Column("takes", sa.Integer(), nullable=False),
+        sa.Column("begin_count", sa.Integer(), nullable=False),
         sa.Column("fence", sa.Integer(), nullable=False),
         sa.Column("due_at", sa.Float(precision=53), nullable=True),
-        sa.Column("handed_at", sa.Float(precision=53), nullable=True),
+        sa.Column("dispatched_at", sa.Float(precision=53), nullable=True),
+        sa.Column("rate_limit", sa.Text(), nullable=True),
+        sa.Column("delay_since", sa.Float(precision=53), nullable=True),
+        sa.Column("delay_base", sa.Float(precision=53), nullable=True),
+        sa.Column("delay_rate", sa.Float(precision=53), nullable=True),
+        sa.Column("delay_accel", sa.Float(precision=53), nullable=True),
         sa.Column("deadline_at", sa.Float(precision=53), nullable=False),
         sa.Column("cancel_requested", sa.Boolean(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("retried_by", sa.Text(), nullable=True),
-        sa.Column("strikes", sa.Integer(), nullable=False),
+        sa.Column("consecutive_failures", sa.Integer(), nullable=False),
         sa.Column("sequence", sa.Integer(), nullable=False),
         sa.Column("progressed_at", sa.Float(precision=53), nullable=True),
         sa.Column("progress", sa.Text(), nullable=True),
@@ -71,26 +77,47 @@ def upgrade() -> None:
         sa.Column("accepted_at", sa.Float(precision=53), nullable=False),
         sa.Column("updated_at", sa.Float(precision=53), nullable=False),
         sa.Column("ended_at", sa.Float(precision=53), nullable=True),
+        sa.Column("restored_at", sa.Float(precision=53), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("job_accepted", "job", ["accepted_at"], unique=False)
+    op.create_index("job_dispatched", "job", ["queue", "dispatched_at"], unique=False)
     op.create_index(
         "job_due",
         "job",
-        ["due_at"],
+        ["due_at", "command"],
         unique=False,
         sqlite_where=sa.text("due_at IS NOT NULL"),
         postgresql_where=sa.text("due_at IS NOT NULL"),
     )
     op.create_index("job_ended", "job", ["ended_at"], unique=False)
-    op.create_index("job_handed", "job", ["queue", "handed_at"], unique=False)
     op.create_index(
-        "job_out",
+        "job_in_flight",
         "job",
-        ["queue", "handed_at"],
+        ["queue", "dispatched_at", "command"],
         unique=False,
         sqlite_where=sa.text("due_at IS NULL AND ended_at IS NULL"),
         postgresql_where=sa.text("due_at IS NULL AND ended_at IS NULL"),
+    )
+    op.create_table(
+        "recovery",
+        sa.Column("at", sa.Float(precision=53), nullable=False),
+        sa.Column("until", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("at"),
+    )
+    op.create_table(
+        "vendor_call",
+        sa.Column("vendor", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("at", sa.Float(precision=53), nullable=False),
+    )
+    op.create_index("vendor_call_at", "vendor_call", ["vendor", "kind", "at"], unique=False)
+    op.create_table(
+        "vendor_pause",
+        sa.Column("vendor", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("until", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("vendor", "kind"),
     )
     op.create_table(
         "step",
@@ -98,11 +125,14 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("edition", sa.Integer(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("value", sa.Text(), nullable=True),
         sa.Column("size", sa.Integer(), nullable=True),
         sa.Column("polls", sa.Integer(), nullable=False),
-        sa.Column("moved_at", sa.Float(precision=53), nullable=True),
+        sa.Column("last_progress_at", sa.Float(precision=53), nullable=True),
+        sa.Column("last_polled_at", sa.Float(precision=53), nullable=True),
+        sa.Column("reported_share", sa.Float(precision=53), nullable=True),
+        sa.Column("reported_at", sa.Float(precision=53), nullable=True),
         sa.Column("started_at", sa.Float(precision=53), nullable=False),
         sa.Column("ended_at", sa.Float(precision=53), nullable=True),
         sa.ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
