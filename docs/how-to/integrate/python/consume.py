@@ -13,6 +13,6 @@ with pika.BlockingConnection(pika.URLParameters(url)) as connection:
     channel.basic_qos(prefetch_count=20)
     for delivery, _properties, body in channel.consume("crm.kyb-events"):
         event = json.loads(body)
-        told = event["data"]
-        print(event["id"], event["type"], told.get("result") or told.get("error") or "", flush=True)  # noqa: T201 - your own work goes here
+        data = event["data"]
+        print(event["id"], event["type"], data.get("result") or data.get("error") or "", flush=True)  # noqa: T201 - your own work goes here
         channel.basic_ack(delivery.delivery_tag)

@@ -1,4 +1,4 @@
-"""Send a command and await its end, with types: `python typed.py amqp://guest:guest@localhost/ file:///data/customers.csv`."""
+"""Send a command and wait for its outcome, with types: `python typed.py amqp://guest:guest@localhost/ file:///data/customers.csv`."""
 
 import sys
 
