@@ -10,7 +10,7 @@ LOCKED := \# Made by `make lock` from pyproject.toml.
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-rabbitmq4 crash chaos check-alerts check-image check-k8s lint bench-polling bench-budget bench-bulk bench-storage bench-waiting \
-	bench-peers bench-scaling contract lock clean
+	bench-peers bench-scaling contract lock clean format docs
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name what; \
@@ -50,10 +50,18 @@ check-k8s: .venv/checkov.stamp ## Hold the production manifests against checkov'
 check-alerts: .venv/dev.stamp ## Hold alerts, dashboard and a real scrape to promtool
 	@$(BIN)/python -m tests.deployment.alerts
 
-lint: .venv/dev.stamp ## Check format, rules and types
+lint: .venv/dev.stamp ## Check format, rules, types and prose
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
+	@$(BIN)/python .ci/prose.py
+
+format: .venv/dev.stamp ## Format the code, and fix what ruff can fix
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format --quiet .
+
+docs: .venv/dev.stamp ## Build the documentation into site/; broken links fail it
+	@$(BIN)/zensical build --strict --clean
 
 bench-polling: .venv/dev.stamp ## Compare the polling rule with what is usual, and with the best there is
 	@$(BIN)/python -m benchmarks.polling --write docs
