@@ -10,7 +10,7 @@ LOCKED := \# Made by `make lock` from pyproject.toml.
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-rabbitmq4 crash chaos check-alerts check-image check-k8s lint bench-polling bench-budget bench-bulk bench-storage bench-waiting \
-	bench-peers bench-scaling contract lock clean format docs
+	bench-peers bench-scaling contract lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name what; \
@@ -56,6 +56,7 @@ lint: .venv/dev.stamp ## Check format, rules, types and prose
 	@$(BIN)/mypy
 	@$(BIN)/python .ci/prose.py
 
+.PHONY: format docs
 format: .venv/dev.stamp ## Format the code, and fix what ruff can fix
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
