@@ -111,7 +111,7 @@ lock: ## Write the locks anew after a change of dependencies (needs uv); UPGRADE
 	@$(LOCK) $(UPGRADE) --no-annotate $(PEERS).in --output-file $(PEERS).txt >/dev/null
 
 clean: ## Remove the virtual environment and all caches
-	@rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	@rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache build site *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/python.stamp:
