@@ -57,7 +57,7 @@ class Queue:
         before = {found.id for found in self.model.all_jobs() if found.due_at is not None}
         with self.model.database.write() as connection:
             empty = self.model.broker.waiting(QUEUE) == 0
-            self.model.ledger.requeue_lost(connection, QUEUE, LOST_AFTER_SECONDS, empty=empty)
+            self.model.ledger.dispatch.requeue_lost(connection, QUEUE, LOST_AFTER_SECONDS, empty=empty)
         return {found.id for found in self.model.all_jobs() if found.due_at is not None} - before
 
 
@@ -108,9 +108,9 @@ def test_turn_that_was_taken_before_it_was_marked_is_not_lost_for_good(machine: 
     model.deliver(model.broker.pending[0])
     model.control("job.cancel", "a")
     model.come_to_rest()
-    model.ledger.retry("a", "somebody", 600.0, repeat_effect=False)
+    model.ledger.jobs.retry("a", "somebody", 600.0, repeat_effect=False)
     model.dispatch(between="quick crash")
     model.broker.pending.clear()
     model.nothing_is_lost()
     model.come_to_rest()
-    assert model.ledger.job("a").status == "completed"  # type: ignore[union-attr]
+    assert model.ledger.queries.job("a").status == "completed"  # type: ignore[union-attr]

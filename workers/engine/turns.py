@@ -35,7 +35,7 @@ from workers.errors import JobFailed, StorageUnavailable
 from workers.files.storage import DraftLost
 from workers.ledger.claim import Claim, Fenced, TurnDeferred
 from workers.ledger.database import LedgerUnavailable
-from workers.ledger.ledger import Acceptance, JobLock, Ledger
+from workers.ledger.job_store import Acceptance, JobLock, JobStore
 from workers.ledger.records import PollUrgency, encode
 from workers.observability import metrics, tracing
 from workers.observability.turn_stats import INTERRUPTED, TurnOutcome
@@ -84,7 +84,7 @@ class Turns:
     """Runs turns.
 
     Args:
-        ledger: the record.
+        store: where jobs are locked, claimed and rescheduled.
         jobs: the function of every command.
         services: what the functions work with.
         limits: bounds of every run, in seconds.
@@ -94,18 +94,18 @@ class Turns:
 
     def __init__(
         self,
-        ledger: Ledger,
+        store: JobStore,
         jobs: Mapping[str, JobFunction],
         services: Services,
         limits: RunLimits,
         deadline: float,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._ledger = ledger
+        self._store = store
         self._jobs = jobs
         self._services = services
         self._limits = limits
-        self._admission = Admission(ledger, services.storage, deadline)
+        self._admission = Admission(store, services.storage, deadline)
         self._stopping = stopping
         self._experience = HistoryCache()
         self._suspects = threading.Lock()
@@ -151,9 +151,9 @@ class Turns:
         self, job_id: str, turn: int, take: Callable[[JobLock, Callable[[int], bool]], Claim | None]
     ) -> None:
         """Run what `take` takes while nobody else can run a turn of the job."""
-        with self._ledger.hold(job_id) as hold:
+        with self._store.lock(job_id) as hold:
             if hold is None:
-                self._ledger.reschedule(job_id, turn, LOCKED_RETRY_SECONDS)
+                self._store.reschedule(job_id, turn, LOCKED_RETRY_SECONDS)
                 return
             try:
                 with self._isolation() as admit:
@@ -161,7 +161,7 @@ class Turns:
                     if claim is not None:
                         self._observed(claim)
             except TurnDeferred:
-                self._ledger.reschedule(job_id, turn, LOCKED_RETRY_SECONDS)
+                self._store.reschedule(job_id, turn, LOCKED_RETRY_SECONDS)
 
     @contextmanager
     def _isolation(self) -> Iterator[Callable[[int], bool]]:

@@ -68,7 +68,7 @@ class Worker:
         self._services = build_services(settings, self.ledger)
         self.queues = _served(self._services, queues)
         self.turns = Turns(
-            self.ledger,
+            self.ledger.jobs,
             JOBS,
             self._services,
             run_limits_from(settings),
@@ -90,7 +90,10 @@ class Worker:
         self._declare_actors()
         # Whoever dispatches looks after every queue, also those that only others serve, or nobody just now.
         self._dispatcher = Dispatcher(
-            self.ledger, handoff, list(QUEUES), PollScheduler(self.ledger, rate_limits_from(settings))
+            self.ledger.dispatch,
+            handoff,
+            list(QUEUES),
+            PollScheduler(self.ledger.dispatch, rate_limits_from(settings)),
         )
         self._threads = dramatiq.Worker(
             broker, queues=set(self.queues), worker_timeout=IDLE_WAKE_MILLISECONDS, worker_threads=threads
@@ -98,7 +101,7 @@ class Worker:
         self._at_work = ActiveTurns(threads)
         #: What `/metrics` shows of the ledger.
         self.watch = LedgerMonitor(
-            self.ledger, rate_limits_from(settings), lambda: self._dispatcher.is_leader
+            self.ledger.queries, rate_limits_from(settings), lambda: self._dispatcher.is_leader
         )
         #: What the probes are answered from.
         self.health = self._health()

@@ -11,7 +11,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from workers.ledger.database import LedgerOutdated, LedgerUnavailable
-from workers.ledger.ledger import Ledger
+from workers.ledger.queries import LedgerQueries
 from workers.ledger.statistics import LedgerStats
 from workers.observability.health import ANSWER_TIMEOUT_SECONDS
 from workers.observability.heartbeat import Heartbeat
@@ -33,18 +33,18 @@ class LedgerMonitor:
     """The thread, and what it saw, as a collector of Prometheus metrics. A scrape costs the ledger nothing.
 
     Args:
-        ledger: watched.
+        queries: of the ledger to watch.
         rates: of the vendors served here: by vendor and class of operations.
         leading: whether this process dispatches: it alone shows how the jobs of the ledger stand.
     """
 
     def __init__(
         self,
-        ledger: Ledger,
+        queries: LedgerQueries,
         rates: Mapping[tuple[str, str], Rate],
         leading: Callable[[], bool],
     ) -> None:
-        self._ledger = ledger
+        self._queries = queries
         self._rates = rates
         self._leading = leading
         self._stopping = threading.Event()
@@ -80,7 +80,7 @@ class LedgerMonitor:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._ledger.check()
+                self._queries.check()
                 self.pulse.beat()
                 self._look()
             except (LedgerUnavailable, LedgerOutdated) as error:
@@ -95,8 +95,8 @@ class LedgerMonitor:
         began = time.monotonic()
         if began < self._next:
             return
-        standing = self._ledger.stats() if self._leading() else None
-        self._left = remaining_calls(self._ledger.database, self._rates)
+        standing = self._queries.stats() if self._leading() else None
+        self._left = remaining_calls(self._queries.database, self._rates)
         self._standing = standing
         self._seen_at = time.monotonic()
         self._next = self._seen_at + max(STATS_INTERVAL_SECONDS, (self._seen_at - began) / STATS_MAX_LOAD)

@@ -121,15 +121,15 @@ def command(id: str) -> bytes:
 
 def test_how_the_jobs_of_a_ledger_stand(ledger: Ledger) -> None:
     for number in range(6):
-        ledger.accept(parse(command(f"job-{number}")), 600.0, handed=number < 2)
+        ledger.jobs.accept(parse(command(f"job-{number}")), 600.0, handed=number < 2)
     with ledger.database.write() as writing:
-        turns, _ = ledger.due(writing, 1)
+        turns, _ = ledger.dispatch.due(writing, 1)
         writing.execute(text("UPDATE job SET due_at = due_at + 600 WHERE id IN ('job-4', 'job-5')"))
         writing.execute(text("UPDATE job SET due_at = due_at - 30 WHERE id = 'job-3'"))
-        ledger.handed(writing, turns)
+        ledger.dispatch.mark_dispatched(writing, turns)
         writing.execute(text("UPDATE job SET dispatched_at = dispatched_at - 40 WHERE id = 'job-2'"))
         writing.execute(text("UPDATE event SET created_at = created_at - 50 WHERE job_id = 'job-0'"))
-    seen = ledger.stats()
+    seen = ledger.queries.stats()
     assert turns[0].job_id == "job-2"
     assert {key: n for key, n in seen.jobs.items() if n} == {
         (START, "waiting"): 2, (START, "due"): 1, (START, "out"): 3,
@@ -145,7 +145,7 @@ def test_how_the_jobs_of_a_ledger_stand(ledger: Ledger) -> None:
 
 def test_counting_jobs_reads_no_row(ledger: Ledger) -> None:
     """Only the indexes of those that have not ended, however many jobs wait and however many have ended."""
-    ledger.accept(parse(command("job")), 600.0, handed=False)
+    ledger.jobs.accept(parse(command("job")), 600.0, handed=False)
     others = ", ".join(
         column.name for column in job.columns if column.name not in {"id", "due_at", "ended_at"}
     )
@@ -172,7 +172,7 @@ def test_counting_jobs_reads_no_row(ledger: Ledger) -> None:
             asked.append((statement, parameters))
 
     event.listen(ledger.database.engine, "before_cursor_execute", note)
-    seen = ledger.stats()
+    seen = ledger.queries.stats()
     assert {state: n for (_, state), n in seen.jobs.items() if n} == {"due": 751, "out": 277}
     assert len(asked) == 2
     event.remove(ledger.database.engine, "before_cursor_execute", note)
@@ -192,7 +192,7 @@ def test_budgets_left_and_who_shows_the_ledger(ledger: Ledger) -> None:
     rates = {("sayari", "standard"): rate, ("data8", "standard"): Rate(calls=1, seconds=1)}
     assert remaining_calls(ledger.database, rates) == {("sayari", "standard"): 2, ("data8", "standard"): 1}
     leading = True
-    watch = LedgerMonitor(ledger, rates, lambda: leading)
+    watch = LedgerMonitor(ledger.queries, rates, lambda: leading)
     assert list(watch.collect()) == []
     watch.start()
     try:

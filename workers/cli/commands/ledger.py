@@ -48,7 +48,7 @@ def restored(
     with (
         opened_ledger(settings()) as ledger,
         ledger.database.connect() as connection,
-        ledger.try_lead(connection) as alone,
+        ledger.dispatch.try_lead(connection) as alone,
     ):
         marked = start_recovery(ledger.database, window) if alone else None
     if marked is None:
@@ -80,7 +80,7 @@ def forgotten(
     with opened_ledger(found) as ledger:
         for event in of_stream(found, start_of(since, everything=False), follow=False):
             data = event["data"]
-            if "sequence" in event and (data["job_id"] in jobs or ledger.job(data["job_id"]) is None):
+            if "sequence" in event and (data["job_id"] in jobs or ledger.queries.job(data["job_id"]) is None):
                 jobs[data["job_id"]] = {
                     "job_id": data["job_id"],
                     "command": data["command"],
