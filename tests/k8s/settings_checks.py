@@ -25,7 +25,7 @@ def settings_problems(documents: list[Document]) -> Iterator[str]:
 
 
 def rate_problems(documents: list[Document]) -> Iterator[str]:
-    """Budgets are shared by all workers, and shared out by the keeper: all must mean the same."""
+    """Yield each rate limit that differs between workers, or that the dispatcher, which enforces it, lacks."""
     given: dict[str, dict[str, str]] = {}
     for deployment in of_kind(documents, "Deployment"):
         for container in deployment["spec"]["template"]["spec"]["containers"]:
@@ -33,7 +33,7 @@ def rate_problems(documents: list[Document]) -> Iterator[str]:
                 if "__RATE" in variable["name"]:
                     given.setdefault(variable["name"], {})[deployment["metadata"]["name"]] = variable["value"]
     for name, by in given.items():
-        if len(set(by.values())) != 1 or "kyb-keeper" not in by:
+        if len(set(by.values())) != 1 or "kyb-dispatcher" not in by:
             yield f"{name} is not the same everywhere: {by}"
 
 

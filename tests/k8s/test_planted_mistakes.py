@@ -105,12 +105,12 @@ MISTAKES: dict[str, tuple[Spoil, str]] = {
     "budgets that differ": (lambda p: p.container["env"][2].update(value="30/second"), "is not the same everywhere"),
     "misspelt command": (lambda p: p.container.update(args=["workers"]), "is no command"),
     "queue that is none": (lambda p: p.container.update(args=["worker", "--queues", "kyb.date8"]), "no queue kyb.date8"),
-    "queue that nobody serves": (lambda p: p.remove("Deployment", "kyb-keeper"), "nobody serves kyb.control"),
+    "queue that nobody serves": (lambda p: p.remove("Deployment", "kyb-dispatcher"), "nobody serves kyb.control"),
     "budget of nobody": (
         lambda p: p.get("PodDisruptionBudget", "kyb-data8")["spec"].update(
             selector={"matchLabels": {"app.kubernetes.io/component": "date8"}}), "about 0 workloads"),
     "budget that blocks every drain": (
-        lambda p: p.get("PodDisruptionBudget", "kyb-keeper")["spec"].update(maxUnavailable=0), "lets no node be drained"),
+        lambda p: p.get("PodDisruptionBudget", "kyb-dispatcher")["spec"].update(maxUnavailable=0), "lets no node be drained"),
     "policy of nobody": (
         lambda p: p.policy("metrics").update(podSelector={"matchLabels": {"app": "kyb"}}), "selects no pod"),
     "no DNS": (lambda p: p.remove("NetworkPolicy", "kyb-dns"), "cannot reach [53]"),
@@ -121,7 +121,7 @@ MISTAKES: dict[str, tuple[Spoil, str]] = {
     "everything may leave": (lambda p: p.policy("vendors")["egress"][0].pop("to"), "lets everything out"),
     "metadata service": (
         lambda p: p.policy("vendors")["egress"][0]["to"][0]["ipBlock"].pop("except"), "metadata service"),
-    "nothing is denied": (lambda p: p.remove("NetworkPolicy", "kyb-nothing-else"), "may reach everything"),
+    "nothing is denied": (lambda p: p.remove("NetworkPolicy", "kyb-default-deny"), "may reach everything"),
     "vendor behind a closed door": (
         lambda p: p.deployment["spec"]["template"]["metadata"]["labels"].pop("kyb.access/vendors"), "cannot reach it"),
     "replicas beside KEDA": (lambda p: p.deployment["spec"].update(replicas=1), "has replicas and is scaled"),
