@@ -33,10 +33,10 @@ test-rabbitmq4: .venv/dev.stamp ## Run what has to do with RabbitMQ on 4.0 and 4
 	@for version in 4.0 4.3; do KYB_TEST_RABBITMQ_VERSION=$$version $(BIN)/pytest -n 2 tests/broker \
 		tests/cli/test_cli_broker.py tests/end_to_end/test_interventions.py $(ARGS) || exit; done
 
-chaos: .venv/dev.stamp ## Disturb whole installations in every way (about an hour); writes docs/reliability.md
+chaos: .venv/dev.stamp ## Disturb whole installations in every way (about an hour); writes docs/explanation/reliability.md
 	@$(BIN)/python -m tests.testbed --rabbitmq4 --clocks
 	@$(BIN)/python -m tests.testbed.rabbitmq4 4.3
-	@$(BIN)/python -m tests.chaos --rabbitmq system,4.3 --report docs/reliability.md $(ARGS)
+	@$(BIN)/python -m tests.chaos --rabbitmq system,4.3 --report docs/explanation/reliability.md $(ARGS)
 
 check-image: .venv/dev.stamp ## Build the image and run it locked down, on real parts (root; 2 minutes, more the first time)
 	@$(BIN)/python -m tests.testbed
