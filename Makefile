@@ -30,8 +30,8 @@ crash: .venv/dev.stamp ## Kill a worker at every single boundary of every comman
 test-rabbitmq4: .venv/dev.stamp ## Run what has to do with RabbitMQ on 4.0 and 4.3, fetched from later Debians
 	@$(BIN)/python -m tests.testbed --rabbitmq4
 	@$(BIN)/python -m tests.testbed.rabbitmq4 4.0 4.3
-	@for version in 4.0 4.3; do KYB_TEST_RABBITMQ_VERSION=$$version $(BIN)/pytest -n 2 tests/broker \
-		tests/cli/test_cli_broker.py tests/end_to_end/test_interventions.py $(ARGS) || exit; done
+	@for version in 4.0 4.3; do KYB_TEST_RABBITMQ_VERSION=$$version $(BIN)/pytest -n 2 tests/integration/broker \
+		tests/integration/cli/test_broker.py tests/end_to_end/test_interventions.py $(ARGS) || exit; done
 
 chaos: .venv/dev.stamp ## Disturb whole installations in every way (about an hour); writes docs/explanation/reliability.md
 	@$(BIN)/python -m tests.testbed --rabbitmq4 --clocks
@@ -40,7 +40,7 @@ chaos: .venv/dev.stamp ## Disturb whole installations in every way (about an hou
 
 check-image: .venv/dev.stamp ## Build the image and run it locked down, on real parts (root; 2 minutes, more the first time)
 	@$(BIN)/python -m tests.testbed
-	@$(BIN)/pytest -q tests/image/check_image.py $(ARGS)
+	@$(BIN)/pytest -q tests/deployment/image/check_image.py $(ARGS)
 
 check-k8s: .venv/checkov.stamp ## Hold the production manifests against checkov's rules; `make test` checks the rest
 	@$(BIN)/kubectl kustomize k8s/prod > .venv/prod.yaml
@@ -48,7 +48,7 @@ check-k8s: .venv/checkov.stamp ## Hold the production manifests against checkov'
 		--skip-check CKV_K8S_15,CKV_K8S_43  # whoever releases replaces the placeholder's tag by a digest
 
 check-alerts: .venv/dev.stamp ## Hold alerts, dashboard and a real scrape to promtool
-	@$(BIN)/python -m tests.alerts
+	@$(BIN)/python -m tests.deployment.alerts
 
 lint: .venv/dev.stamp ## Check format, rules and types
 	@$(BIN)/ruff format --check --quiet .

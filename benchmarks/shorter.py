@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from workers.polling import belief, experience, rule
+from workers.engine import history_cache
+from workers.polling import distribution, policy
 
 #: Constants that are seconds.
 SECONDS = (
-    (rule, ("PRICE", "BUDGETED_PRICE", "SHORT", "SCARCE", "UNKNOWN")),
-    (belief, ("UNKNOWN",)),
-    (experience, ("KEPT",)),
+    (policy, ("PRICE", "BUDGETED_PRICE", "SHORT", "SCARCE", "UNKNOWN")),
+    (distribution, ("UNKNOWN",)),
+    (history_cache, ("KEPT",)),
 )
 
 

@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from clients.errors import AuthRefused
+from clients.errors import AuthenticationError
 from clients.transport import Transport
 
 #: A credential, or what gives the one that holds now: it is asked for each token.
 Credential = str | Callable[[], str]
 
-FIRST_BAR = 60.0
-LONGEST_BAR = 900.0
+LOCKOUT_INITIAL_SECONDS = 60.0
+LOCKOUT_MAX_SECONDS = 900.0
 
 
 def current(credential: Credential) -> str:
@@ -39,7 +39,7 @@ class TokenAuth:
     """Keeps one token alive.
 
     Args:
-        fetch: asks the vendor for a token (one call). Raises `AuthRefused`.
+        fetch: asks the vendor for a token (one call). Raises `AuthenticationError`.
         clock: monotonic seconds.
         credentials: those that `fetch` uses; others than the refused ones are not barred.
     """
@@ -59,12 +59,12 @@ class TokenAuth:
         self._token: Token | None = None
         self._renew_at = 0.0
         self._barred_until = 0.0
-        self._bar = FIRST_BAR
-        self._refusal: AuthRefused | None = None
+        self._bar = LOCKOUT_INITIAL_SECONDS
+        self._refusal: AuthenticationError | None = None
         self._token_was_refused = False
 
     def token(self, transport: Transport) -> str:
-        """A token that is valid now. Raises `AuthRefused` at once while the credentials are barred."""
+        """A token that is valid now. Raises `AuthenticationError` at once while the credentials are barred."""
         with self._lock:
             if self._token is None or self._clock() >= self._renew_at:
                 self._token = self._renewed(transport)
@@ -72,7 +72,7 @@ class TokenAuth:
             return self._token.value
 
     def renew(self, transport: Transport) -> str:
-        """A token fetched just now, which `token` gives from here on. Raises `AuthRefused` as `token` does."""
+        """A token fetched just now, which `token` gives from here on. Raises `AuthenticationError` as `token` does."""
         with self._lock:
             self._token = None
         return self.token(transport)
@@ -83,7 +83,7 @@ class TokenAuth:
             if self._token is not None and self._token.value == token:
                 self._token = None
 
-    def refused(self, token: str, refusal: AuthRefused) -> None:
+    def refused(self, token: str, refusal: AuthenticationError) -> None:
         """Bar the credentials: `token` was refused, and so was the one before it."""
         with self._lock:
             if self._token is not None and self._token.value == token:
@@ -94,7 +94,7 @@ class TokenAuth:
         left = self._barred_until - self._clock()
         self._used = [current(credential) for credential in self._credentials]
         if left > 0 and self._refusal is not None and self._used == self._refused:
-            raise AuthRefused(
+            raise AuthenticationError(
                 self._refusal.vendor,
                 self._refusal.operation,
                 f"credentials were refused; not tried again for {left:.0f} s",
@@ -104,19 +104,19 @@ class TokenAuth:
             )
         try:
             token = self._fetch(transport)
-        except AuthRefused as refusal:
+        except AuthenticationError as refusal:
             self._barred(refusal, of_token=False)
             raise
         if not self._token_was_refused:
-            self._bar = FIRST_BAR
+            self._bar = LOCKOUT_INITIAL_SECONDS
         return token
 
-    def _barred(self, refusal: AuthRefused, *, of_token: bool) -> None:
+    def _barred(self, refusal: AuthenticationError, *, of_token: bool) -> None:
         """Bar for longer than before. Where tokens were refused, another one is no sign of betterment: time is."""
         now = self._clock()
-        if self._token_was_refused and now - self._barred_until > LONGEST_BAR:
-            self._bar = FIRST_BAR
+        if self._token_was_refused and now - self._barred_until > LOCKOUT_MAX_SECONDS:
+            self._bar = LOCKOUT_INITIAL_SECONDS
         self._token_was_refused = of_token
         self._refusal, self._refused = refusal, self._used
         self._barred_until = now + self._bar
-        self._bar = min(self._bar * 2, LONGEST_BAR)
+        self._bar = min(self._bar * 2, LOCKOUT_MAX_SECONDS)

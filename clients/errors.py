@@ -65,7 +65,7 @@ class Conflict(Rejected):
     """The vendor already has such a thing, or is in a state that forbids the request (409)."""
 
 
-class AuthRefused(VendorError):
+class AuthenticationError(VendorError):
     """The vendor refused the credentials, or they are still barred after a refusal (see `clients.auth`)."""
 
 
@@ -73,11 +73,11 @@ class RateLimited(VendorError):
     """Too many calls. The request had no effect; `retry_after` says when to try again if that is known."""
 
 
-class Unavailable(VendorError):
+class VendorUnavailable(VendorError):
     """The vendor could not be reached or could not answer a question. Nothing took effect."""
 
 
-class NotCalled(Unavailable):
+class CircuitOpenError(VendorUnavailable):
     """Nothing was sent: the vendor did not answer others. `retry_after` says when asking again is worth it."""
 
 

@@ -24,15 +24,15 @@ from pydantic_core import to_json
 
 from clients.breaker import Breaker, CircuitOpen
 from clients.errors import (
-    AuthRefused,
+    AuthenticationError,
+    CircuitOpenError,
     Conflict,
-    NotCalled,
     NotFound,
     OutcomeUnknown,
     RateLimited,
     Rejected,
-    Unavailable,
     VendorError,
+    VendorUnavailable,
 )
 from clients.wire import Params, header_value, query, redacted, retry_after, rewind, vendor_words
 
@@ -79,12 +79,12 @@ class Auth(Protocol):
     """What gives requests their credentials (see `clients.auth`)."""
 
     def token(self, transport: Transport) -> str:
-        """A token that is valid now; fetched at most once at a time. Raises `AuthRefused`."""
+        """A token that is valid now; fetched at most once at a time. Raises `AuthenticationError`."""
 
     def expired(self, token: str) -> None:
         """The vendor refused this token: the next `token` fetches another."""
 
-    def refused(self, token: str, refusal: AuthRefused) -> None:
+    def refused(self, token: str, refusal: AuthenticationError) -> None:
         """The vendor refused a token that it had just given: the credentials are barred for a while."""
 
 
@@ -151,7 +151,7 @@ class Answer:
             raise self._unreadable("is not JSON") from error
 
     def model(self, model: type[M]) -> M:
-        """The body as `model`. Raises `OutcomeUnknown` (effects) or `Unavailable` if it is another shape."""
+        """The body as `model`. Raises `OutcomeUnknown` (effects) or `VendorUnavailable` if it is another shape."""
         return self._valid(model.model_validate)
 
     def adapt(self, adapter: TypeAdapter[T]) -> T:
@@ -166,7 +166,7 @@ class Answer:
             raise self._unreadable(f"has another shape than expected at: {places}") from None
 
     def _unreadable(self, why: str) -> VendorError:
-        kind = OutcomeUnknown if self._operation.effect else Unavailable
+        kind = OutcomeUnknown if self._operation.effect else VendorUnavailable
         return kind(
             self._transport.vendor,
             self._operation.name,
@@ -295,7 +295,7 @@ class Transport:
                 self._close(response)
                 self._auth.expired(token)
                 if not rewind(sendable):
-                    raise Unavailable(
+                    raise VendorUnavailable(
                         self.vendor, operation.name, "token refused, and the body cannot be sent twice",
                         status=response.status_code,
                     )  # fmt: skip
@@ -304,7 +304,7 @@ class Transport:
             try:
                 try:
                     self._check(operation, response)
-                except AuthRefused as refusal:
+                except AuthenticationError as refusal:
                     self._auth.refused(token, refusal)
                     raise
                 yield response
@@ -312,7 +312,7 @@ class Transport:
                 self._close(response)
 
     def authenticate(self, operation: Operation, url: str, sendable: dict[str, Any], secret: str = "") -> Any:
-        """Ask for a token at `url`, unauthenticated; the JSON answer. Raises `AuthRefused` on any 4xx.
+        """Ask for a token at `url`, unauthenticated; the JSON answer. Raises `AuthenticationError` on any 4xx.
 
         `secret` is what `sendable` holds of that kind: no error will ever repeat it.
         """
@@ -322,7 +322,7 @@ class Transport:
             with self.reading(operation):
                 response.read()
             if response.is_client_error and response.status_code != httpx.codes.TOO_MANY_REQUESTS:
-                raise self._error(AuthRefused, operation, "credentials refused", response)
+                raise self._error(AuthenticationError, operation, "credentials refused", response)
             self._check(operation, response)
             return Answer(self, operation, response).json()
         finally:
@@ -333,14 +333,14 @@ class Transport:
         """Fetch a link that the vendor handed out; the answer comes unread, e.g. for `response.iter_bytes()`.
 
         Token and correlation only go along to the vendor's own host, and only that one concerns its circuit.
-        Raises `NotFound` or `Rejected` when the link has expired, `Unavailable` otherwise, also when the
+        Raises `NotFound` or `Rejected` when the link has expired, `VendorUnavailable` otherwise, also when the
         connection breaks while the answer is read.
         """
         operation = Operation("download", "GET", url)
         try:
             own = _origin(url) == _origin(self.base_url)
         except httpx.InvalidURL:
-            raise Unavailable(self.vendor, operation.name, "the vendor's link is no URL") from None
+            raise VendorUnavailable(self.vendor, operation.name, "the vendor's link is no URL") from None
         token = self._auth.token(self) if own else None
         with self._slots:
             response = self._exchange(operation, url, {"headers": dict(headers or {})}, token, own=own)
@@ -371,7 +371,7 @@ class Transport:
         try:
             ticket = breaker.admit()
         except CircuitOpen as circuit:
-            raise NotCalled(
+            raise CircuitOpenError(
                 self.vendor,
                 operation.name,
                 "not called: the calls before had no answer or a server fault",
@@ -388,7 +388,7 @@ class Transport:
             exchange = _Exchange(operation, time.monotonic(), authenticates=own and token is None)
             response = self._send(exchange, url, sendable | {"headers": headers})
             success = not response.is_server_error
-        except (Unavailable, OutcomeUnknown):
+        except (VendorUnavailable, OutcomeUnknown):
             success = False
             raise
         else:
@@ -411,7 +411,7 @@ class Transport:
         except httpx.HTTPError as error:
             self._tell(exchange, request, None)
             if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
-                raise Unavailable(
+                raise VendorUnavailable(
                     self.vendor, operation.name, f"cannot be reached ({type(error).__name__})"
                 ) from None
             raise self._lost(operation, error) from None
@@ -450,7 +450,7 @@ class Transport:
         )
 
     def _lost(self, operation: Operation, error: httpx.HTTPError) -> VendorError:
-        kind = OutcomeUnknown if operation.effect else Unavailable
+        kind = OutcomeUnknown if operation.effect else VendorUnavailable
         return kind(self.vendor, operation.name, f"the answer was lost ({type(error).__name__})")
 
     def _check(self, operation: Operation, response: httpx.Response) -> None:
@@ -460,7 +460,7 @@ class Transport:
             response.read()
         match response.status_code:
             case 401:
-                raise self._error(AuthRefused, operation, "token refused twice", response)
+                raise self._error(AuthenticationError, operation, "token refused twice", response)
             case 404:
                 raise self._error(NotFound, operation, "not found", response)
             case 409:
@@ -468,11 +468,11 @@ class Transport:
             case 429:
                 raise self._error(RateLimited, operation, "too many calls", response)
             case 503 if "retry-after" in response.headers:  # assumed: what names a time has done nothing yet
-                raise self._error(Unavailable, operation, "temporarily out of service", response)
+                raise self._error(VendorUnavailable, operation, "temporarily out of service", response)
             case status if 300 <= status < 500:  # noqa: PLR2004 - the HTTP classes
                 raise self._error(Rejected, operation, "refused", response)
             case _:
-                kind = OutcomeUnknown if operation.effect else Unavailable
+                kind = OutcomeUnknown if operation.effect else VendorUnavailable
                 raise self._error(kind, operation, "server fault", response)
 
     def _error(

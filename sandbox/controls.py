@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.core import Fault, StandIn, World
+from sandbox.core import FakeVendor, Fault, SandboxState
 
 SETTINGS = {"job_seconds", "queue_seconds", "link_seconds"}
 
@@ -14,8 +14,8 @@ SETTINGS = {"job_seconds", "queue_seconds", "link_seconds"}
 class Controls:
     """What a person or a test steers the stand-ins with; anything not understood is answered 400."""
 
-    def __init__(self, world: World, stand_ins: list[StandIn]) -> None:
-        self._world = world
+    def __init__(self, state: SandboxState, stand_ins: list[FakeVendor]) -> None:
+        self._state = state
         self._stand_ins = stand_ins
         self._operations = {"*"}.union(*(stand_in.operations() for stand_in in stand_ins))
 
@@ -32,12 +32,12 @@ class Controls:
 
     async def effects(self, _: Request) -> Response:
         """How often each effect happened: `[{operation, key, count}]`."""
-        effects = sorted(self._world.effects.items())
+        effects = sorted(self._state.effects.items())
         return JSONResponse([{"operation": op, "key": key, "count": n} for (op, key), n in effects])
 
     async def calls(self, _: Request) -> Response:
         """How often each operation was called: `{operation: count}`."""
-        return JSONResponse(dict(sorted(self._world.calls.items())))
+        return JSONResponse(dict(sorted(self._state.calls.items())))
 
     async def order_fault(self, request: Request) -> Response:
         """The fields of `Fault`, and its `operation` or `*` for any."""
@@ -48,12 +48,12 @@ class Controls:
             return _wrong(f"no fault: {error}")
         if operation not in self._operations:
             return _wrong(f"no operation {operation}")
-        self._world.faults[operation].append(fault)
+        self._state.faults[operation].append(fault)
         return JSONResponse({}, status_code=201)
 
     async def clear_faults(self, _: Request) -> Response:
         """Forget the faults that have not struck yet."""
-        self._world.faults.clear()
+        self._state.faults.clear()
         return JSONResponse({})
 
     async def set(self, request: Request) -> Response:
@@ -65,7 +65,7 @@ class Controls:
         if unknown := sorted(wanted.keys() - SETTINGS):
             return _wrong(f"no setting {', '.join(unknown)}")
         for name, value in wanted.items():
-            setattr(self._world, name, value)
+            setattr(self._state, name, value)
         return JSONResponse({})
 
     async def expire_tokens(self, _: Request) -> Response:

@@ -26,7 +26,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-S = TypeVar("S", bound="StandIn")
+S = TypeVar("S", bound="FakeVendor")
 Handler = Callable[[S, Request], Awaitable[Response]]
 
 #: The credentials that every stand-in accepts. They are no secret: they open nothing else.
@@ -66,7 +66,7 @@ class Fault:
 
 
 @dataclass
-class World:
+class SandboxState:
     """The state that all stand-ins share and `/_sandbox/` shows and sets.
 
     Attributes:
@@ -96,7 +96,7 @@ class World:
         """Count one effect, e.g. `("data8.jobs.create", job name)`. Tests hold these counts against 1."""
         self.effects[operation, key] += 1
 
-    def strike(self, operation: str) -> Fault | None:
+    def pop_fault(self, operation: str) -> Fault | None:
         """The fault that strikes this call of `operation`, if one is due."""
         waiting = self.faults[operation] or self.faults["*"]
         if not waiting:
@@ -110,13 +110,13 @@ class World:
         return fault
 
 
-class StandIn:
+class FakeVendor:
     """One vendor. Subclasses set `vendor` and serve operations with methods named after them."""
 
     vendor: ClassVar[str]
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, state: SandboxState) -> None:
+        self.state = state
 
     def expire_tokens(self) -> None:
         """Forget every token handed out."""
@@ -158,14 +158,14 @@ class StandIn:
         operation = self._operation(name)
 
         async def endpoint(request: Request) -> Response:
-            self.world.calls[operation] += 1
-            fault = self.world.strike(operation)
+            self.state.calls[operation] += 1
+            fault = self.state.pop_fault(operation)
             if fault is not None:
                 if fault.kind == "slow":
                     await request.body()  # all is there: it takes effect even if the caller hangs up
                     await asyncio.sleep(fault.seconds)
                 elif fault.kind == "lost_before":
-                    return Cut()
+                    return DroppedConnection()
                 elif fault.kind == "expire":
                     self.expire_tokens()
                 elif fault.kind == "status":
@@ -174,7 +174,7 @@ class StandIn:
             if not public and not self.authorised(request):
                 return self.refuse(401, "token missing, unknown or expired")
             answer = await handler(self, request)
-            return Cut() if fault is not None and fault.kind == "lost_after" else answer
+            return DroppedConnection() if fault is not None and fault.kind == "lost_after" else answer
 
         return endpoint
 
@@ -206,7 +206,7 @@ def serves(*endpoints: str, public: bool = False) -> Callable[[Handler[S]], Hand
     return mark
 
 
-class Cut(Response):
+class DroppedConnection(Response):
     """A connection that breaks off in the middle of the answer."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002

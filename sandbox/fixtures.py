@@ -4,7 +4,7 @@ In a `conftest.py`:
 
     pytest_plugins = ["sandbox.fixtures"]
 
-Each test that asks for `kyb_sandbox` has vendors of its own. Override `kyb_world` to change how they are.
+Each test that asks for `kyb_sandbox` has vendors of its own. Override `kyb_sandbox_state` to change how they are.
 Nothing else in this package needs pytest.
 """
 
@@ -14,20 +14,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.core import World
+from sandbox.core import SandboxState
 from sandbox.server import Sandbox
 
 
 @pytest.fixture
-def kyb_world() -> World:
+def kyb_sandbox_state() -> SandboxState:
     """What the stand-ins start with: vendor jobs that are over after a third of a second."""
-    return World(job_seconds=0.3, queue_seconds=0.05)
+    return SandboxState(job_seconds=0.3, queue_seconds=0.05)
 
 
 @pytest.fixture
-def kyb_sandbox(kyb_world: World) -> Iterator[Sandbox]:
-    """The three stand-ins on a free port; counters, faults and durations are in `kyb_sandbox.world`."""
-    with Sandbox(world=kyb_world) as sandbox:
+def kyb_sandbox(kyb_sandbox_state: SandboxState) -> Iterator[Sandbox]:
+    """The three stand-ins on a free port; counters, faults and durations are in `kyb_sandbox.state`."""
+    with Sandbox(state=kyb_sandbox_state) as sandbox:
         yield sandbox
 
 

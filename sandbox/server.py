@@ -14,17 +14,17 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from sandbox.controls import Controls
-from sandbox.core import PASSWORD, USERNAME, StandIn, World
+from sandbox.core import PASSWORD, USERNAME, FakeVendor, SandboxState
 from sandbox.creditsafe import Creditsafe
 from sandbox.data8 import Data8
 from sandbox.sayari import Sayari
 
 
-def app(world: World) -> Starlette:
+def app(state: SandboxState) -> Starlette:
     """The three stand-ins and their controls as one ASGI application."""
-    stand_ins: list[StandIn] = [Creditsafe(world), Data8(world), Sayari(world)]
+    stand_ins: list[FakeVendor] = [Creditsafe(state), Data8(state), Sayari(state)]
     mounts = [Mount(f"/{stand_in.vendor}", routes=stand_in.routes()) for stand_in in stand_ins]
-    return Starlette(routes=[*Controls(world, stand_ins).routes(), *mounts])
+    return Starlette(routes=[*Controls(state, stand_ins).routes(), *mounts])
 
 
 class Sandbox:
@@ -35,20 +35,20 @@ class Sandbox:
 
     Args:
         port: 0 takes a free one.
-        world: durations, faults and counters; `sandbox.world` to look at and to change.
+        state: durations, faults and counters; `sandbox.state` to look at and to change.
         name: the host name by which other machines reach it: it listens everywhere then, not on loopback alone.
     """
 
-    def __init__(self, port: int = 0, world: World | None = None, name: str | None = None) -> None:
-        self.world = world or World()
+    def __init__(self, port: int = 0, state: SandboxState | None = None, name: str | None = None) -> None:
+        self.state = state or SandboxState()
         everywhere = "0.0.0.0"  # noqa: S104 - asked for by whoever gives a name
         self._socket = socket.create_server(("127.0.0.1" if name is None else everywhere, port))
         # asyncio sets this only on sockets made with an explicit protocol; without it an answer takes 40 ms.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://{name or '127.0.0.1'}:{self.port}"
-        self.world.links = f"http://{name or 'localhost'}:{self.port}"
-        config = uvicorn.Config(app(self.world), log_level="critical", access_log=False, lifespan="off")
+        self.state.links = f"http://{name or 'localhost'}:{self.port}"
+        config = uvicorn.Config(app(self.state), log_level="critical", access_log=False, lifespan="off")
         self._server = _Server(config)
         self._thread = threading.Thread(target=self._run, name="sandbox", daemon=True)
 

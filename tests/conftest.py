@@ -17,8 +17,8 @@ import hypothesis
 import pytest
 
 from sandbox import Sandbox
-from sandbox.core import World
-from tests.testbed import surroundings
+from sandbox.core import SandboxState
+from tests.testbed import environment
 from tests.testbed.certificates import Authority, Tls
 from tests.testbed.ledgers import ledger_at
 from tests.testbed.openssh import OpenSSH
@@ -126,7 +126,7 @@ def sqlite_url(tmp_path: Path) -> str:
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     """The vendors' stand-ins, with jobs that end soon."""
-    with Sandbox(world=World(job_seconds=0.3, queue_seconds=0.05)) as sandbox:
+    with Sandbox(state=SandboxState(job_seconds=0.3, queue_seconds=0.05)) as sandbox:
         yield sandbox
 
 
@@ -136,7 +136,7 @@ def pytest_configure() -> None:
     Property tests try the same examples each time where `CI` is set: what is new is looked for elsewhere. None of
     them fails because the machine has other work.
     """
-    surroundings.lighten()
+    environment.lighten()
     hypothesis.settings.register_profile(
         "ours",
         deadline=None,

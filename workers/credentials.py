@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 from pydantic import SecretStr
 
-from workers.redaction import REDACTOR
+from workers.observability.redaction import REDACTOR
 
 log = structlog.get_logger("kyb.credentials")
 
@@ -26,7 +26,7 @@ def secrets_folder() -> Path:
     return Path(os.environ.get("KYB_SECRETS_DIR") or DEFAULT)
 
 
-def live(variable: str, loaded: str | SecretStr) -> Callable[[], str]:
+def reloading_secret(variable: str, loaded: str | SecretStr) -> Callable[[], str]:
     """Gives the setting as it is now: from its file, if that is where it was loaded from.
 
     Args:

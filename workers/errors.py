@@ -22,7 +22,7 @@ class JobFailed(Exception):
 
 
 class StorageUnavailable(Exception):
-    """Inputs or results cannot be reached now; whether to try again or give up is decided in `workers.turns`.
+    """Inputs or results cannot be reached now; whether to try again or give up is decided in `workers.engine.turns`.
 
     Attributes:
         message: which storage, and what happened; no credentials, no contents.

@@ -12,7 +12,9 @@ from typing import Protocol
 
 from benchmarks.polling.policies import Policy, Watched
 from benchmarks.polling.workloads import LONGEST, SHORTEST, Family, VendorJob
-from workers.polling import Evidence, History, Past, lateness, next_look, outlook
+from workers.ledger.records import DurationSample
+from workers.polling.history import History
+from workers.polling.policy import PollState, delay_curve, forecast, next_poll_delay
 
 #: Seconds after which histories are read anew.
 LEARN = 60.0
@@ -91,7 +93,7 @@ class Latest:
 
     exact: bool = False
     budgeted: bool = True
-    pasts: list[Past] = field(default_factory=list)
+    pasts: list[DurationSample] = field(default_factory=list)
     _history: History = field(default_factory=History)
     _learned: float = -math.inf
 
@@ -100,12 +102,12 @@ class Latest:
         if now - self._learned >= LEARN:
             self._history, self._learned = History(self.pasts[::-1]), now
         history, elapsed = self._history, now - waiting.began
-        evidence = Evidence(elapsed, waiting.looks, waiting.job.size, budgeted=self.budgeted)
-        waiting.due = now + next_look(evidence, MIN_DELAY, MAX_DELAY, history)
+        evidence = PollState(elapsed, waiting.looks, waiting.job.size, budgeted=self.budgeted)
+        waiting.due = now + next_poll_delay(evidence, MIN_DELAY, MAX_DELAY, history)
         if self.exact:
-            waiting.late = lambda at: outlook(evidence, at - now, history).late
+            waiting.late = lambda at: forecast(evidence, at - now, history).late
         else:
-            expected = lateness(evidence, history)
+            expected = delay_curve(evidence, history)
             waiting.late = lambda at: expected.after(at - now)
 
     def first(self, due: Sequence[Waiting], now: float) -> Waiting:
@@ -115,7 +117,7 @@ class Latest:
     def done(self, waiting: Waiting, now: float) -> None:
         """Later jobs learn from it. Seen before its first look is its start, as in the ledger."""
         seen = max(waiting.seen - waiting.began, 0.0)
-        self.pasts.append(Past(now - waiting.began, seen, waiting.job.size, began=waiting.began))
+        self.pasts.append(DurationSample(now - waiting.began, seen, waiting.job.size, began=waiting.began))
 
 
 def watch_all(

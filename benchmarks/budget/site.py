@@ -18,12 +18,12 @@ from messages.events import Status
 from tests.testbed.postgres import Postgres
 from tests.testbed.rabbitmq import RabbitMQ
 from tests.testbed.server import Server
-from workers.broker.line import Outgoing
 from workers.broker.publisher import CLOUD_EVENT, Publisher
+from workers.broker.publisher_connection import OutboundMessage
 from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
+from workers.ledger.records import DurationSample
 from workers.ledger.schema import job, step
-from workers.polling import Past
 from workers.settings import Rate
 
 ROOT = Path(__file__).parents[2]
@@ -97,10 +97,11 @@ class Installation:
     def send(self, ids: Iterable[str]) -> None:
         """Publish commands."""
         self._publisher.publish(
-            Outgoing("kyb.commands", COMMAND, json.dumps(_command(id)).encode(), CLOUD_EVENT) for id in ids
+            OutboundMessage("kyb.commands", COMMAND, json.dumps(_command(id)).encode(), CLOUD_EVENT)
+            for id in ids
         )
 
-    def remember(self, pasts: Sequence[Past]) -> None:
+    def remember(self, pasts: Sequence[DurationSample]) -> None:
         """Put waits of earlier jobs, in seconds as they are here, into the ledger as if they had just ended."""
         with closing(Database(self._ledger_url)) as database:
             ledger = Ledger(database)
@@ -138,8 +139,8 @@ def _ended(id: str, at: float) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _waited(id: str, began: float, past: Past) -> dict[str, object]:
+def _waited(id: str, began: float, past: DurationSample) -> dict[str, object]:
     return {
         "job_id": id, "name": "finish", "kind": "poll", "state": "done", "polls": 1, "started_at": began,
-        "seen_at": began + past.after, "ended_at": began + past.ended,
+        "last_polled_at": began + past.after, "ended_at": began + past.ended,
     }  # fmt: skip

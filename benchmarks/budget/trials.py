@@ -20,8 +20,8 @@ from benchmarks.polling.policies import exponential
 from benchmarks.polling.workloads import Family
 from tests.testbed.postgres import Postgres
 from tests.testbed.rabbitmq import RabbitMQ
-from workers.budget import SPREAD
-from workers.polling import Past
+from workers.ledger.records import DurationSample
+from workers.rate_limits.limiter import WINDOW_SLACK_SECONDS
 from workers.settings import Rate
 
 #: The vendor's jobs, the budget's window and all pauses are so many times shorter than in earnest.
@@ -75,7 +75,7 @@ def servers() -> Iterator[tuple[RabbitMQ, Postgres]]:
         yield rabbitmq, postgres
 
 
-def learned(family: Family, jobs: int) -> list[Past]:
+def learned(family: Family, jobs: int) -> list[DurationSample]:
     """Waits of so many jobs of that family, as the product has watched them in the simulation with the same load."""
     watcher = Latest()
     watch_all(family, CROWD, watcher, jobs, 0)
@@ -83,7 +83,7 @@ def learned(family: Family, jobs: int) -> list[Past]:
 
 
 def compare(
-    rabbitmq: RabbitMQ, postgres: Postgres, family: Family, jobs: int, pasts: Sequence[Past]
+    rabbitmq: RabbitMQ, postgres: Postgres, family: Family, jobs: int, pasts: Sequence[DurationSample]
 ) -> tuple[Watching, Watching]:
     """A bare loop and the product watch a crowd of that family at the same time, each at a vendor of its own.
 
@@ -150,7 +150,7 @@ def loop(vendor: Counting, jobs: int, wanted: Callable[[], bool]) -> None:
     with closing(client(vendor)) as data8:
         while wanted():
             at, order, name = heapq.heappop(due)
-            free = made[0] + RATE.seconds + SPREAD if len(made) == RATE.calls else 0.0
+            free = made[0] + RATE.seconds + WINDOW_SLACK_SECONDS if len(made) == RATE.calls else 0.0
             time.sleep(max(at - time.monotonic(), free - time.monotonic(), 0.0))
             made.append(time.monotonic())
             if name not in started:
@@ -188,6 +188,6 @@ def drawing(family: Family) -> Draw:
     return lambda r: max(family.draw(r)[0], 1.0) / SHORTER
 
 
-def shortened(past: Past) -> Past:
+def shortened(past: DurationSample) -> DurationSample:
     """A wait as it would have been here."""
-    return Past(past.ended / SHORTER, past.after / SHORTER, began=past.began / SHORTER)
+    return DurationSample(past.ended / SHORTER, past.after / SHORTER, began=past.began / SHORTER)

@@ -19,11 +19,11 @@ from pathlib import Path
 from benchmarks.waiting.process import cpu_seconds, resident
 from messages.events import Status
 from sandbox.core import PASSWORD, USERNAME
-from tests.chaos.plant import MAIN
-from workers.admission import Admission
+from tests.chaos.installation import MAIN
+from workers.engine.admission import Admission
+from workers.files.storage import Storage
 from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
-from workers.storage import Storage
 
 #: Seconds between two looks at the worker.
 LOOK = 0.1
@@ -95,7 +95,7 @@ def bare(loop: str, url: str, source: Path, at_once: int) -> Run:
 
 def checkpoints_each(seconds: float) -> str:
     """What a worker does first whose checkpoints come so often."""
-    return f"import workers.run; workers.run.CHECKPOINT_INTERVAL = {seconds}"
+    return f"import workers.engine.context; workers.engine.context.CHECKPOINT_INTERVAL = {seconds}"
 
 
 class Worker:

@@ -8,7 +8,7 @@ from statistics import median
 from benchmarks.bulk.installation import Run
 from benchmarks.bulk.trials import AT_ONCE, OFTEN, SLICE, Compared
 from benchmarks.page import stamp
-from workers.run import CHECKPOINT_INTERVAL
+from workers.engine.context import CHECKPOINT_INTERVAL_SECONDS
 
 #: Throughput of a bare loop that is to be reached.
 THROUGHPUT = 0.8
@@ -90,7 +90,7 @@ def _cost(text: list[str], cost: Compared) -> bool:
     turns = f"{cost.ours[-1].turns} turns, {cost.others[-1].turns} without"
     text += [
         "",
-        f"By default a checkpoint comes each {CHECKPOINT_INTERVAL:g} s and a slice has {SLICE:g} s. The least of {len(cost.ours)} rounds, {turns}.",
+        f"By default a checkpoint comes each {CHECKPOINT_INTERVAL_SECONDS:g} s and a slice has {SLICE:g} s. The least of {len(cost.ours)} rounds, {turns}.",
     ]
     return kept
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from benchmarks.bulk.inputs import companies
 from benchmarks.bulk.installation import Run, Worker, bare, checkpoints_each, latency, vendor
-from workers.run import CHECKPOINT_INTERVAL
+from workers.engine.context import CHECKPOINT_INTERVAL_SECONDS
 
 #: Calls at once, of workers and of bare loops.
 AT_ONCE = 8
@@ -113,18 +113,22 @@ class Trial:
 
     def cost(self, work: Work, rounds: int) -> Compared:
         """Checkpoints and slices that come `OFTEN` times as often as by default, and none at all."""
-        what = f"checkpoints each {CHECKPOINT_INTERVAL / OFTEN:g} s and slices of {SLICE / OFTEN:g} s"
+        what = f"checkpoints each {CHECKPOINT_INTERVAL_SECONDS / OFTEN:g} s and slices of {SLICE / OFTEN:g} s"
         found = Compared(what, [], [])
         for number in range(rounds):
             for often in (True, False) if number % 2 else (False, True):
-                times = (SLICE / OFTEN, CHECKPOINT_INTERVAL / OFTEN) if often else (NEVER, NEVER)
+                times = (SLICE / OFTEN, CHECKPOINT_INTERVAL_SECONDS / OFTEN) if often else (NEVER, NEVER)
                 run = self.run(work, 0.0, *times)
                 _tell(what, "often" if often else "never", run)
                 (found.ours if often else found.others).append(run)
         return found
 
     def run(
-        self, work: Work, delay: float = 0.0, slice: float = SLICE, checkpoints: float = CHECKPOINT_INTERVAL
+        self,
+        work: Work,
+        delay: float = 0.0,
+        slice: float = SLICE,
+        checkpoints: float = CHECKPOINT_INTERVAL_SECONDS,
     ) -> Run:
         """The work by a worker that has done a small job before."""
         with vendor() as url, self._worker(url, slice, checkpoints) as worker:

@@ -10,8 +10,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.broker.line import Outgoing
 from workers.broker.publisher import CLOUD_EVENT, Publisher
+from workers.broker.publisher_connection import OutboundMessage
 from workers.ledger.database import Database
 
 APPS = Path(__file__).parent / "apps"
@@ -87,7 +87,7 @@ class Contender:
 def _commands(url: str, ids: Iterable[str]) -> None:
     with closing(Publisher(url)) as publisher:
         publisher.publish(
-            Outgoing("kyb.commands", "data8.start_job", json.dumps(_command(id)).encode(), CLOUD_EVENT)
+            OutboundMessage("kyb.commands", "data8.start_job", json.dumps(_command(id)).encode(), CLOUD_EVENT)
             for id in ids
         )
 

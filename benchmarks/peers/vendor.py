@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox import Sandbox
-from sandbox.core import Fault, World
+from sandbox.core import Fault, SandboxState
 
 _LOOK = re.compile(r"/data8/Job/(?P<name>[^/]+)")
 _FETCH = re.compile(r"/data8/Dataset/out_(?P<id>[a-z0-9]+)_.*companies")
@@ -23,7 +23,7 @@ def id_of(name: str) -> str:
     return name.partition("-")[0]
 
 
-class Drawn(World):
+class Drawn(SandboxState):
     """A world in which every job takes another time: log-normal, the same sequence after the same `deal`."""
 
     def __init__(self, median: float, sigma: float) -> None:
@@ -58,9 +58,9 @@ class Drawn(World):
 class Vendor(Sandbox):
     """The stand-in, with notes of who was asked for when (epoch seconds)."""
 
-    def __init__(self, world: Drawn) -> None:
-        super().__init__(world=world)
-        self.drawn = world
+    def __init__(self, state: Drawn) -> None:
+        super().__init__(state=state)
+        self.drawn = state
         self._server.config.app = self._watching(self._server.config.app)  # type: ignore[arg-type]
         self._news = threading.Condition()
         #: Starts of jobs that were asked for.
@@ -74,17 +74,17 @@ class Vendor(Sandbox):
         """How often the job of each command was started."""
         return Counter(
             {
-                id: sum(n for (op, key), n in self.world.effects.items() if op == _START and id_of(key) == id)
-                for id in {id_of(key) for op, key in self.world.effects if op == _START}
+                id: sum(n for (op, key), n in self.state.effects.items() if op == _START and id_of(key) == id)
+                for id in {id_of(key) for op, key in self.state.effects if op == _START}
                 if id.startswith(prefix)
             }
         )
 
     def slow_starts(self, seconds: float | None) -> None:
         """Answer the start of a job so late from now on; it takes effect whoever hangs up."""
-        self.world.faults.pop(_START, None)
+        self.state.faults.pop(_START, None)
         if seconds is not None:
-            self.world.faults[_START].append(Fault("slow", times=1_000_000, seconds=seconds))
+            self.state.faults[_START].append(Fault("slow", times=1_000_000, seconds=seconds))
 
     def await_start(self, asked: int, seconds: float) -> bool:
         """Wait until more starts of jobs than that were asked for."""

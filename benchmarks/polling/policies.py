@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from benchmarks.polling.workloads import VendorJob
-from workers.polling import Evidence, History, Past, next_look
-from workers.run import KEPT_SHARE
+from workers.engine.context import REPORTED_SHARE_MAX
+from workers.ledger.records import DurationSample
+from workers.polling.history import History
+from workers.polling.policy import PollState, next_poll_delay
 
 #: Shortest wait of every policy of ours, in seconds.
 MIN_DELAY = 1.0
@@ -76,7 +78,7 @@ class Learner:
 
     max_delay: float
     told: bool = False
-    pasts: list[Past] = field(default_factory=list)
+    pasts: list[DurationSample] = field(default_factory=list)
     history: History = field(default_factory=History)
     clock: float = 0.0
 
@@ -86,11 +88,11 @@ class Learner:
         looks, share = 0, None
         kept: tuple[float, float] | tuple[None, None] = (None, None)
         while True:
-            evidence = Evidence(at, looks, job.size, share, moved)
-            at += next_look(evidence, MIN_DELAY, self.max_delay, self.history)
+            evidence = PollState(at, looks, job.size, share, moved)
+            at += next_poll_delay(evidence, MIN_DELAY, self.max_delay, self.history)
             looks += 1
             if at >= job.duration:
-                self.pasts.insert(0, Past(at, seen, job.size, kept[0], kept[1], self.clock))
+                self.pasts.insert(0, DurationSample(at, seen, job.size, kept[0], kept[1], self.clock))
                 self.clock += at
                 return Watched(looks, at - job.duration, job.duration)
             seen = at
@@ -98,7 +100,7 @@ class Learner:
                 now = job.share(at)
                 moved = moved if now == share else at
                 share = now
-                if 0 < share <= KEPT_SHARE:
+                if 0 < share <= REPORTED_SHARE_MAX:
                     kept = share, moved
 
     def learn(self) -> None:

@@ -6,7 +6,7 @@ import statistics
 from html import escape
 
 from benchmarks.polling.trials import Row, over
-from workers.polling.rule import PRICE
+from workers.polling.policy import POLL_COST_SECONDS
 
 
 def table(rows: list[Row], base: Row) -> list[str]:
@@ -50,7 +50,7 @@ def picture(rows: list[Row], base: Row, most: float = 5.0) -> str:
         f'<rect x="{left}" y="34" width="12" height="12" fill="#2b6cb0"/><text x="{left + 18}" y="45" fill="#222">delay</text>',
         (
             f'<rect x="{left + 80}" y="34" width="12" height="12" fill="#a8c5e2"/>'
-            f'<text x="{left + 98}" y="45" fill="#222">requests, {PRICE:.0f} s each</text>'
+            f'<text x="{left + 98}" y="45" fill="#222">requests, {POLL_COST_SECONDS:.0f} s each</text>'
         ),
     ]
     for number, row in enumerate(rows):

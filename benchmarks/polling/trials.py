@@ -23,8 +23,9 @@ from benchmarks.polling.policies import (
     watch,
 )
 from benchmarks.polling.workloads import FAMILIES, TELLING, Family, VendorJob, durations, telling
-from workers.polling import Evidence, History, Past, next_look
-from workers.polling.rule import PRICE
+from workers.ledger.records import DurationSample
+from workers.polling.history import History
+from workers.polling.policy import POLL_COST_SECONDS, PollState, next_poll_delay
 
 #: The longest wait: of the settings' default, and one for vendors whose jobs take long.
 DEFAULT, WIDE = 300.0, 3_600.0
@@ -49,7 +50,7 @@ class Row:
 
 def cost(watched: Iterable[Watched]) -> float:
     """Mean seconds of delay and of requests at their price."""
-    return statistics.fmean(one.delay + PRICE * one.looks for one in watched)
+    return statistics.fmean(one.delay + POLL_COST_SECONDS * one.looks for one in watched)
 
 
 def over(row: Row, base: Row) -> float:
@@ -61,7 +62,7 @@ def best(family: Family, jobs: list[VendorJob], max_gap: float, factor: float = 
     """The optimum: the durations' distribution is known, given the rows where they are known."""
     known = durations(family, 12_000, "distribution", factor)
     if jobs[0].size is None:
-        looks = optimum([job.duration for job in known], PRICE, max_gap)
+        looks = optimum([job.duration for job in known], POLL_COST_SECONDS, max_gap)
         return [watch(job, scheduled(looks, max_gap)) for job in jobs]
     ratios = [job.duration / _usual(job) for job in known[:3_000]]
     schedules: dict[int, list[float]] = {}
@@ -70,7 +71,7 @@ def best(family: Family, jobs: list[VendorJob], max_gap: float, factor: float = 
         bucket = round(math.log(_usual(job)) * 4)
         middle = math.exp(bucket / 4)
         if bucket not in schedules:
-            looks = optimum([ratio * middle for ratio in ratios], PRICE, max_gap, 200)
+            looks = optimum([ratio * middle for ratio in ratios], POLL_COST_SECONDS, max_gap, 200)
             schedules[bucket] = [look / middle for look in looks]
         row = [min(look * _usual(job), max_gap * n) for n, look in enumerate(schedules[bucket], 1)]
         watched.append(watch(job, scheduled(row, max_gap)))
@@ -158,16 +159,18 @@ def drift(family: Family, factor: float, jobs: int) -> tuple[float, float, float
 def timing() -> tuple[float, float]:
     """Processor time in ms: of a decision with full evidence (99th percentile), of making a history of 300 waits."""
     r = random.Random("timing")
-    pasts = [Past(d, d * 0.9, 1000, 0.5, d * 0.5) for d in (r.lognormvariate(7, 1) for _ in range(300))]
+    pasts = [
+        DurationSample(d, d * 0.9, 1000, 0.5, d * 0.5) for d in (r.lognormvariate(7, 1) for _ in range(300))
+    ]
     start = time.thread_time()
     history = History(pasts)
     made = (time.thread_time() - start) * 1000
     taken = []
     for _ in range(3_000):
         elapsed = r.uniform(0.1, 3_000)
-        evidence = Evidence(elapsed, 3, 1000, r.random(), elapsed * r.random())
+        evidence = PollState(elapsed, 3, 1000, r.random(), elapsed * r.random())
         start = time.thread_time()
-        next_look(evidence, 1.0, WIDE, history)
+        next_poll_delay(evidence, 1.0, WIDE, history)
         taken.append((time.thread_time() - start) * 1000)
     return sorted(taken)[int(0.99 * len(taken))], made
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.page import stamp, write
 from benchmarks.scaling.costs import Bench, Sample
 from benchmarks.scaling.model import STATIONS, Cost, fitted, simulate
-from sandbox.core import World
+from sandbox.core import SandboxState
 from tests.testbed.postgres import Postgres
 from tests.testbed.rabbitmq import RabbitMQ
 
@@ -63,8 +63,8 @@ def measure(jobs: int, vendor_seconds: float) -> Sample:
     ):
         rabbitmq.start()
         postgres.start()
-        with closing(Bench(Path(folder), rabbitmq, postgres, World(queue_seconds=0.0))) as bench:
-            return bench.run(jobs, vendor_seconds)
+        with closing(Bench(Path(folder), rabbitmq, postgres, SandboxState(queue_seconds=0.0))) as harness:
+            return harness.run(jobs, vendor_seconds)
 
 
 def costs_table(costs: dict[str, Cost]) -> list[str]:

@@ -13,8 +13,8 @@ import psycopg
 
 from messages.envelope import parse
 from sandbox import Sandbox
-from sandbox.core import World
-from tests.chaos.plant import Plant
+from sandbox.core import SandboxState
+from tests.chaos.installation import Installation
 from tests.crash.cases import SCENARIOS, command
 from tests.testbed.postgres import Postgres
 from tests.testbed.rabbitmq import RabbitMQ
@@ -54,9 +54,9 @@ class Sample:
 class Bench:
     """RabbitMQ, PostgreSQL, two workers and the vendors' stand-ins, which are not counted."""
 
-    def __init__(self, folder: Path, rabbitmq: RabbitMQ, postgres: Postgres, world: World) -> None:
-        self._world = world
-        self._plant = Plant(folder, Sandbox(world=world), rabbitmq, postgres)
+    def __init__(self, folder: Path, rabbitmq: RabbitMQ, postgres: Postgres, state: SandboxState) -> None:
+        self._state = state
+        self._plant = Installation(folder, Sandbox(state=state), rabbitmq, postgres)
         self._plant.settings = {"KYB_POLLING__MIN_DELAY": "0.5", "KYB_POLLING__MAX_DELAY": "0.5"}
         self._folder = folder
         self._roots = {"rabbitmq": rabbitmq.port, "postgresql": postgres.port}
@@ -64,7 +64,7 @@ class Bench:
 
     def run(self, jobs: int, vendor_seconds: float) -> Sample:
         """Have so many jobs done, whose vendor takes so long; each looks twice a second."""
-        self._world.job_seconds = vendor_seconds
+        self._state.job_seconds = vendor_seconds
         with closing(Database(self._plant.ledger_url)) as database, self._plant.sandbox as sandbox:
             database.upgrade()
             ledger = Ledger(database)

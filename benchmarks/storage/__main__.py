@@ -18,8 +18,8 @@ from pathlib import Path
 from tests.testbed.files import FileServer, Page
 from tests.testbed.openssh import OpenSSH
 from tests.testbed.seaweedfs import KEY, SECRET, SeaweedFS
+from workers.files.storage import Storage
 from workers.settings import StorageSettings
-from workers.storage import Storage
 
 MIB = 1024 * 1024
 SIZES = (16, 128)  # MiB

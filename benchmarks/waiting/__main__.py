@@ -17,7 +17,7 @@ from benchmarks.page import stamp, write
 from benchmarks.waiting.process import cpu_share, resident
 from benchmarks.waiting.waits import analyze, lateness, wait
 from sandbox import Sandbox
-from tests.chaos.plant import Plant
+from tests.chaos.installation import Installation
 from tests.testbed.postgres import Postgres
 from tests.testbed.rabbitmq import RabbitMQ
 from workers.broker.publisher import Publisher
@@ -53,7 +53,7 @@ class Trial:
         rate: turns a second that fall due for a while.
     """
 
-    def __init__(self, plant: Plant, jobs: int, rate: int) -> None:
+    def __init__(self, plant: Installation, jobs: int, rate: int) -> None:
         self._plant = plant
         self._jobs = jobs
         self._rate = rate
@@ -148,14 +148,14 @@ def main() -> int:
         with closing(RabbitMQ()) as rabbitmq, closing(Postgres()) as postgres:
             rabbitmq.start()
             postgres.start()
-            plant = Plant(Path(folder, "servers"), sandbox, rabbitmq, postgres)
+            plant = Installation(Path(folder, "servers"), sandbox, rabbitmq, postgres)
             tables.append(
                 (
                     f"RabbitMQ and PostgreSQL, two workers, {options.jobs:,} jobs waiting",
                     _trial(plant, options.jobs, 200),
                 )
             )
-        plant = Plant(Path(folder, "embedded"), sandbox)
+        plant = Installation(Path(folder, "embedded"), sandbox)
         few = options.jobs // 10
         tables.append(
             (f"Embedded broker and SQLite, one process, {few:,} jobs waiting", _trial(plant, few, 50))
@@ -174,7 +174,7 @@ def main() -> int:
     return 0 if kept else 1
 
 
-def _trial(plant: Plant, jobs: int, rate: int) -> list[Line]:
+def _trial(plant: Installation, jobs: int, rate: int) -> list[Line]:
     plant.folder.mkdir()
     plant.settings = {"KYB_WORKER__THREADS": "8"}
     with closing(plant):

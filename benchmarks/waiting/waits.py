@@ -37,7 +37,7 @@ def wait(ledger: Ledger, name: str, due: Sequence[float], *, end: bool = False) 
             "source": "/benchmarks", "correlation_id": f"{name}-{number}", "data": DATA, "fingerprint": "",
             "status": Status.RUNNING.value, "turn": 5, "sequence": 1, "due_at": at,
             "deadline_at": at + 86_400, "accepted_at": now, "updated_at": now, "cancel_requested": end,
-            "budget": "data8 standard", "late_from": at, "late_at": 10.0, "late_slope": 0.5, "late_bend": 0.0,
+            "rate_limit": "data8 standard", "delay_since": at, "delay_base": 10.0, "delay_rate": 0.5, "delay_accel": 0.0,
         }
         for number, at in enumerate(due)
     ]  # fmt: skip

@@ -14,7 +14,7 @@ from clients.creditsafe.portfolios import Portfolios
 from clients.creditsafe.records import Records
 from clients.creditsafe.replies import AccessToken
 from clients.creditsafe.services import Duplicates, Enrichment, Matching
-from clients.errors import Unavailable
+from clients.errors import VendorUnavailable
 from clients.operation import Resource, operation
 from clients.transport import Call, Observation, Operation, Transport
 
@@ -70,7 +70,9 @@ class Creditsafe(Resource):
             try:
                 token = AccessToken.model_validate(answer).token
             except ValidationError:
-                raise Unavailable(transport.vendor, _AUTHENTICATE.name, "the answer holds no token") from None
+                raise VendorUnavailable(
+                    transport.vendor, _AUTHENTICATE.name, "the answer holds no token"
+                ) from None
             return Token(token.get_secret_value(), TOKEN_LIFETIME)
 
         auth = TokenAuth(fetch, credentials=(username, password))
@@ -82,7 +84,7 @@ class Creditsafe(Resource):
 
     @operation(f"{_AUTHENTICATE.method} {_AUTHENTICATE.path}", effect=False)
     def authenticate(self, _: Call) -> AccessToken:
-        """Ask for a new token and use it from now on. Raises `AuthRefused`.
+        """Ask for a new token and use it from now on. Raises `AuthenticationError`.
 
         Operations do this by themselves. Credentials that were refused are barred here as there, because
         a few refused attempts lock the account.

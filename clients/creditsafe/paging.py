@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from clients.creditsafe.replies import Page
-from clients.errors import Unavailable
+from clients.errors import VendorUnavailable
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ def query(page: int, page_size: int) -> dict[str, int]:
 
 
 def items(ask: Callable[[int], Page[T]]) -> Iterator[T]:
-    """The items of all pages. Raises `Unavailable` if the listing goes round in a circle."""
+    """The items of all pages. Raises `VendorUnavailable` if the listing goes round in a circle."""
     page: int | None = 0
     seen = 0
     while page is not None:
@@ -35,7 +35,7 @@ def following(answer: Page[T], page: int, seen: int) -> int | None:
     if answer.paging is not None:
         after = answer.paging.next
         if after is not None and after <= page:
-            raise Unavailable("creditsafe", "list", f"page {page} names page {after} as the next one")
+            raise VendorUnavailable("creditsafe", "list", f"page {page} names page {after} as the next one")
         return after
     if not answer.data or (answer.total_count is not None and seen >= answer.total_count):
         return None

@@ -15,7 +15,7 @@ from clients.data8.assumptions import Assumptions
 from clients.data8.client_credentials import ClientCredentials
 from clients.data8.datasets import Datasets
 from clients.data8.jobs import Jobs
-from clients.errors import Unavailable
+from clients.errors import VendorUnavailable
 from clients.operation import Resource
 from clients.transport import Observation, Operation, Transport
 
@@ -117,7 +117,7 @@ def token_fetcher(
         answer = transport.authenticate(operation, token_url, sendable, secret)
         token = answer.get("access_token") if isinstance(answer, dict) else None
         if not isinstance(token, str) or not token:
-            raise Unavailable(transport.vendor, operation.name, "the answer holds no access_token")
+            raise VendorUnavailable(transport.vendor, operation.name, "the answer holds no access_token")
         expires_in = answer.get("expires_in")
         usable = isinstance(expires_in, (int, float)) and expires_in > 0
         lifetime = float(expires_in) if usable else assumed_lifetime

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from clients.data8.assumptions import BLOCK_LIMIT, PAGE_SIZE, Assumptions
 from clients.data8.models import Dataset, DatasetBody, DatasetRef, DatasetUpdate, Record
-from clients.errors import Unavailable
+from clients.errors import VendorUnavailable
 from clients.operation import Resource, operation
 from clients.transport import Call, Transport
 
@@ -119,13 +119,15 @@ class Datasets(Resource):
         body = answer.json(parse_float=Decimal)
         records = body.get("records") if isinstance(body, dict) else body
         if not isinstance(records, list) or not all(isinstance(r, (dict, list)) for r in records):
-            raise Unavailable(self._transport.vendor, call.operation.name, "the answer is no list of records")
+            raise VendorUnavailable(
+                self._transport.vendor, call.operation.name, "the answer is no list of records"
+            )
         return records
 
     def records(self, name: str, start: int = 1) -> Iterator[Record]:
         """All records of a completed output dataset from number `start` on, 1,000 a request.
 
-        Raises `Unavailable` if the vendor has fewer records than it said, or of another shape.
+        Raises `VendorUnavailable` if the vendor has fewer records than it said, or of another shape.
         """
         dataset = self.get(name)
         total = dataset.record_count or 0
@@ -137,12 +139,12 @@ class Datasets(Resource):
     def page(self, name: str, columns: Sequence[str], start: int, count: int) -> Sequence[Record]:
         """Records from number `start` on, keyed by column: at least one and `count` at most.
 
-        Raises `Unavailable` if there are none, too many, or arrays that do not fit the columns.
+        Raises `VendorUnavailable` if there are none, too many, or arrays that do not fit the columns.
         """
         found = self.download(name, start, count)
         arrays = [record for record in found if not isinstance(record, dict)]
         if not 0 < len(found) <= count or any(len(record) != len(columns) for record in arrays):
             asked = f"where {count} of {len(columns)} columns were asked for"
             message = f"{len(found)} records came, {len(arrays)} of them arrays, {asked}"
-            raise Unavailable(self._transport.vendor, "datasets.download", message)
+            raise VendorUnavailable(self._transport.vendor, "datasets.download", message)
         return [r if isinstance(r, dict) else dict(zip(columns, r, strict=True)) for r in found]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from clients.auth import Credential, Token, TokenAuth, current
-from clients.errors import Unavailable
+from clients.errors import VendorUnavailable
 from clients.operation import Resource, operation
 from clients.transport import Call, Transport
 
@@ -47,7 +47,7 @@ class Auth(Resource):
 
     @operation("POST /oauth/token", effect=False)
     def token(self, call: Call) -> AccessToken:
-        """Ask for a bearer token. Raises `AuthRefused` if the credentials are refused."""
+        """Ask for a bearer token. Raises `AuthenticationError` if the credentials are refused."""
         secret = current(self._client_secret)
         body = {
             "client_id": current(self._client_id),
@@ -60,7 +60,9 @@ class Auth(Resource):
         try:
             return AccessToken.model_validate(answer)
         except ValidationError:
-            raise Unavailable(self._transport.vendor, "auth.token", "the answer holds no token") from None
+            raise VendorUnavailable(
+                self._transport.vendor, "auth.token", "the answer holds no token"
+            ) from None
 
 
 def token_auth(

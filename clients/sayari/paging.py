@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from clients.errors import Unavailable
+from clients.errors import VendorUnavailable
 from clients.sayari.graph_shapes import Entity, Record
 from clients.sayari.shapes import OffsetPage, TokenPage
 from clients.sayari.workspace_shapes import History
@@ -83,5 +83,5 @@ def history_pages(fetch: Callable[..., History], **kwargs: Any) -> Iterator[Hist
 def _onward(token: str | None, following: str) -> str:
     """The following token; a page that names itself would never end."""
     if following == token:
-        raise Unavailable("sayari", "paging", "a page names itself as the next one")
+        raise VendorUnavailable("sayari", "paging", "a page names itself as the next one")
     return following

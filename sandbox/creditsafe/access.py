@@ -10,7 +10,7 @@ from collections import defaultdict, deque
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox.core import PASSWORD, USERNAME, World, serves
+from sandbox.core import PASSWORD, USERNAME, SandboxState, serves
 from sandbox.creditsafe.base import Part
 
 TOKEN_SECONDS = 3_600.0
@@ -21,19 +21,19 @@ ATTEMPTS, WINDOW = 5, 120.0
 class Access(Part):
     """Tokens."""
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
+    def __init__(self, state: SandboxState) -> None:
+        super().__init__(state)
         self._wrong: defaultdict[str, deque[float]] = defaultdict(deque)
         self._locked_until: dict[str, float] = {}
 
     def expire_tokens(self) -> None:
         """Forget every token."""
-        self.state.tokens.clear()
+        self.data.tokens.clear()
 
     def authorised(self, request: Request) -> bool:
         """Whether there is a bearer token of the last hour."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        return scheme == "Bearer" and self.state.tokens.get(token, 0.0) > self.world.clock()
+        return scheme == "Bearer" and self.data.tokens.get(token, 0.0) > self.state.clock()
 
     @serves("POST /v1/authenticate", public=True)
     async def authenticate(self, request: Request) -> Response:
@@ -46,12 +46,12 @@ class Access(Part):
             return _denied("username and password are needed")
         if credentials == (USERNAME, PASSWORD):
             token = secrets.token_urlsafe(32)
-            self.state.tokens[token] = self.world.clock() + TOKEN_SECONDS
+            self.data.tokens[token] = self.state.clock() + TOKEN_SECONDS
             return JSONResponse({"token": token})
         return self._refused(hashlib.sha256(raw).hexdigest(), str(credentials[0]))
 
     def _refused(self, attempt: str, username: str) -> Response:
-        now = self.world.clock()
+        now = self.state.clock()
         wrong = self._wrong[attempt]
         while wrong and wrong[0] <= now - WINDOW:
             wrong.popleft()
@@ -59,7 +59,7 @@ class Access(Part):
             return self.refuse(429, "locked")
         if len(wrong) >= ATTEMPTS:
             self._locked_until[attempt] = now + WINDOW
-            self.world.effect("creditsafe.authenticate.locked", username)
+            self.state.effect("creditsafe.authenticate.locked", username)
             return self.refuse(429, "locked")
         wrong.append(now)
         return _denied("wrong username or password")

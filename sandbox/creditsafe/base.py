@@ -12,7 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox.core import Handler, StandIn, TimedJob, World
+from sandbox.core import FakeVendor, Handler, SandboxState, TimedJob
 from sandbox.creditsafe.store import Store
 
 BASE = "/v1/datastudio/portfolios"
@@ -70,14 +70,14 @@ class State:
     links: dict[str, tuple[str, float]] = field(default_factory=dict)
 
 
-class Part(StandIn):
+class Part(FakeVendor):
     """A part of the stand-in; its endpoints may raise `Refused`."""
 
     vendor = "creditsafe"
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
-        self.state = State()
+    def __init__(self, state: SandboxState) -> None:
+        super().__init__(state)
+        self.data = State()
 
     def refuse(self, status: int, message: str, details: str = "") -> Response:
         """An error body of the family that Creditsafe Connect uses for that status."""
@@ -96,7 +96,7 @@ class Part(StandIn):
 
     def portfolio(self, request: Request) -> Portfolio:
         """The portfolio of the path, with the work of all runs that are over done. Refused as 404."""
-        found = self.state.portfolios.get(request.path_params["portfolioId"])
+        found = self.data.portfolios.get(request.path_params["portfolioId"])
         if found is None:
             raise Refused(404, "portfolio not found")
         self.settle()
@@ -106,25 +106,25 @@ class Part(StandIn):
         self, portfolio: Portfolio, service: str, finish: Callable[[Execution], dict[str, Any]]
     ) -> Execution:
         """A run that begins now; the caller puts it among the executions."""
-        runs = self.state.executions.values()
+        runs = self.data.executions.values()
         first = not any(run.portfolio is portfolio and run.service == service for run in runs)
         fails = "[fails]" in portfolio.name or ("[fails once]" in portfolio.name and first)
-        timed = TimedJob(self.world.clock(), self.world.queue_seconds, self.world.job_seconds, fails)
+        timed = TimedJob(self.state.clock(), self.state.queue_seconds, self.state.job_seconds, fails)
         return Execution(str(uuid.uuid4()), portfolio, service, timed, finish)
 
     def settle(self) -> None:
         """Do the work of the runs whose time is up, in the order in which they end."""
-        now = self.world.clock()
-        over = [e for e in self.state.executions.values() if e.summary is None and e.timed.ended(now)]
+        now = self.state.clock()
+        over = [e for e in self.data.executions.values() if e.summary is None and e.timed.ended(now)]
         for execution in sorted(over, key=lambda execution: execution.timed.ends_at):
-            with self.state.store.whole():
+            with self.data.store.whole():
                 execution.summary = {} if execution.timed.fails else execution.finish(execution)
 
     def link(self, file: str) -> str:
-        """A new link to a file, good for `world.link_seconds`."""
+        """A new link to a file, good for `state.link_seconds`."""
         token = secrets.token_urlsafe(16)
-        self.state.links[token] = (file, self.world.clock() + self.world.link_seconds)
-        return f"{self.world.links}/creditsafe/files/{token}.csv"
+        self.data.links[token] = (file, self.state.clock() + self.state.link_seconds)
+        return f"{self.state.links}/creditsafe/files/{token}.csv"
 
     def _endpoint(
         self, name: str, handler: Handler[Any], *, public: bool

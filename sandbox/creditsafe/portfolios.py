@@ -23,10 +23,10 @@ class Portfolios(Part):
         name = text(given, "name", least=1, most=255)
         if name is None:
             raise Refused(400, "invalid request", "name is required")
-        now = self.world.clock()
+        now = self.state.clock()
         portfolio = Portfolio(str(uuid.uuid4()), name, text(given, "description"), now, now)
-        self.state.portfolios[portfolio.id] = portfolio
-        self.world.effect("creditsafe.portfolios.create", name)
+        self.data.portfolios[portfolio.id] = portfolio
+        self.state.effect("creditsafe.portfolios.create", name)
         return JSONResponse(self._described(portfolio), 201)
 
     @serves(f"GET {PORTFOLIO}")
@@ -38,7 +38,7 @@ class Portfolios(Part):
     async def portfolios__list(self, request: Request) -> Response:
         """A page of portfolios, oldest first."""
         self.settle()
-        portfolios = list(self.state.portfolios.values())
+        portfolios = list(self.data.portfolios.values())
         offset, size, envelope = page(request, len(portfolios))
         shown = [self._described(portfolio) for portfolio in portfolios[offset : offset + size]]
         return JSONResponse(envelope | {"data": shown})
@@ -53,21 +53,21 @@ class Portfolios(Part):
         name, description = text(given, "name", least=1, most=255), text(given, "description")
         portfolio.name = portfolio.name if name is None else name
         portfolio.description = portfolio.description if description is None else description
-        portfolio.modified_at = self.world.clock()
-        self.world.effect("creditsafe.portfolios.update", portfolio.id)
+        portfolio.modified_at = self.state.clock()
+        self.state.effect("creditsafe.portfolios.update", portfolio.id)
         return Response(status_code=204)
 
     @serves(f"DELETE {PORTFOLIO}")
     async def portfolios__delete(self, request: Request) -> Response:
         """Delete a portfolio with its records and runs; a second time it is not found."""
         portfolio = self.portfolio(request)
-        del self.state.portfolios[portfolio.id]
-        self.state.store.drop(portfolio.id)
-        runs = self.state.executions
+        del self.data.portfolios[portfolio.id]
+        self.data.store.drop(portfolio.id)
+        runs = self.data.executions
         for id in [id for id, run in runs.items() if run.portfolio is portfolio]:
             del runs[id]
-            self.state.store.drop(id)
-        self.world.effect("creditsafe.portfolios.delete", portfolio.id)
+            self.data.store.drop(id)
+        self.state.effect("creditsafe.portfolios.delete", portfolio.id)
         return Response(status_code=204)
 
     def _described(self, portfolio: Portfolio) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class Portfolios(Part):
             "description": portfolio.description,
             "createdAt": _time(portfolio.created_at),
             "modifiedAt": _time(portfolio.modified_at),
-            "recordCount": self.state.store.count(portfolio.id),
+            "recordCount": self.data.store.count(portfolio.id),
         }
 
 

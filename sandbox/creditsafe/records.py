@@ -32,11 +32,11 @@ class Records(Part):
             raise Refused(400, "invalid request", f"records must be a list of 1 to {RECORDS_LIMIT}")
         for record in records:
             _check(record)
-        store = self.state.store
+        store = self.data.store
         before = store.count(portfolio.id)
         with store.whole():
             count = store.add(portfolio.id, records)
-        self.world.effect("creditsafe.records.create", f"{portfolio.id}/{_digest(records)}")
+        self.state.effect("creditsafe.records.create", f"{portfolio.id}/{_digest(records)}")
         shown = {"records": store.page(portfolio.id, before, count)} if CREATED_ARE_SHOWN else {}
         return JSONResponse(shown | {"count": count}, 201)
 
@@ -54,22 +54,22 @@ class Records(Part):
                 raise Refused(413, "file too large", f"more than {IMPORT_LIMIT:,} bytes")
             upload = Upload(file.file)
             run = self.run(portfolio, "import", self._imported) if "[async]" in portfolio.name else None
-            with self.state.store.whole():
-                count = self.state.store.add(run.id if run else portfolio.id, upload.rows())
+            with self.data.store.whole():
+                count = self.data.store.add(run.id if run else portfolio.id, upload.rows())
                 if not count:
                     raise Refused(400, "invalid file", "there is no record in the file")
-        self.world.effect("creditsafe.records.import_file", f"{portfolio.id}/{upload.digest.hexdigest()}")
+        self.state.effect("creditsafe.records.import_file", f"{portfolio.id}/{upload.digest.hexdigest()}")
         if run is None:
             return JSONResponse({"status": "COMPLETED"}, 202)
-        self.state.executions[run.id] = run
+        self.data.executions[run.id] = run
         return JSONResponse({"executionId": run.id, "status": "PENDING"}, 202)
 
     @serves(f"GET {PORTFOLIO}/records")
     async def records__list(self, request: Request) -> Response:
         """A page of records, in the order in which they came."""
         portfolio = self.portfolio(request)
-        offset, size, envelope = page(request, self.state.store.count(portfolio.id))
-        return JSONResponse(envelope | {"data": self.state.store.page(portfolio.id, offset, size)})
+        offset, size, envelope = page(request, self.data.store.count(portfolio.id))
+        return JSONResponse(envelope | {"data": self.data.store.page(portfolio.id, offset, size)})
 
     @serves(f"POST {PORTFOLIO}/records/delete")
     async def records__delete(self, request: Request) -> Response:
@@ -78,13 +78,13 @@ class Records(Part):
         ids = texts(await body(request, "recordIds"), "recordIds")
         if len(ids) > RECORDS_LIMIT:
             raise Refused(400, "invalid request", f"recordIds must be a list of 1 to {RECORDS_LIMIT}")
-        deleted = self.state.store.delete(portfolio.id, ids)
+        deleted = self.data.store.delete(portfolio.id, ids)
         if deleted:
-            self.world.effect("creditsafe.records.delete", f"{portfolio.id}/{_digest(ids)}")
+            self.state.effect("creditsafe.records.delete", f"{portfolio.id}/{_digest(ids)}")
         return JSONResponse({"deleted": deleted})
 
     def _imported(self, run: Execution) -> dict[str, Any]:
-        return {"imported": self.state.store.move(run.id, run.portfolio.id)}
+        return {"imported": self.data.store.move(run.id, run.portfolio.id)}
 
 
 def _digest(value: object) -> str:

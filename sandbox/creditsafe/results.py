@@ -26,13 +26,13 @@ class Results(Part):
         """
         if "authorization" in request.headers:
             raise Refused(400, "only one way of authorisation is allowed")
-        file, expires = self.state.links.get(request.path_params["token"], ("", 0.0))
-        if self.world.clock() >= expires:
+        file, expires = self.data.links.get(request.path_params["token"], ("", 0.0))
+        if self.state.clock() >= expires:
             raise Refused(403, "link expired")
-        run = self.state.executions.get(file)
+        run = self.data.executions.get(file)
         if run is None:
             raise Refused(404, "no such file")
-        size = self.state.store.size(file)
+        size = self.data.store.size(file)
         etag = f'"{file}"'
         headers = {"content-length": str(size), "etag": etag, "accept-ranges": "bytes"}
         if "[whole files]" in run.portfolio.name:
@@ -49,7 +49,7 @@ class Results(Part):
         return StreamingResponse(self._content(file, begin), status, headers, media_type="text/csv")
 
     async def _content(self, file: str, begin: int) -> AsyncIterator[bytes]:
-        for line in self.state.store.read(file):
+        for line in self.data.store.read(file):
             text = line.encode()
             if begin < len(text):
                 yield text[begin:]

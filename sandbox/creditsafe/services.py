@@ -34,7 +34,7 @@ class Services(Part):
         text(await body(request, "matchAgainst"), "matchAgainst", least=1, most=64)
         if any(run.summary is None for run in self._runs(portfolio, "match")):
             raise Refused(409, "matching is in progress")
-        self.world.effect("creditsafe.matching.start", portfolio.id)
+        self.state.effect("creditsafe.matching.start", portfolio.id)
         return self._started(self.run(portfolio, "match", self._match))
 
     @serves(f"GET {PORTFOLIO}/match/{{executionId}}")
@@ -50,7 +50,7 @@ class Services(Part):
         portfolio = self.portfolio(request)
         fields = texts(await body(request, "fields"), "fields")
         _known(fields, RECORD_FIELDS)
-        self.world.effect("creditsafe.duplicates.identify", f"{portfolio.id}/{','.join(fields)}")
+        self.state.effect("creditsafe.duplicates.identify", f"{portfolio.id}/{','.join(fields)}")
         return self._started(self.run(portfolio, "duplicates", lambda run: self._identify(run, fields)))
 
     @serves(f"GET {PORTFOLIO}/duplicates/{{executionId}}")
@@ -82,7 +82,7 @@ class Services(Part):
             raise Refused(400, "invalid request", f"the type must be {ENRICHMENT}")
         fields = texts(given, "fields")
         _known(fields, ENRICHMENT_FIELDS)
-        self.world.effect("creditsafe.enrichment.start", f"{portfolio.id}/{','.join(fields)}")
+        self.state.effect("creditsafe.enrichment.start", f"{portfolio.id}/{','.join(fields)}")
         return self._started(self.run(portfolio, "enrich", lambda run: self._enrich(run, fields)))
 
     @serves(f"GET {PORTFOLIO}/enrich/{{executionId}}")
@@ -93,12 +93,12 @@ class Services(Part):
     # -- runs -------------------------------------------------------------------------------------------
 
     def _started(self, run: Execution) -> Response:
-        self.state.executions[run.id] = run
+        self.data.executions[run.id] = run
         return JSONResponse({"executionId": run.id, "status": "PENDING"}, 202)
 
     def _asked_for(self, request: Request, *services: str) -> Execution:
         portfolio = self.portfolio(request)
-        run = self.state.executions.get(request.path_params["executionId"])
+        run = self.data.executions.get(request.path_params["executionId"])
         if run is None or run.portfolio is not portfolio or run.service not in services:
             raise Refused(404, "execution not found")
         return run
@@ -106,12 +106,12 @@ class Services(Part):
     def _runs(self, portfolio: Portfolio, service: str) -> list[Execution]:
         return [
             run
-            for run in self.state.executions.values()
+            for run in self.data.executions.values()
             if run.portfolio is portfolio and run.service == service
         ]
 
     def _shown(self, run: Execution) -> dict[str, Any]:
-        now = self.world.clock()
+        now = self.state.clock()
         if run.summary is None:
             status = "PENDING" if run.timed.queued(now) else "IN_PROGRESS"
         else:
@@ -134,7 +134,7 @@ class Services(Part):
             )
             return company.safe_number if company else None
 
-        return {**self.state.store.match(run.portfolio.id, find)}
+        return {**self.data.store.match(run.portfolio.id, find)}
 
     def _identify(self, run: Execution, fields: list[str]) -> dict[str, Any]:
         def key(record: dict[str, Any], safe_number: str | None) -> str | None:
@@ -143,19 +143,19 @@ class Services(Part):
             values = [" ".join(record.get(name, "").casefold().split()) for name in fields]
             return json.dumps(values) if all(values) else None  # what is not known is not equal
 
-        found = self.state.store.identify(run.portfolio.id, key)
+        found = self.data.store.identify(run.portfolio.id, key)
         header = ["recordId", "duplicateOf", "reference", *fields]
         rows = (
             [id, first, record.get("reference", ""), *(record.get(name, "") for name in fields)]
             for id, first, record in found
         )
-        self.state.store.write(run.id, csv_lines(header, rows))
+        self.data.store.write(run.id, csv_lines(header, rows))
         return {"identified": True}
 
     def _remove(self, run: Execution) -> dict[str, Any]:
-        removed = self.state.store.remove_duplicates(run.portfolio.id)
+        removed = self.data.store.remove_duplicates(run.portfolio.id)
         if removed:
-            self.world.effect("creditsafe.duplicates.remove", run.portfolio.id)
+            self.state.effect("creditsafe.duplicates.remove", run.portfolio.id)
         return {"removed": removed}
 
     def _enrich(self, run: Execution, fields: list[str]) -> dict[str, Any]:
@@ -173,9 +173,9 @@ class Services(Part):
                 record.get("name", ""),
                 *(given.get(name, "") for name in fields),
             ]
-            for id, record, given in self.state.store.enrich(run.portfolio.id, enriched)
+            for id, record, given in self.data.store.enrich(run.portfolio.id, enriched)
         )
-        self.state.store.write(run.id, csv_lines(header, rows))
+        self.data.store.write(run.id, csv_lines(header, rows))
         return {"enriched": True}
 
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox.core import PASSWORD, USERNAME, World, serves
+from sandbox.core import PASSWORD, USERNAME, SandboxState, serves
 from sandbox.data8.answers import Body, Part, Refused, absent, body, done, moment, problem
 
 SCOPE = "BatchApi"
@@ -74,8 +74,8 @@ class Access(Part):
         token_seconds: how long a token is valid; the vendor's number is not published.
     """
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
+    def __init__(self, state: SandboxState) -> None:
+        super().__init__(state)
         self.token_seconds = 3_600
         self._tokens: dict[str, float] = {}
         self._credentials: dict[str, Credential] = {}
@@ -88,7 +88,7 @@ class Access(Part):
     def authorised(self, request: Request) -> bool:
         """Whether a live token came along."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        return scheme.lower() == "bearer" and self._tokens.get(token, 0) > self.world.clock()
+        return scheme.lower() == "bearer" and self._tokens.get(token, 0) > self.state.clock()
 
     @serves("POST /connect/token", public=True)
     async def token(self, request: Request) -> Response:
@@ -104,7 +104,7 @@ class Access(Part):
         if SCOPE not in form.get("scope", "").split():
             return JSONResponse({"error": "invalid_scope"}, 400)
         token = secrets.token_urlsafe(24)
-        self._tokens[token] = self.world.clock() + self.token_seconds
+        self._tokens[token] = self.state.clock() + self.token_seconds
         content = {
             "access_token": token, "expires_in": self.token_seconds, "token_type": "Bearer", "scope": SCOPE
         }  # fmt: skip
@@ -114,7 +114,7 @@ class Access(Part):
         if (client, secret) == (USERNAME, PASSWORD):
             return True
         found = self._credentials.get(client)
-        now = self.world.clock()
+        now = self.state.clock()
         return found is not None and any(
             known.value == secret and (known.expires is None or known.expires > now)
             for known in found.secrets.values()
@@ -133,7 +133,7 @@ class Access(Part):
             return problem(400, "clientId and secrets are generated and must not be supplied")
         credential = Credential(uuid4().hex, sent.description)
         self._credentials[credential.id] = credential
-        self.world.effect("data8.client_credentials.create", credential.id)
+        self.state.effect("data8.client_credentials.create", credential.id)
         return JSONResponse(credential.shown(), 201)
 
     @serves("GET /ClientCredential/{id}")
@@ -147,7 +147,7 @@ class Access(Part):
         sent = await body(request, CredentialBody, plain=True)
         credential = self._credential(request)
         credential.description = sent.description
-        self.world.effect("data8.client_credentials.update", credential.id)
+        self.state.effect("data8.client_credentials.update", credential.id)
         return done()
 
     @serves("DELETE /ClientCredential/{id}")
@@ -155,7 +155,7 @@ class Access(Part):
         """Gone with its secrets."""
         credential = self._credential(request)
         del self._credentials[credential.id]
-        self.world.effect("data8.client_credentials.delete", credential.id)
+        self.state.effect("data8.client_credentials.delete", credential.id)
         return done()
 
     @serves("GET /ClientCredential/{id}/secrets")
@@ -170,7 +170,7 @@ class Access(Part):
         credential = self._credential(request)
         secret = Secret(next(self._secret_ids), secrets.token_urlsafe(32), _epoch(sent), sent.description)
         credential.secrets[secret.id] = secret
-        self.world.effect("data8.client_credentials.secrets.create", f"{credential.id}/{secret.id}")
+        self.state.effect("data8.client_credentials.secrets.create", f"{credential.id}/{secret.id}")
         return JSONResponse(secret.shown() | {"generatedSecret": secret.value}, 201)
 
     @serves("GET /ClientCredential/{id}/secrets/{secretId}")
@@ -184,7 +184,7 @@ class Access(Part):
         sent = await body(request, SecretBody, plain=True)
         credential, secret = self._secret(request)
         secret.expires, secret.description = _epoch(sent), sent.description
-        self.world.effect("data8.client_credentials.secrets.update", f"{credential.id}/{secret.id}")
+        self.state.effect("data8.client_credentials.secrets.update", f"{credential.id}/{secret.id}")
         return done()
 
     @serves("DELETE /ClientCredential/{id}/secrets/{secretId}")
@@ -192,7 +192,7 @@ class Access(Part):
         """Gone."""
         credential, secret = self._secret(request)
         del credential.secrets[secret.id]
-        self.world.effect("data8.client_credentials.secrets.delete", f"{credential.id}/{secret.id}")
+        self.state.effect("data8.client_credentials.secrets.delete", f"{credential.id}/{secret.id}")
         return done()
 
     def _credential(self, request: Request) -> Credential:

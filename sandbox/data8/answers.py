@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox.core import Handler, StandIn
+from sandbox.core import FakeVendor, Handler
 
 T = TypeVar("T")
 TITLES = {400: "Bad Request", 404: "Not Found", 409: "Conflict", 415: "Unsupported Media Type"}
@@ -33,7 +33,7 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel)
 
 
-class Part(StandIn):
+class Part(FakeVendor):
     """A part of the stand-in; its endpoints may raise `Refused`."""
 
     vendor = "data8"

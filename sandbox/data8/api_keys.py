@@ -12,7 +12,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox.core import World, serves
+from sandbox.core import SandboxState, serves
 from sandbox.data8.answers import Body, Part, Refused, absent, body, done, here, moment, problem
 
 
@@ -55,8 +55,8 @@ class ApiKey:
 class ApiKeys(Part):
     """`/ApiKey` and what a key is allowed. A repeated PUT changes nothing and is answered the same (assumed)."""
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
+    def __init__(self, state: SandboxState) -> None:
+        super().__init__(state)
         self._keys: dict[str, ApiKey] = {}
 
     @serves("GET /ApiKey")
@@ -82,7 +82,7 @@ class ApiKeys(Part):
         if key.key in self._keys:
             return problem(400, "such a key exists")
         self._keys[key.key] = key
-        self.world.effect("data8.api_keys.create", key.key)
+        self.state.effect("data8.api_keys.create", key.key)
         return JSONResponse(key.shown(), 201, {"location": here(request, f"/ApiKey/{key.key}")})
 
     @serves("GET /ApiKey/{key}")
@@ -98,7 +98,7 @@ class ApiKeys(Part):
         if sent.key not in {None, key.key}:
             return problem(400, "a key cannot be renamed")
         key.sent = sent
-        self.world.effect("data8.api_keys.update", key.key)
+        self.state.effect("data8.api_keys.update", key.key)
         return done()
 
     @serves("DELETE /ApiKey/{key}")
@@ -106,7 +106,7 @@ class ApiKeys(Part):
         """Gone."""
         key = self._key(request)
         del self._keys[key.key]
-        self.world.effect("data8.api_keys.delete", key.key)
+        self.state.effect("data8.api_keys.delete", key.key)
         return done()
 
     @serves("GET /ApiKey/{key}/allowedDomains")
@@ -141,7 +141,7 @@ class ApiKeys(Part):
         if isinstance(sent, dict):
             sent = f"{sent.get('network')}/{sent['prefix']}" if sent.get("prefix") else sent.get("network")
         key.ips[_subnet(str(sent))] = None
-        self.world.effect("data8.api_keys.allowed_ips.add", f"{key.key}/{_subnet(str(sent))}")
+        self.state.effect("data8.api_keys.allowed_ips.add", f"{key.key}/{_subnet(str(sent))}")
         return done()
 
     @serves(
@@ -187,7 +187,7 @@ class ApiKeys(Part):
         entry = _entry(request, parameter)
         if entry not in entries:
             entries[entry] = None
-            self.world.effect(f"data8.api_keys.{operation}", f"{request.path_params['key']}/{entry}")
+            self.state.effect(f"data8.api_keys.{operation}", f"{request.path_params['key']}/{entry}")
         return done()
 
     def _remove(self, operation: str, entries: dict[str, None], request: Request, parameter: str) -> Response:
@@ -195,7 +195,7 @@ class ApiKeys(Part):
         if entry not in entries:
             raise absent(f"no such {parameter}")
         del entries[entry]
-        self.world.effect(f"data8.api_keys.{operation}", f"{request.path_params['key']}/{entry}")
+        self.state.effect(f"data8.api_keys.{operation}", f"{request.path_params['key']}/{entry}")
         return done()
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox.core import World, serves
+from sandbox.core import SandboxState, serves
 from sandbox.data8.answers import (
     Body,
     Part,
@@ -110,8 +110,8 @@ class Dataset:
 class Datasets(Part):
     """`/Dataset`. The names of deleted datasets stay taken for good."""
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
+    def __init__(self, state: SandboxState) -> None:
+        super().__init__(state)
         self._datasets: dict[str, Dataset] = {}
         self._burned: set[str] = set()
 
@@ -146,7 +146,7 @@ class Datasets(Part):
         if sent.name in self._datasets or sent.name in self._burned:
             return problem(409, f"another dataset is or was named {sent.name}")
         dataset = self._datasets[sent.name] = Dataset(sent.name, sent.columns)
-        self.world.effect("data8.datasets.create", sent.name)
+        self.state.effect("data8.datasets.create", sent.name)
         return JSONResponse(dataset.shown(), 201, {"location": here(request, f"/Dataset/{sent.name}")})
 
     @serves("GET /Dataset/{name}")
@@ -164,7 +164,7 @@ class Datasets(Part):
             raise invalid("recordCount", f"{count} records were uploaded")
         if sent.completed:
             dataset.completed = True
-            self.world.effect("data8.datasets.update", dataset.name)
+            self.state.effect("data8.datasets.update", dataset.name)
         return done()
 
     @serves("DELETE /Dataset/{name}")
@@ -173,7 +173,7 @@ class Datasets(Part):
         dataset = self._dataset(request)
         del self._datasets[dataset.name]
         self._burned.add(dataset.name)
-        self.world.effect("data8.datasets.delete", dataset.name)
+        self.state.effect("data8.datasets.delete", dataset.name)
         return done()
 
     @serves("PATCH /Dataset/{name}/data")
@@ -185,7 +185,7 @@ class Datasets(Part):
         if dataset.blocks.get(sent.block_number) == rows:
             return done()  # nothing has changed: a block may be sent again
         dataset.blocks[sent.block_number] = rows
-        self.world.effect("data8.datasets.upload", f"{dataset.name}/{sent.block_number}")
+        self.state.effect("data8.datasets.upload", f"{dataset.name}/{sent.block_number}")
         return done()
 
     @serves("GET /Dataset/{name}/data")

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox.core import TimedJob, World, serves
+from sandbox.core import SandboxState, TimedJob, serves
 from sandbox.data8.answers import Body, absent, body, done, here, invalid, moment, page_of
 from sandbox.data8.datasets import Dataset, Datasets, Row
 from sandbox.data8.workflows import WORKFLOWS, Workflow
@@ -100,8 +100,8 @@ class Job:
 class Jobs(Datasets):
     """`/Job`. A job's output datasets are there from its start, and incomplete until it has ended well."""
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
+    def __init__(self, state: SandboxState) -> None:
+        super().__init__(state)
         self._jobs: dict[str, Job] = {}
 
     @serves("GET /Job")
@@ -116,7 +116,7 @@ class Jobs(Datasets):
             and (earliest is None or job.timed.started >= earliest)
             and (latest is None or job.timed.started <= latest)
         ]
-        now = self.world.clock()
+        now = self.state.clock()
         return JSONResponse([job.basics(request, now) for job in page_of(found, request)])
 
     @serves("POST /Job")
@@ -133,13 +133,13 @@ class Jobs(Datasets):
         if not workflow.parameters >= set(sent.parameters or {}):
             raise invalid("parameters", f"the workflow knows {sorted(workflow.parameters)}")
         inputs = self._inputs(workflow, sent.input_datasets or {})
-        seconds = self.world.job_seconds if workflow.ends else TEN_YEARS
-        timed = TimedJob(self.world.clock(), self.world.queue_seconds, seconds, fails=workflow.fails)
+        seconds = self.state.job_seconds if workflow.ends else TEN_YEARS
+        timed = TimedJob(self.state.clock(), self.state.queue_seconds, seconds, fails=workflow.fails)
         job = Job(sent, workflow, inputs, timed)
         for slot, columns in workflow.columns(inputs).items():
             job.outputs[slot] = self._output(job, slot, columns)
         self._jobs[sent.name] = job
-        self.world.effect("data8.jobs.create", sent.name)
+        self.state.effect("data8.jobs.create", sent.name)
         return done(201, here(request, f"/Job/{quote(sent.name, safe='')}"))
 
     @serves("GET /Job/{name}")
@@ -149,7 +149,7 @@ class Jobs(Datasets):
             job = self._jobs[request.path_params["name"]]
         except KeyError:
             raise absent() from None
-        return JSONResponse(job.shown(self.world.clock()))
+        return JSONResponse(job.shown(self.state.clock()))
 
     def _inputs(self, workflow: Workflow, named: Mapping[str, str]) -> dict[str, Dataset]:
         if workflow.slots is None:
@@ -174,7 +174,7 @@ class Jobs(Datasets):
         while name in self._datasets or name in self._burned:
             name, number = f"{stem}_{number}", number + 1
         self._datasets[name] = Dataset(
-            name, columns, input=False, result=lambda: job.rows(slot, self.world.clock())
+            name, columns, input=False, result=lambda: job.rows(slot, self.state.clock())
         )
         return name
 

@@ -1,5 +1,5 @@
 """Sayari's stand-in: a small register of well-known companies to search, traverse and resolve against."""
 
-from sandbox.sayari.stand_in import Sayari
+from sandbox.sayari.server import Sayari
 
 __all__ = ["Sayari"]

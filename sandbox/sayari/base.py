@@ -11,14 +11,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox.core import StandIn, World
+from sandbox.core import FakeVendor, SandboxState
 from sandbox.sayari.paging import Refused
 from sandbox.sayari.register import register
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-class Part(StandIn):
+class Part(FakeVendor):
     """A part of Sayari.
 
     Attributes:
@@ -29,8 +29,8 @@ class Part(StandIn):
     vendor = "sayari"
     sdk_compat = False
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
+    def __init__(self, state: SandboxState) -> None:
+        super().__init__(state)
         self.register = register()
         self.events: deque[dict[str, Any]] = deque(maxlen=10_000)
 
@@ -51,16 +51,16 @@ class Part(StandIn):
 
         return super()._endpoint(name, checked, public=public)
 
-    def happened(self, event: str, key: str) -> None:
+    def stats(self, event: str, key: str) -> None:
         """Count an effect on `key` and keep it for the history."""
-        self.world.effect(f"{self.vendor}.{event}", key)
+        self.state.effect(f"{self.vendor}.{event}", key)
         self.events.append(
             {
                 "user": "auth0|sandbox",
                 "environment": "sandbox",
                 "event": event.replace(".", "_"),
                 "data": {"id": key},
-                "timestamp": iso(self.world.clock()),
+                "timestamp": iso(self.state.clock()),
             }
         )
 

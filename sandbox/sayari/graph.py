@@ -58,7 +58,7 @@ class Graph(Part):
         return answer(type, body, rows)
 
     def _list_page(self, values: list[Any], query: QueryParams, prefix: str) -> dict[str, Any]:
-        most = self.world.page_limit
+        most = self.state.page_limit
         return token_page(in_order(values), query, _same, prefix=prefix, sized=True, most=most)
 
     @serves("GET /v1/entity_summary/{id}")
@@ -99,7 +99,7 @@ class Graph(Part):
     def _traverse(self, request: Request, relationships: Any, *, watchlist: bool = False) -> Response:
         start, query = self.entity(request.path_params["id"]), request.query_params
         offset, limit = number(query, "offset", 0, 0), number(query, "limit", PATHS, 1, PATHS)
-        limit = min(limit, self.world.page_limit)
+        limit = min(limit, self.state.page_limit)
         low, high = number(query, "min_depth", 0, 0, DEPTH), number(query, "max_depth", DEPTH, 0, DEPTH)
         asked = Filter(
             query.getlist("countries"), query.getlist("types"), query.get("name", ""),

@@ -17,7 +17,7 @@ from sandbox.sayari.workspace import Project, Workspace
 
 
 class Resolutions(Workspace):
-    """Uploads are resolved over `world.job_seconds`, after `world.queue_seconds`.
+    """Uploads are resolved over `state.job_seconds`, after `state.queue_seconds`.
 
     Assumed: progress is 404 before the first upload; its total is what the project still holds; the
     deletes answer 204.
@@ -28,17 +28,17 @@ class Resolutions(Workspace):
         """Take a list of entities in any of the three forms."""
         self.project(request)
         file, entities = await _uploaded(request)
-        project, now = self.project(request), self.world.clock()
+        project, now = self.project(request), self.state.clock()
         items = resolve(project.id, stamp(now), entities, project.seen, self.register)
-        job = TimedJob(now, self.world.queue_seconds, self.world.job_seconds)
+        job = TimedJob(now, self.state.queue_seconds, self.state.job_seconds)
         project.uploads.append(Upload(job, items))
-        self.happened("projects.resolutions.upload", project.id)
+        self.stats("projects.resolutions.upload", project.id)
         return JSONResponse({"file": file, "uploaded": iso(now), "count": len(items)}, status_code=201)
 
     @serves("GET /v1/project/{id}/resolutions/progress")
     async def projects__resolutions__progress(self, request: Request) -> Response:
         """How much of all uploads is left."""
-        project, now = self.project(request), self.world.clock()
+        project, now = self.project(request), self.state.clock()
         if not project.uploads:
             raise Refused(404, "nothing was uploaded to this project")
         total = sum(len(upload.items) for upload in project.uploads)
@@ -69,7 +69,7 @@ class Resolutions(Workspace):
 
     def _visible(self, project: Project, *, resolved: bool) -> Keyed[Item]:
         """Those to show by now, sorted; sorted again only when there are others."""
-        processed = [upload.processed(self.world.clock()) for upload in project.uploads]
+        processed = [upload.processed(self.state.clock()) for upload in project.uploads]
         sizes = [len(items) for items in processed]
         if resolved not in project.shown or project.shown[resolved][0] != sizes:
             found = [item for items in processed for item in items if bool(item.hits) is resolved]
@@ -100,7 +100,7 @@ class Resolutions(Workspace):
         return self._delete(request, "delete_all_unresolved", resolved=False)
 
     def _delete(self, request: Request, name: str, *, resolved: bool, id: str | None = None) -> Response:
-        project, now = self.project(request), self.world.clock()
+        project, now = self.project(request), self.state.clock()
 
         def goes(item: Item) -> bool:
             return bool(item.hits) is resolved and id in {None, item.id}
@@ -111,7 +111,7 @@ class Resolutions(Workspace):
         for upload in project.uploads:
             upload.items = [item for item in upload.items if item.id not in gone]
         project.shown.clear()
-        self.happened(f"projects.resolutions.{name}", id or project.id)
+        self.stats(f"projects.resolutions.{name}", id or project.id)
         return Response(status_code=204)
 
 

@@ -21,7 +21,7 @@ RELEASE = (("name", "New Name 1"), ("name", "New Name 2"), ("address", "New Addr
 class SavedResources(Workspace):
     """Entities and records kept in projects.
 
-    Every data release, of which there are `world.releases`, tells something of each entity saved, and its
+    Every data release, of which there are `state.releases`, tells something of each entity saved, and its
     notifications take the place of the last one's.
     """
 
@@ -51,19 +51,19 @@ class SavedResources(Workspace):
             now, now,
         )  # fmt: skip
         project.resources[resource.id] = resource
-        self.happened("resources.create", resource.resource_id)
+        self.stats("resources.create", resource.resource_id)
         return JSONResponse({"data": resource.json()}, status_code=201)
 
     def news(self, resource: Resource) -> list[dict[str, Any]]:
         """Its change notifications: those of the last data release, unless they were deleted."""
-        if resource.type == "entity" and resource.release != self.world.releases:
-            resource.release = self.world.releases
+        if resource.type == "entity" and resource.release != self.state.releases:
+            resource.release = self.state.releases
             resource.changes = self._release(self.register.entities[resource.resource_id])
         return resource.changes
 
     def _release(self, entity: Entity) -> list[dict[str, Any]]:
         """An attribute's notification names a record and its source, a relationship's the other entity and its type."""
-        date, number = iso(self.world.clock()), self.world.releases
+        date, number = iso(self.state.clock()), self.state.releases
         told = [
             {"type": type, "resourceId": entity.record_id, "value": f"{value} ({number})",
              "qualifier": entity.source.id, "date": date}
@@ -94,7 +94,7 @@ class SavedResources(Workspace):
         if body.get("field") != "label" or not isinstance(body.get("value"), str):
             raise Refused(406, "field must be label, value a text")
         resource.label, resource.updated = body["value"], self.now()
-        self.happened("resources.update", resource.id)
+        self.stats("resources.update", resource.id)
         return JSONResponse({"data": resource.json()})
 
     @serves("DELETE /v1/resource/{id}")
@@ -102,7 +102,7 @@ class SavedResources(Workspace):
         """Remove it from its project."""
         resource = self.resource(request)
         del self.projects[resource.project].resources[resource.id]
-        self.happened("resources.delete", resource.id)
+        self.stats("resources.delete", resource.id)
         return JSONResponse({"data": resource.json()})
 
     @serves("GET /v1/project/{id}/change_notifications")
@@ -131,7 +131,7 @@ class SavedResources(Workspace):
         project = self.project(request)
         for resource in project.resources.values():
             self.news(resource).clear()
-        self.happened("projects.change_notifications.delete", project.id)
+        self.stats("projects.change_notifications.delete", project.id)
         return Response(status_code=204)
 
     @serves("DELETE /v1/resource/{id}/change_notifications")
@@ -139,13 +139,13 @@ class SavedResources(Workspace):
         """Forget those of one resource."""
         resource = self.resource(request)
         self.news(resource).clear()
-        self.happened("resources.change_notifications.delete", resource.id)
+        self.stats("resources.change_notifications.delete", resource.id)
         return Response(status_code=204)
 
     def _notifications(self, request: Request, items: list[Any], show: Any) -> dict[str, Any]:
         """Lists of notifications are pages by offset that show neither offset nor size."""
         query = request.query_params
-        limit = min(number(query, "limit", 100, 1, 100), self.world.page_limit)
+        limit = min(number(query, "limit", 100, 1, 100), self.state.page_limit)
         page = offset_page(items, number(query, "offset", 0, 0), limit, show)
         return {key: page[key] for key in ("limit", "next", "data")}
 

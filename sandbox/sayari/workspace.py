@@ -11,7 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox.core import World, serves
+from sandbox.core import SandboxState, serves
 from sandbox.sayari import shapes
 from sandbox.sayari.base import Part, body_of, stamp
 from sandbox.sayari.formats import EXCEL, answer, wanted
@@ -84,8 +84,8 @@ class Project:
 class Workspace(Part):
     """What users keep. Everything may be done by the one user there is."""
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
+    def __init__(self, state: SandboxState) -> None:
+        super().__init__(state)
         self.projects: dict[str, Project] = {}
 
     def project(self, request: Request) -> Project:
@@ -97,7 +97,7 @@ class Workspace(Part):
 
     def now(self) -> str:
         """The time as a workspace timestamp."""
-        return stamp(self.world.clock())
+        return stamp(self.state.clock())
 
     @serves("POST /v1/projects")
     async def projects__create(self, request: Request) -> Response:
@@ -107,7 +107,7 @@ class Workspace(Part):
             raise Refused(406, "label must be a text")
         project = Project(new_id(), label, now := self.now(), now)
         self.projects[project.id] = project
-        self.happened("projects.create", label)
+        self.stats("projects.create", label)
         return JSONResponse({"data": project.json()}, status_code=201)
 
     @serves("GET /v1/projects")
@@ -140,7 +140,7 @@ class Workspace(Part):
             case _:
                 raise Refused(406, "field must be label with a text or archived with a boolean")
         project.updated = self.now()
-        self.happened("projects.update", project.id)
+        self.stats("projects.update", project.id)
         return JSONResponse({"data": project.json()})
 
     @serves("DELETE /v1/projects/{id}", "DELETE /v1/project/{id}")
@@ -148,7 +148,7 @@ class Workspace(Part):
         """Delete it with all it holds."""
         project = self.project(request)
         del self.projects[project.id]
-        self.happened("projects.delete", project.id)
+        self.stats("projects.delete", project.id)
         return JSONResponse({"data": project.json()})
 
     @serves("GET /v1/project/{id}/entity")
@@ -174,7 +174,7 @@ class Workspace(Part):
             request.query_params,
             self._exported,
             default=EXPORT_LIMIT,
-            most=self.world.page_limit,
+            most=self.state.page_limit,
         )
         rows = [("label", "created", "updated")]
         rows += [(item["label"], item["created"], item["updated"]) for item in page["data"]]

@@ -17,9 +17,9 @@ from pathlib import Path
 import psycopg
 
 from sandbox import Sandbox
-from sandbox.core import World
+from sandbox.core import SandboxState
 from tests.chaos import report
-from tests.chaos.plant import Plant
+from tests.chaos.installation import Installation
 from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.trial import Finding, Scenario, Trial, undisturbed
 from tests.testbed import rabbitmq, rabbitmq4
@@ -115,11 +115,11 @@ def trial(
             disk = stack.enter_context(small_disk(160))
             postgres = stack.enter_context(closing(Postgres(disk=disk)))
             postgres.start()
-        sandbox = stack.enter_context(Sandbox(world=World(job_seconds=3.0)))
-        plant = stack.enter_context(
-            closing(Plant(folder, sandbox, broker, None if scenario.embedded else postgres))
+        sandbox = stack.enter_context(Sandbox(state=SandboxState(job_seconds=3.0)))
+        installation = stack.enter_context(
+            closing(Installation(folder, sandbox, broker, None if scenario.embedded else postgres))
         )
-        return Trial(plant, scenario, jobs, expected).play(spread=9.0, length=8.0)
+        return Trial(installation, scenario, jobs, expected).play(spread=9.0, length=8.0)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import httpx
 import pika
 
 from sandbox.core import Fault
-from tests.chaos.plant import POISON, Plant
+from tests.chaos.installation import POISON, Installation
 from tests.chaos.trial import Scenario, Situation
 from tests.chaos.versions import next_version, upgrade
 from tests.chaos.work import Task, hopeless, poison
@@ -48,7 +48,7 @@ def worker_killed_every_second(now: Situation) -> None:
     chance = random.Random(1)  # noqa: S311 - no secret
 
     def kill(_: int) -> None:
-        now.plant.workers.kill_one(chance.randrange(2))
+        now.installation.workers.kill_one(chance.randrange(2))
         now.again()
 
     every(1.0, now.length, kill)
@@ -56,41 +56,41 @@ def worker_killed_every_second(now: Situation) -> None:
 
 def all_workers_killed(now: Situation) -> None:
     time.sleep(2.0)
-    now.plant.workers.kill_all()
+    now.installation.workers.kill_all()
 
 
 def all_workers_killed_again_and_again(now: Situation) -> None:
     def kill(_: int) -> None:
-        now.plant.workers.kill_all()
+        now.installation.workers.kill_all()
         now.again()
 
     every(2.5, now.length, kill)
 
 
-def amid_calls(plant: Plant) -> None:
+def amid_calls(installation: Installation) -> None:
     """Some calls take long, so that whatever is disturbed is disturbed amid uploads, looks and downloads."""
-    plant.sandbox.world.faults["*"].append(Fault("slow", times=1_000_000, seconds=0.4, chance=0.15))
+    installation.sandbox.state.faults["*"].append(Fault("slow", times=1_000_000, seconds=0.4, chance=0.15))
 
 
 def all_workers_terminated(now: Situation) -> None:
     time.sleep(2.0)
-    _good_ends(now, now.plant.workers.terminate_all())
+    _good_ends(now, now.installation.workers.terminate_all())
 
 
 def rolling_restart(now: Situation) -> None:
-    every(2.0, now.length, lambda _: _good_ends(now, [now.plant.workers.terminate_one(0)]))
+    every(2.0, now.length, lambda _: _good_ends(now, [now.installation.workers.terminate_one(0)]))
 
 
 def new_version(now: Situation) -> None:
     """The ledger is migrated under workers that know nothing of it, and one after the other is replaced."""
-    folder = next_version(now.plant)
+    folder = next_version(now.installation)
     time.sleep(1.0)
-    upgrade(now.plant, folder)
-    now.plant.workers.code = folder
+    upgrade(now.installation, folder)
+    now.installation.workers.code = folder
     for number in (1, 2):
-        _good_ends(now, [now.plant.workers.terminate_one(0)])
+        _good_ends(now, [now.installation.workers.terminate_one(0)])
         deadline = time.monotonic() + 60
-        while sum(line.get("version") == "next" for line in now.plant.workers.lines()) < number:
+        while sum(line.get("version") == "next" for line in now.installation.workers.lines()) < number:
             assert time.monotonic() < deadline, "no worker of the next version has started"
             time.sleep(0.1)  # another process, which tells its log alone
 
@@ -106,25 +106,25 @@ def _good_ends(now: Situation, ends: list[tuple[int, float]]) -> None:
 
 def rabbitmq_restarted(now: Situation) -> None:
     time.sleep(1.5)
-    now.plant.rabbitmq.restart()
+    now.installation.rabbitmq.restart()
 
 
 def rabbitmq_killed(now: Situation) -> None:
     time.sleep(1.5)
-    now.plant.rabbitmq.kill()
-    now.plant.rabbitmq.start()
+    now.installation.rabbitmq.kill()
+    now.installation.rabbitmq.start()
 
 
 def rabbitmq_away(now: Situation) -> None:
     time.sleep(1.5)
-    now.plant.rabbitmq.stop()
+    now.installation.rabbitmq.stop()
     time.sleep(now.length)
-    now.plant.rabbitmq.start()
+    now.installation.rabbitmq.start()
 
 
 def nodes_killed(now: Situation) -> None:
     """The node that the workers consume from; when it is back, the one that leads their queues; then another."""
-    cluster = now.plant.cluster
+    cluster = now.installation.cluster
     time.sleep(1.5)
     first = cluster.used_by("kyb-workers consumer")
     _killed_and_back(now, first)
@@ -142,9 +142,9 @@ def _killed_and_back(now: Situation, node: RabbitMQ) -> None:
 
 def huge_bodies(now: Situation) -> None:
     """The largest messages that RabbitMQ takes: 128 MiB by default, 16 MiB from version 4 on."""
-    old = now.plant.rabbitmq.ctl("version").startswith("3.")
+    old = now.installation.rabbitmq.ctl("version").startswith("3.")
     sizes = [16 << 20] * 4 + [(128 << 20) - 1024] * (2 if old else 0)
-    connection = pika.BlockingConnection(pika.URLParameters(now.plant.amqp_url))
+    connection = pika.BlockingConnection(pika.URLParameters(now.installation.amqp_url))
     channel = connection.channel()
     channel.confirm_delivery()
     lasting = pika.BasicProperties(content_type="application/cloudevents+json", delivery_mode=2)
@@ -153,30 +153,30 @@ def huge_bodies(now: Situation) -> None:
         now.noise += 1
     connection.close()
     time.sleep(2.0)
-    now.notes.append(f"at most {now.plant.workers.peak_memory()} MiB in one worker")
+    now.notes.append(f"at most {now.installation.workers.peak_memory()} MiB in one worker")
 
 
 def rabbitmq_out_of_memory(now: Situation) -> None:
     time.sleep(1.0)
-    now.plant.rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
+    now.installation.rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
     time.sleep(now.length)
-    now.plant.rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "512MB")
+    now.installation.rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "512MB")
 
 
 def rabbitmq_hung(now: Situation) -> None:
     time.sleep(1.5)
-    now.plant.rabbitmq.freeze()
+    now.installation.rabbitmq.freeze()
     time.sleep(10.0)
-    now.plant.rabbitmq.thaw()
+    now.installation.rabbitmq.thaw()
 
 
 def connections_closed_every_second(now: Situation) -> None:
-    every(1.0, now.length, lambda _: now.plant.rabbitmq.close_all_connections())
+    every(1.0, now.length, lambda _: now.installation.rabbitmq.close_all_connections())
 
 
 def rabbitmq_wiped(now: Situation) -> None:
     time.sleep(3.0)
-    now.plant.rabbitmq.wipe()
+    now.installation.rabbitmq.wipe()
 
 
 # -- PostgreSQL -----------------------------------------------------------------------------------------
@@ -184,51 +184,51 @@ def rabbitmq_wiped(now: Situation) -> None:
 
 def postgres_restarted(now: Situation) -> None:
     time.sleep(1.5)
-    now.plant.postgres.restart()
+    now.installation.postgres.restart()
 
 
 def postgres_killed(now: Situation) -> None:
     for _ in range(2):
         time.sleep(1.5)
-        now.plant.postgres.kill()
-        now.plant.postgres.start()
+        now.installation.postgres.kill()
+        now.installation.postgres.start()
         now.again()
 
 
 def postgres_away(now: Situation) -> None:
     time.sleep(1.5)
-    now.plant.postgres.stop()
+    now.installation.postgres.stop()
     time.sleep(6.0)
-    now.plant.postgres.start()
+    now.installation.postgres.start()
 
 
 def backends_terminated(now: Situation) -> None:
-    every(0.15, now.length, lambda _: now.plant.terminate_backends())
+    every(0.15, now.length, lambda _: now.installation.terminate_backends())
 
 
 def postgres_read_only(now: Situation) -> None:
     time.sleep(1.5)
-    now.plant.sql("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
-    now.plant.terminate_backends()
+    now.installation.sql("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+    now.installation.terminate_backends()
     time.sleep(now.length)
-    now.plant.sql("SET transaction_read_only = off", "ALTER SYSTEM RESET default_transaction_read_only",
+    now.installation.sql("SET transaction_read_only = off", "ALTER SYSTEM RESET default_transaction_read_only",
                   "SELECT pg_reload_conf()")  # fmt: skip
-    now.plant.terminate_backends()
+    now.installation.terminate_backends()
 
 
 def postgres_disk_full(now: Situation) -> None:
     """As an operator would: the disk is full, then somebody makes room, and starts it if it gave up."""
     time.sleep(1.5)
-    filler = now.plant.postgres.disk / "filler"
+    filler = now.installation.postgres.disk / "filler"
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(b"\0" * 65_536)
     time.sleep(now.length)
     filler.unlink()
-    refused = now.plant.postgres.output().count("No space left on device")
+    refused = now.installation.postgres.output().count("No space left on device")
     assert refused, "the disk was never full"
     now.notes.append(f"disk reported as full {refused} times")
-    now.plant.postgres.start_again()
+    now.installation.postgres.start_again()
 
 
 # -- vendors --------------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ def faulty(**fault: Any) -> Callable[[Situation], None]:
     """Calls of all vendors go wrong for a while."""
 
     def disturb(now: Situation) -> None:
-        faults = now.plant.sandbox.world.faults
+        faults = now.installation.sandbox.state.faults
         time.sleep(1.0)
         faults["*"].append(Fault(times=1_000_000, **fault))
         time.sleep(now.length)
@@ -249,7 +249,7 @@ def faulty(**fault: Any) -> Callable[[Situation], None]:
 
 def effects_hang(now: Situation) -> None:
     """Half of the calls that create something take effect when their caller has given up."""
-    faults = now.plant.sandbox.world.faults
+    faults = now.installation.sandbox.state.faults
     for operation in EFFECTS_WITHOUT_UNIQUE_NAME:
         faults[operation].append(Fault("slow", times=1_000_000, seconds=3.0, chance=0.5))
     time.sleep(now.length)
@@ -258,25 +258,25 @@ def effects_hang(now: Situation) -> None:
 
 def links_expired(now: Situation) -> None:
     """No link to a result lives long enough to be followed."""
-    world = now.plant.sandbox.world
-    usual, world.link_seconds = world.link_seconds, 0.0
+    state = now.installation.sandbox.state
+    usual, state.link_seconds = state.link_seconds, 0.0
     time.sleep(now.length)
-    world.link_seconds = usual
+    state.link_seconds = usual
 
 
-def patient(plant: Plant) -> None:
+def patient(installation: Installation) -> None:
     """Timeouts for which a vendor that hangs for half a minute is still within what is assumed of it."""
     for vendor in ("CREDITSAFE", "DATA8", "SAYARI"):
-        plant.settings[f"KYB_{vendor}__TIMEOUT"] = "16"
+        installation.settings[f"KYB_{vendor}__TIMEOUT"] = "16"
 
 
-def impatient(plant: Plant) -> None:
+def impatient(installation: Installation) -> None:
     """A deadline that jobs which never end reach soon."""
-    plant.settings["KYB_POLLING__DEADLINE"] = "45s"
+    installation.settings["KYB_POLLING__DEADLINE"] = "45s"
 
 
 def tokens_forgotten(now: Situation) -> None:
-    url = f"{now.plant.sandbox.url}/_sandbox/expire-tokens"
+    url = f"{now.installation.sandbox.url}/_sandbox/expire-tokens"
     every(1.7, now.length, lambda _: httpx.post(url, trust_env=False).raise_for_status())
 
 
@@ -285,13 +285,15 @@ def tokens_forgotten(now: Situation) -> None:
 
 def everything_five_times(now: Situation) -> None:
     """Each command five times from as many connections, with other data, and turns that nobody handed out."""
-    publishers = [threading.Thread(target=_repeat, args=(now.plant.amqp_url, now.tasks)) for _ in range(5)]
+    publishers = [
+        threading.Thread(target=_repeat, args=(now.installation.amqp_url, now.tasks)) for _ in range(5)
+    ]
     for publisher in publishers:
         publisher.start()
     for publisher in publishers:
         publisher.join()
     other = [_other(task) for task in now.tasks]
-    _repeat(now.plant.amqp_url, other)
+    _repeat(now.installation.amqp_url, other)
     now.notes.append(f"{len(other)} more with other data, rejected")
 
 
@@ -321,9 +323,9 @@ def _repeat(url: str, tasks: list[Task]) -> None:
     connection.close()
 
 
-def clocks_apart(plant: Plant) -> None:
+def clocks_apart(installation: Installation) -> None:
     """Every second worker is a minute ahead."""
-    plant.workers.others = {
+    installation.workers.others = {
         "LD_PRELOAD": faketime.library(), "FAKETIME": "+60s", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }  # fmt: skip
 
@@ -331,10 +333,10 @@ def clocks_apart(plant: Plant) -> None:
 # -- poison, embedded -----------------------------------------------------------------------------------
 
 
-def with_poison(plant: Plant) -> None:
+def with_poison(installation: Installation) -> None:
     """Vendors are slow, so that others are always at work in a process that is killed."""
-    plant.preamble = POISON
-    plant.sandbox.world.faults["*"].append(Fault("slow", times=1_000_000, seconds=0.4))
+    installation.preamble = POISON
+    installation.sandbox.state.faults["*"].append(Fault("slow", times=1_000_000, seconds=0.4))
 
 
 def wait_a_moment(now: Situation) -> None:
@@ -342,7 +344,7 @@ def wait_a_moment(now: Situation) -> None:
 
 
 def embedded_killed(now: Situation) -> None:
-    every(1.3, now.length / 2, lambda _: now.plant.workers.kill_all())
+    every(1.3, now.length / 2, lambda _: now.installation.workers.kill_all())
 
 
 #: Seconds in which work must go on after a worker's death, and after a broker's return.

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sandbox import Sandbox
-from sandbox.core import World
-from tests.chaos.plant import Plant
+from sandbox.core import SandboxState
+from tests.chaos.installation import Installation
 from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.trial import Finding, Scenario, Trial, undisturbed
 from tests.testbed.postgres import Postgres
@@ -24,10 +24,12 @@ def trial(
 ) -> Finding:
     folder.mkdir()
     with (
-        Sandbox(world=World(job_seconds=0.5, queue_seconds=0.1)) as sandbox,
-        closing(Plant(folder, sandbox, rabbitmq, None if scenario.embedded else postgres)) as plant,
+        Sandbox(state=SandboxState(job_seconds=0.5, queue_seconds=0.1)) as sandbox,
+        closing(
+            Installation(folder, sandbox, rabbitmq, None if scenario.embedded else postgres)
+        ) as installation,
     ):
-        return Trial(plant, scenario, JOBS, expected).play(spread=1.5, length=2.5)
+        return Trial(installation, scenario, JOBS, expected).play(spread=1.5, length=2.5)
 
 
 @pytest.mark.timeout(300)

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from messages.catalogue import QUEUES
-from tests.chaos.plant import Plant
+from tests.chaos.installation import Installation
 from tests.chaos.recovery import recovery
 from tests.chaos.upstream import FINAL, Upstream, connect
 from tests.chaos.work import HARMLESS, Task, essence, tasks
-from workers.admission import Admission
+from workers.engine.admission import Admission
+from workers.files.storage import Storage
 from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
-from workers.storage import Storage
 
 #: Seconds after the disturbance in which all jobs must have ended.
 PATIENCE = 150.0
@@ -34,7 +34,7 @@ Expected = dict[int, Any]
 class Situation:
     """What a disturbance can get hold of."""
 
-    plant: Plant
+    installation: Installation
     tasks: list[Task]
     #: Seconds that a lasting disturbance lasts.
     length: float
@@ -50,7 +50,7 @@ class Situation:
         self.moments.append(time.time())
 
 
-def _nothing(_: Plant) -> None:
+def _nothing(_: Installation) -> None:
     """Most scenarios need no preparation."""
 
 
@@ -82,7 +82,7 @@ class Scenario:
 
     name: str
     disturb: Callable[[Situation], None]
-    prepare: Callable[[Plant], None] = _nothing
+    prepare: Callable[[Installation], None] = _nothing
     embedded: bool = False
     resend: float | None = None
     answers_lost: bool = False
@@ -135,26 +135,28 @@ def undisturbed(_: Situation) -> None:
 
 
 class Trial:
-    """Jobs of one plant under one disturbance.
+    """Jobs of one installation under one disturbance.
 
     Args:
-        plant: not started yet.
+        installation: not started yet.
         scenario: the disturbance.
         count: how many jobs.
         expected: what they came to undisturbed; None in that run itself.
     """
 
-    def __init__(self, plant: Plant, scenario: Scenario, count: int, expected: Finding | None) -> None:
-        self._plant = plant
+    def __init__(
+        self, installation: Installation, scenario: Scenario, count: int, expected: Finding | None
+    ) -> None:
+        self._plant = installation
         self._scenario = scenario
         self._expected = expected
-        self._database = Database(plant.ledger_url)
+        self._database = Database(installation.ledger_url)
         self._database.upgrade()
         self._ledger = Ledger(self._database)
         prefix = "".join(c if c.isalnum() else "-" for c in scenario.name)
-        self._tasks = tasks(prefix, count, plant.folder, plant.sandbox)
-        self._extra = scenario.besides(plant.folder)
-        self._upstream = None if plant.embedded else Upstream(plant.amqp_url)
+        self._tasks = tasks(prefix, count, installation.folder, installation.sandbox)
+        self._extra = scenario.besides(installation.folder)
+        self._upstream = None if installation.embedded else Upstream(installation.amqp_url)
         self._finding = Finding(scenario.name, count)
 
     def play(self, spread: float, length: float) -> Finding:
@@ -264,12 +266,14 @@ class Trial:
         if job is None:
             return f"{id} is not in the ledger"
         steps = {step.name: step.state for step in self._ledger.steps(id)}
-        return f"{id}: {job.status}, turn {job.turn}, takes {job.takes}, due {job.due_at}, error {job.error}, {steps}"
+        return f"{id}: {job.status}, turn {job.turn}, takes {job.begin_count}, due {job.due_at}, error {job.error}, {steps}"
 
 
-def _effects(finding: Finding, plant: Plant, undisturbed: Finding | None, besides: list[Task]) -> None:
+def _effects(
+    finding: Finding, installation: Installation, undisturbed: Finding | None, besides: list[Task]
+) -> None:
     """Each effect happened once, and there are as many of each kind as undisturbed, unless jobs did not complete."""
-    effects = plant.sandbox.world.effects
+    effects = installation.sandbox.state.effects
     doubled = {key: n for key, n in effects.items() if n != 1 and key[0] not in HARMLESS}
     totals: Counter[str] = Counter()
     for (operation, _), n in effects.items():
@@ -289,9 +293,9 @@ def _effects(finding: Finding, plant: Plant, undisturbed: Finding | None, beside
         finding.wrong.append(f"effects not exactly once: {doubled} {beyond}")
 
 
-def _queues(finding: Finding, plant: Plant, rejected: int) -> None:
+def _queues(finding: Finding, installation: Installation, rejected: int) -> None:
     """Nothing is left over: no message waits, and dead letters are those that were rejected."""
-    connection = connect(plant.amqp_url)
+    connection = connect(installation.amqp_url)
     channel = connection.channel()
 
     def count(queues: list[str]) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from alembic.script import ScriptDirectory
 
-from tests.chaos.plant import MAIN, Plant
+from tests.chaos.installation import MAIN, Installation
 from workers.ledger.database import MIGRATIONS
 
 ROOT = Path(__file__).parents[2]
@@ -31,9 +31,9 @@ def upgrade():
 '''
 
 
-def next_version(plant: Plant) -> Path:
+def next_version(installation: Installation) -> Path:
     """Make it; gives the folder from which its workers are to be started. Its log lines say `version="next"`."""
-    folder = plant.folder / "next"
+    folder = installation.folder / "next"
     for package in ("clients", "messages", "workers"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
@@ -46,16 +46,16 @@ def next_version(plant: Plant) -> Path:
     )
     _replace(
         folder / "workers/ledger/records.py",
-        "    told_at: float | None = None\n",
-        "    told_at: float | None = None\n    remark: str | None = None\n",
+        "    reported_at: float | None = None\n",
+        "    reported_at: float | None = None\n    remark: str | None = None\n",
     )
-    _replace(folder / "workers/worker.py", 'log.info("serving"', 'log.info("serving", version="next"')
+    _replace(folder / "workers/engine/worker.py", 'log.info("serving"', 'log.info("serving", version="next"')
     return folder
 
 
-def upgrade(plant: Plant, folder: Path) -> None:
+def upgrade(installation: Installation, folder: Path) -> None:
     """`kyb ledger upgrade` of the version in `folder`."""
-    environment = os.environ | plant.environment()
+    environment = os.environ | installation.environment()
     command = [sys.executable, "-c", MAIN, "ledger", "upgrade"]
     subprocess.run(
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True

@@ -58,7 +58,7 @@ class Task:
 
 
 def poison(count: int) -> Callable[[Path], list[Task]]:
-    """Jobs that kill their process (`plant.POISON`)."""
+    """Jobs that kill their process (`installation.POISON`)."""
     made = [
         Task(f"poison-{n}", "data8.start_job", {"workflow": "Echo"}, "internal_error", Counter())
         for n in range(count)
@@ -98,7 +98,7 @@ def tasks(prefix: str, count: int, folder: Path, sandbox: Sandbox) -> list[Task]
         type_, data = makers[n % len(makers)]
         id_ = f"{prefix}-{n}"
         made.append(Task(id_, type_, data(id_, n)))
-    sandbox.world.effects.clear()
+    sandbox.state.effects.clear()
     return made
 
 

@@ -14,20 +14,20 @@ import pytest
 
 from clients.operation import operations_of
 from sandbox import Sandbox
-from sandbox.core import World
-from tests.clients.creditsafe.test_creditsafe_operations import CASES, ROWS, Given
-from tests.clients.data8.test_data8_wire import TABLE
-from tests.clients.sayari.rig import Scene
-from tests.clients.sayari.test_sayari_wire import SENT
+from sandbox.core import SandboxState
 from tests.conformance.clients_of import VENDORS, connect
 from tests.conformance.documented import OPERATIONS
+from tests.support.sayari_client import Scene
+from tests.unit.clients.creditsafe.test_creditsafe_operations import CASES, ROWS, Given
+from tests.unit.clients.data8.test_data8_wire import TABLE
+from tests.unit.clients.sayari.test_sayari_wire import SENT
 
 Driven = tuple[str, Callable[[], object]]
 
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(world=World(job_seconds=0, queue_seconds=0)) as sandbox:
+    with Sandbox(state=SandboxState(job_seconds=0, queue_seconds=0)) as sandbox:
         yield sandbox
 
 
@@ -89,13 +89,13 @@ def test_every_operation_goes_over_the_wire(
         with httpx.Client(event_hooks={"response": [answers.append]}) as http:
             for name, call in drive(http, sandbox):
                 operation = f"{vendor}.{name}"
-                before = sandbox.world.calls[operation]
+                before = sandbox.state.calls[operation]
                 call()
                 request, status = answers[-1].request, answers[-1].status_code
                 sent = request.url.raw_path.decode().partition("?")[0]
                 wanted = documented[operation]
                 path = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(f"/{vendor}{wanted.path}"))
-                served = sandbox.world.calls[operation] == before + 1
+                served = sandbox.state.calls[operation] == before + 1
                 if request.method == wanted.method and re.fullmatch(path, sent) and served and status < 300:
                     seen.add(operation)
     record_property("summary", f"{len(seen)} of {len(documented)} documented operations driven over the wire")

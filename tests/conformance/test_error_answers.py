@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import pytest
 
 from clients.errors import (
-    AuthRefused,
+    AuthenticationError,
     Conflict,
     NotFound,
     OutcomeUnknown,
     RateLimited,
     Rejected,
-    Unavailable,
     VendorError,
+    VendorUnavailable,
 )
 from sandbox import Sandbox
 from sandbox.core import Fault
@@ -45,7 +45,7 @@ def status(
 
 ANSWERS = [
     status(400, Rejected),
-    status(401, AuthRefused, times=2),  # the second time with a new token
+    status(401, AuthenticationError, times=2),  # the second time with a new token
     status(403, Rejected),
     status(404, NotFound),
     status(405, Rejected),
@@ -55,19 +55,19 @@ ANSWERS = [
     status(415, Rejected),
     status(429, RateLimited),
     status(429, RateLimited, retry_after=7.0),
-    status(500, Unavailable, OutcomeUnknown),
-    status(502, Unavailable, OutcomeUnknown),
-    status(503, Unavailable, OutcomeUnknown),
-    status(503, Unavailable, retry_after=3.0),  # by its own word it has done nothing
-    status(504, Unavailable, OutcomeUnknown),
+    status(500, VendorUnavailable, OutcomeUnknown),
+    status(502, VendorUnavailable, OutcomeUnknown),
+    status(503, VendorUnavailable, OutcomeUnknown),
+    status(503, VendorUnavailable, retry_after=3.0),  # by its own word it has done nothing
+    status(504, VendorUnavailable, OutcomeUnknown),
     status(302, Rejected),
     *(status(code, Rejected, body="") for code in (400, 403)),
     status(404, NotFound, body=HTML),
-    status(502, Unavailable, OutcomeUnknown, body=HTML),
-    status(500, Unavailable, OutcomeUnknown, body=""),
-    status(200, Unavailable, OutcomeUnknown, body=HTML),
-    Answer("cut before", {"kind": "lost_before"}, Unavailable, OutcomeUnknown),
-    Answer("cut after", {"kind": "lost_after"}, Unavailable, OutcomeUnknown),
+    status(502, VendorUnavailable, OutcomeUnknown, body=HTML),
+    status(500, VendorUnavailable, OutcomeUnknown, body=""),
+    status(200, VendorUnavailable, OutcomeUnknown, body=HTML),
+    Answer("cut before", {"kind": "lost_before"}, VendorUnavailable, OutcomeUnknown),
+    Answer("cut after", {"kind": "lost_after"}, VendorUnavailable, OutcomeUnknown),
 ]
 
 #: A question and an effect of each vendor.
@@ -129,8 +129,8 @@ def test_an_error_answer_is_typed(
     refused = answer.status == 401
     client = connect(vendor, sandbox) if refused else clients[vendor]
     call(client)
-    calls, effects = sandbox.world.calls[name], sum(sandbox.world.effects.values())
-    sandbox.world.faults[name].append(Fault(**answer.fault))
+    calls, effects = sandbox.state.calls[name], sum(sandbox.state.effects.values())
+    sandbox.state.faults[name].append(Fault(**answer.fault))
 
     with pytest.raises(VendorError) as failed:
         call(client)
@@ -141,11 +141,11 @@ def test_an_error_answer_is_typed(
     assert (error.status, error.retry_after) == (answer.status, answer.retry_after)
     assert error.detail == words(vendor, answer)
     assert "Lovelace" not in str(error)
-    assert sandbox.world.calls[name] - calls == answer.fault.get("times", 1), "nothing is sent twice"
+    assert sandbox.state.calls[name] - calls == answer.fault.get("times", 1), "nothing is sent twice"
     happened = kind == "effect" and answer.title == "cut after"
-    assert sum(sandbox.world.effects.values()) - effects == happened
+    assert sum(sandbox.state.effects.values()) - effects == happened
     if refused:
-        with pytest.raises(AuthRefused, match="not tried again for 60 s"):
+        with pytest.raises(AuthenticationError, match="not tried again for 60 s"):
             call(client)
         client.close()
     else:
@@ -158,25 +158,25 @@ def test_an_expired_token_is_renewed_and_nobody_notices(
 ) -> None:
     operation, call = CALLS[vendor]["effect"]
     call(clients[vendor])
-    asked = sandbox.world.calls[f"{vendor}.{TOKEN_CALLS[vendor]}"]
-    sandbox.world.faults[f"{vendor}.{operation}"].append(Fault("expire"))
+    asked = sandbox.state.calls[f"{vendor}.{TOKEN_CALLS[vendor]}"]
+    sandbox.state.faults[f"{vendor}.{operation}"].append(Fault("expire"))
     call(clients[vendor])
-    assert sandbox.world.calls[f"{vendor}.{TOKEN_CALLS[vendor]}"] == asked + 1
+    assert sandbox.state.calls[f"{vendor}.{TOKEN_CALLS[vendor]}"] == asked + 1
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
 @pytest.mark.parametrize(
     ("fault", "expected", "tries"),
     [
-        (Fault("status", status=400), AuthRefused, 1),
-        (Fault("status", status=401), AuthRefused, 1),
-        (Fault("status", status=403), AuthRefused, 1),
+        (Fault("status", status=400), AuthenticationError, 1),
+        (Fault("status", status=401), AuthenticationError, 1),
+        (Fault("status", status=403), AuthenticationError, 1),
         (Fault("status", status=429, retry_after=5), RateLimited, 2),
-        (Fault("status", status=500), Unavailable, 2),
-        (Fault("status", status=200, body=HTML), Unavailable, 2),
-        (Fault("status", status=200, body="{}"), Unavailable, 2),
-        (Fault("lost_before"), Unavailable, 2),
-        (Fault("lost_after"), Unavailable, 2),
+        (Fault("status", status=500), VendorUnavailable, 2),
+        (Fault("status", status=200, body=HTML), VendorUnavailable, 2),
+        (Fault("status", status=200, body="{}"), VendorUnavailable, 2),
+        (Fault("lost_before"), VendorUnavailable, 2),
+        (Fault("lost_after"), VendorUnavailable, 2),
     ],
     ids=["400", "401", "403", "429", "500", "HTML", "no token", "cut before", "cut after"],
 )
@@ -186,14 +186,14 @@ def test_without_a_token_nothing_is_sent(
     """Refused credentials are not tried again, as accounts lock; all else may be."""
     operation, call = CALLS[vendor]["effect"]
     token = f"{vendor}.{TOKEN_CALLS[vendor]}"
-    calls, asked = sandbox.world.calls[f"{vendor}.{operation}"], sandbox.world.calls[token]
+    calls, asked = sandbox.state.calls[f"{vendor}.{operation}"], sandbox.state.calls[token]
     client = connect(vendor, sandbox)
     for _ in range(2):
-        sandbox.world.faults[token].append(Fault(**vars(fault)))
+        sandbox.state.faults[token].append(Fault(**vars(fault)))
         with pytest.raises(VendorError) as failed:
             call(client)
         assert type(failed.value) is expected
-    assert sandbox.world.calls[token] - asked == tries
-    assert sandbox.world.calls[f"{vendor}.{operation}"] == calls
-    sandbox.world.faults.clear()
+    assert sandbox.state.calls[token] - asked == tries
+    assert sandbox.state.calls[f"{vendor}.{operation}"] == calls
+    sandbox.state.faults.clear()
     client.close()

@@ -16,7 +16,7 @@ from clients.creditsafe import Creditsafe, NewRecord
 from clients.data8 import Data8
 from clients.sayari import Sayari
 from sandbox import Sandbox
-from sandbox.core import World
+from sandbox.core import SandboxState
 from sandbox.sayari.register import register
 from workers.ledger.ledger import Ledger
 from workers.ledger.records import Job
@@ -206,7 +206,7 @@ SCENARIOS = {
 
 def quick_sandbox() -> Sandbox:
     """Vendors whose jobs take a moment only."""
-    return Sandbox(world=World(job_seconds=0.1, queue_seconds=0.02))
+    return Sandbox(state=SandboxState(job_seconds=0.1, queue_seconds=0.02))
 
 
 def command(scenario: Scenario, id: str, data: dict[str, Any]) -> bytes:
@@ -257,7 +257,7 @@ def check(scenario: Scenario, sandbox: Sandbox, ledger: Ledger, job: Job, expect
     """The job is done, each effect happened once, one final event tells it, the files are whole."""
     doubled = {
         (effect, key): count
-        for (effect, key), count in sandbox.world.effects.items()
+        for (effect, key), count in sandbox.state.effects.items()
         if count != 1 and effect not in scenario.harmless
     }
     assert not doubled, f"effects not done exactly once: {doubled}"

@@ -23,12 +23,12 @@ from pika.channel import Channel
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.default import DefaultDialect
 
-import workers.worker
-from workers.admission import Admission
-from workers.logs import configure
+import workers.engine.worker
+from workers.engine.admission import Admission
+from workers.engine.worker import Worker
+from workers.files.storage import Storage
+from workers.observability.logs import configure
 from workers.settings import LogSettings, load
-from workers.storage import Storage
-from workers.worker import Worker
 
 #: The report's last line when the job has ended and the worker has stopped.
 ENDED = "ended"
@@ -93,7 +93,7 @@ def run(
     """Serve until the job has ended and all is told; submit `body` first if the broker is embedded."""
     os.environ.update(environment)
     configure(LogSettings(format="json", level="info"))
-    workers.worker.IDLE_WAKE = 20
+    workers.engine.worker.IDLE_WAKE_MILLISECONDS = 20
     settings = load()
     Boundaries(die_at, Path(report)).install()
     worker = Worker(settings)

@@ -50,7 +50,7 @@ class Trial:
         url = ledger_at(self.folder / "kyb.db")
         with quick_sandbox() as sandbox:
             body = command(self.scenario, "job:1", self.scenario.data(self.folder, sandbox))
-            sandbox.world.effects.clear()
+            sandbox.state.effects.clear()
             settings = environment(sandbox, self.folder, "memory://", url)
             code = start(settings, body, die_at, report)
             crossed = [line for line in report.read_text().splitlines() if line != ENDED]

@@ -17,7 +17,7 @@ import pika
 import pytest
 
 from sandbox import Sandbox
-from tests.cli.conftest import Ended, Kyb, home, kyb
+from tests.integration.cli.conftest import Ended, Kyb, home, kyb
 from workers.ledger.database import Database
 
 __all__ = ["home", "kyb"]

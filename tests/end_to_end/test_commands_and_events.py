@@ -96,7 +96,7 @@ def test_the_same_command_again_is_the_same_job(upstream: Upstream, sandbox: San
     events = upstream.await_events(lambda events: "rejected" in types(events, "job-1"))
     rejected = next(e for e in events if e["type"].endswith(".rejected"))
     assert rejected["data"]["error"]["code"] == Code.ID_CONFLICT
-    assert set(sandbox.world.effects.values()) == {1}
+    assert set(sandbox.state.effects.values()) == {1}
 
 
 @on_postgresql
@@ -165,14 +165,14 @@ def test_killed_at_any_moment_and_started_again(
         assert completed["type"] == "data8.start_job.completed"
         [output] = completed["data"]["result"]["outputs"].values()
         assert output["sha256"] == hashlib.sha256(content).hexdigest()
-    assert {key: n for key, n in sandbox.world.effects.items() if n != 1} == {}
+    assert {key: n for key, n in sandbox.state.effects.items() if n != 1} == {}
 
 
 @on_postgresql
 def test_cancelled_while_it_waits(
     upstream: Upstream, workers: Workers, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    sandbox.world.job_seconds = 600
+    sandbox.state.job_seconds = 600
     write(tmp_path / "companies.csv", ROWS)
     upstream.command(
         "job-1", "data8.start_job", workflow="Echo", inputs={"A": {"file": str(tmp_path / "companies.csv")}}

@@ -10,8 +10,8 @@ import pytest
 
 from sandbox import Sandbox
 from sandbox.core import Fault
-from tests.cli.conftest import Ended, Kyb
 from tests.end_to_end.conftest import Upstream, Workers
+from tests.integration.cli.conftest import Ended, Kyb
 from workers.ledger.database import Database
 
 FINAL = ("completed", "failed", "cancelled", "rejected")
@@ -57,17 +57,17 @@ def test_retry_redrive_and_purge(
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     for folder in (tmp_path, elsewhere):
         (folder / "companies.csv").write_text("name\nAcme\n")
-    world = sandbox.world
+    state = sandbox.state
 
     # A job fails when all its effects are done; one waits long; one may not read its file.
-    world.faults["data8.jobs.get"].append(Fault("status", status=400))
+    state.faults["data8.jobs.get"].append(Fault("status", status=400))
     upstream.command("fails", "data8.start_job", **echo(tmp_path / "companies.csv"))
     assert outcome(upstream, "fails")["error"]["code"] == "vendor_rejected"
-    happened = dict(world.effects)
+    happened = dict(state.effects)
     effects = {name for name, _ in happened}
-    calls = {name: world.calls[name] for name in effects}
+    calls = {name: state.calls[name] for name in effects}
     assert effects > {"data8.datasets.create", "data8.jobs.create"}
-    world.job_seconds = 3_600.0
+    state.job_seconds = 3_600.0
     upstream.command("waits", "data8.start_job", **echo(tmp_path / "companies.csv"))
     upstream.command("dead", "data8.start_job", **echo(elsewhere / "companies.csv"))
     assert outcome(upstream, "dead")["error"]["code"] == "input_not_allowed"
@@ -75,8 +75,8 @@ def test_retry_redrive_and_purge(
     # Retried, it goes on from its last recorded step: no finished effect is as much as asked for again.
     done(operator("jobs", "retry", "fails", "--json"))
     assert outcome(upstream, "fails", 2)["status"] == "completed"
-    assert {key: world.effects[key] for key in happened} == dict.fromkeys(happened, 1)
-    assert {name: world.calls[name] for name in effects} == {
+    assert {key: state.effects[key] for key in happened} == dict.fromkeys(happened, 1)
+    assert {name: state.calls[name] for name in effects} == {
         name: n + 1 for name, n in calls.items()
     }  # of `waits`
 
@@ -88,12 +88,12 @@ def test_retry_redrive_and_purge(
     workers.stop()
     workers.environment["KYB_STORAGE__INPUTS"] = f"{tmp_path},{elsewhere}"
     workers.start()
-    world.job_seconds, world.clock = 0.3, lambda: time.time() + 3_700
-    (letter,) = done(operator("dead", "redrive", "kyb.data8", "--all", "--json"))
+    state.job_seconds, state.clock = 0.3, lambda: time.time() + 3_700
+    (letter,) = done(operator("dlq", "redrive", "kyb.data8", "--all", "--json"))
     assert letter["outcome"] == "went back"
     assert outcome(upstream, "dead", 2)["status"] == "completed"
     assert outcome(upstream, "waits")["status"] == "completed"
-    assert set(world.effects.values()) == {1}
+    assert set(state.effects.values()) == {1}
     assert upstream.count("kyb.data8.dead") == 0
 
 
@@ -105,9 +105,9 @@ def test_cancel_takes_effect_within_one_turn_however_long_the_job_would_wait(
     upstream.command("deep", "data8.start_job", **echo(tmp_path / "companies.csv"))
     upstream.await_events(lambda events: any(e["type"].endswith(".progressed") for e in events))
     before = done(operator("jobs", "show", "deep", "--json"))
-    calls = dict(sandbox.world.calls)
+    calls = dict(sandbox.state.calls)
     upstream.command("c-1", "job.cancel", job_id="deep")
     cancelled = outcome(upstream, "deep")
     assert cancelled["status"] == "cancelled"
     assert cancelled["stats"]["turns"] == before["stats"]["turns"] + 1
-    assert dict(sandbox.world.calls) == calls
+    assert dict(sandbox.state.calls) == calls

@@ -33,7 +33,7 @@ def upstream(amqp_url: str, workers: Workers) -> Iterator[Upstream]:
 def test_due_turns_wait_in_the_queue_of_a_vendor_that_is_scaled_to_zero(
     workers: Workers, upstream: Upstream, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    sandbox.world.job_seconds = 1.0
+    sandbox.state.job_seconds = 1.0
     (tmp_path / "companies.csv").write_text("name\nAcme\n")
     inputs = {"Companies": {"file": str(tmp_path / "companies.csv")}}
     upstream.command("job", "data8.start_job", workflow="Echo", inputs=inputs)
@@ -50,7 +50,7 @@ def test_due_turns_wait_in_the_queue_of_a_vendor_that_is_scaled_to_zero(
     workers.environment = everything
     workers.start("--queues", QUEUE)
     upstream.await_events(lambda seen: seen[-1]["type"].endswith(".completed") if seen else False)
-    assert set(sandbox.world.effects.values()) == {1}
+    assert set(sandbox.state.effects.values()) == {1}
     assert workers.stop() == [0, 0]
 
 

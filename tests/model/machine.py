@@ -27,22 +27,23 @@ from tests.model.simulated import (
     Vendor,
     play,
 )
-from tests.workers.bench import COMMAND, command
-from workers.budget.ration import Ration
-from workers.dispatcher import LOST_AFTER, Dispatcher
-from workers.jobs.registry import JOBS, Tools
+from tests.support.turn_harness import COMMAND, command
+from workers.engine.context import Run, RunLimits
+from workers.engine.dispatcher import LOST_AFTER_SECONDS, Dispatcher
+from workers.engine.registry import Services
+from workers.engine.turns import Reject, Turns
+from workers.files.storage import Storage
+from workers.jobs.catalogue import JOBS
 from workers.ledger.database import LedgerUnavailable
 from workers.ledger.ledger import Ledger
 from workers.ledger.records import Job
 from workers.ledger.schema import event, job, step
-from workers.run import Limits, Run
-from workers.storage import Storage
-from workers.turns import Reject, Turns
+from workers.rate_limits.poll_scheduler import PollScheduler
 
 QUEUES = ("kyb.control", "kyb.data8")
 DEADLINE = 3_600.0
-LIMITS = Limits(min_delay=1.0, max_delay=60.0, stall=1_800.0, slice=15.0, in_flight=IN_FLIGHT)
-#: Rounds of all workers within which a healed world must come to rest.
+LIMITS = RunLimits(min_delay=1.0, max_delay=60.0, stall=1_800.0, slice=15.0, effect_settle_seconds=IN_FLIGHT)
+#: Rounds of all workers within which the healed system must come to rest.
 ROUNDS = 60
 SUBJECTS = ("a", "b", "c")
 
@@ -76,14 +77,14 @@ class TurnProtocol(RuleBasedStateMachine):
         self.broker = Broker()
         self.vendor = Vendor(self.clock, self.meanwhile)
         self.clock.passing = self.vendor.land
-        self.dispatcher = Dispatcher(self.ledger, self.broker, QUEUES, Ration(self.ledger, {}))  # type: ignore[arg-type]
+        self.dispatcher = Dispatcher(self.ledger, self.broker, QUEUES, PollScheduler(self.ledger, {}))  # type: ignore[arg-type]
         self.dispatcher._kept = float("inf")  # the keeper has a rule of its own
         self.stopping = False
         storage = Storage([self.folder], f"{self.folder}/results")
         self.turns = Turns(
             self.ledger,
             {**JOBS, COMMAND: self.job_function},
-            Tools(storage, self.ledger, DEADLINE),
+            Services(storage, self.ledger, DEADLINE),
             LIMITS,
             DEADLINE,
             lambda: self.stopping,
@@ -93,12 +94,12 @@ class TurnProtocol(RuleBasedStateMachine):
         self.repeats: dict[str, int] = {}
         self.controls = 0
         self.ended: dict[str, tuple[int, dict[str, Any]]] = {}
-        self.told: dict[str, str] = {}
+        self.published: dict[str, str] = {}
         self.read = 0
         self.sequences: dict[str, int] = {}
         self.finals: dict[str, list[int]] = {}
 
-    def job_function(self, asked: StartJob, run: Run, _tools: Tools) -> StartJobResult:
+    def job_function(self, asked: StartJob, run: Run, _services: Services) -> StartJobResult:
         done = play(asked.workflow, run, self.vendor)
         return StartJobResult(job_name=run.job_id, statistics=done, outputs={}, output_filenames={})
 
@@ -150,7 +151,7 @@ class TurnProtocol(RuleBasedStateMachine):
         """`between` publishing and marking it."""
         self.dispatch(plan, between)
 
-    @rule(seconds=st.sampled_from([6.0, LOST_AFTER + 1, IN_FLIGHT - 10, 100.0, DEADLINE / 2]))
+    @rule(seconds=st.sampled_from([6.0, LOST_AFTER_SECONDS + 1, IN_FLIGHT - 10, 100.0, DEADLINE / 2]))
     def time_passes(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
@@ -160,7 +161,7 @@ class TurnProtocol(RuleBasedStateMachine):
             del self.broker.pending[which % len(self.broker.pending)]
         if lost == "all":
             self.broker.pending.clear()
-        self.dispatcher._keep()
+        self.dispatcher._requeue_lost_turns()
 
     @rule(subject=st.sampled_from(SUBJECTS), what=st.sampled_from(["retry", "retry and repeat", "cancel"]))
     def somebody_intervenes(self, subject: str, what: str) -> None:
@@ -298,10 +299,10 @@ class TurnProtocol(RuleBasedStateMachine):
     def each_ending_is_told_once_and_last(self) -> None:
         for stored in self.ledger.events(after=self.read, limit=100_000):
             self.read = stored.number
-            if stored.id in self.told:  # put into the outbox once more, for a repeat
-                assert stored.body == self.told[stored.id]
+            if stored.id in self.published:  # put into the outbox once more, for a repeat
+                assert stored.body == self.published[stored.id]
                 continue
-            self.told[stored.id] = stored.body
+            self.published[stored.id] = stored.body
             body = json.loads(stored.body)
             if "sequence" not in body:
                 continue
@@ -328,10 +329,10 @@ class TurnProtocol(RuleBasedStateMachine):
         if not astray:
             return
         clock = self.clock.seconds
-        self.clock.seconds += 2 * LOST_AFTER
+        self.clock.seconds += 2 * LOST_AFTER_SECONDS
         with self.database.engine.connect() as connection:
             for queue in QUEUES:
-                self.ledger.recover_lost(connection, queue, LOST_AFTER, empty=True)
+                self.ledger.requeue_lost(connection, queue, LOST_AFTER_SECONDS, empty=True)
             due = {due.job_id for due in self.ledger.due(connection, 1_000)[0]}
             connection.rollback()
         self.clock.seconds = clock
@@ -340,7 +341,7 @@ class TurnProtocol(RuleBasedStateMachine):
     # -- the end ----------------------------------------------------------------------------------------
 
     def teardown(self) -> None:
-        """Everything is mended: every job ends, then every one of ours completes, and all is told."""
+        """Everything is mended: every job ends, then every one of ours completes, and all is published."""
         self.come_to_rest()
         for attempt in range(4):
             for found in self.all_jobs():
@@ -366,8 +367,8 @@ class TurnProtocol(RuleBasedStateMachine):
             if all(found.status.ended for found in self.all_jobs()):
                 self.dispatch()
                 return
-            self.clock.advance(2 * LOST_AFTER)
-            self.dispatcher._keep()
+            self.clock.advance(2 * LOST_AFTER_SECONDS)
+            self.dispatcher._requeue_lost_turns()
         left = [found.id for found in self.all_jobs() if not found.status.ended]
         raise AssertionError(f"not ended after {ROUNDS} rounds: {left}")
 
@@ -384,9 +385,9 @@ class TurnProtocol(RuleBasedStateMachine):
     def check_told(self) -> None:
         """Every event was published, first in the order of the job's sequence, always with the same body."""
         first: dict[str, str] = {}
-        for stored in self.broker.told:
+        for stored in self.broker.published:
             assert first.setdefault(stored.id, stored.body) == stored.body
-        assert set(first) == set(self.told)
+        assert set(first) == set(self.published)
         last: dict[str, int] = {}
         for body in map(json.loads, first.values()):
             if "sequence" in body:

@@ -13,24 +13,24 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, ExceptionContext, event
 
 from clients.errors import (
-    AuthRefused,
+    AuthenticationError,
+    CircuitOpenError,
     Conflict,
-    NotCalled,
     OutcomeUnknown,
     RateLimited,
     Rejected,
-    Unavailable,
+    VendorUnavailable,
 )
 from clients.transport import before_effect
+from workers.engine.context import PollResult, Run, repeatable
 from workers.errors import Undecided
-from workers.jobs.data8_datasets import refused_twice
+from workers.jobs.data8.upload import once_by_unique_name
 from workers.ledger.database import Database, LedgerUnavailable
 from workers.ledger.records import DueTurn, StoredEvent
-from workers.run import Run, Sighting, repeatable
 
 T = TypeVar("T")
 
-#: Seconds that a request may take to take effect after it was sent, as `Limits.in_flight` has it.
+#: Seconds that a request may take to take effect after it was sent, as `RunLimits.effect_settle_seconds` has it.
 IN_FLIGHT = 30.0
 #: What a `counted` job adds, and the pages that a `paged` one sends.
 ADDED = 3
@@ -42,7 +42,7 @@ class Crash(BaseException):
 
 
 class Clock:
-    """Seconds that pass when they are told to, and a little with every look, so that no two moments are one."""
+    """Seconds that pass when they are published to, and a little with every look, so that no two moments are one."""
 
     def __init__(self) -> None:
         self.seconds = 1_800_000_000.0
@@ -162,7 +162,7 @@ class Vendor:
                 continue
 
     def count(self, kind: str, job_id: str) -> int:
-        """How often an effect of a job happened, whatever its edition."""
+        """How often an effect of a job happened, whatever its generation."""
         return sum(
             n for (each, key), n in self.done.items() if each == kind and key.rpartition("/")[0] == job_id
         )
@@ -188,15 +188,15 @@ class Vendor:
         """How many records a job's container holds."""
         return self._call("tally", lambda: ADDED * self.count("counted", job_id))
 
-    def look(self, key: str) -> Sighting:
+    def look(self, key: str) -> PollResult:
         """The state of the vendor's job: done at the third look."""
 
-        def act() -> Sighting:
+        def act() -> PollResult:
             if key in self.failed:
-                return Sighting("failed", detail="it fails")
+                return PollResult("failed", detail="it fails")
             self._looks[key] += 1
             looks = self._looks[key]
-            return Sighting("done", key) if looks > 2 else Sighting("running", percent=30.0 * looks)
+            return PollResult("done", key) if looks > 2 else PollResult("running", percent=30.0 * looks)
 
         return self._call("look", act, key=key)
 
@@ -212,7 +212,7 @@ class Vendor:
 
     def _call(self, name: str, act: Callable[[], T], *, effect: bool = False, key: str = "") -> T:
         trouble = self.plan.next_call()
-        lost = (OutcomeUnknown if effect else Unavailable)("simulated", name, "the answer was lost")
+        lost = (OutcomeUnknown if effect else VendorUnavailable)("simulated", name, "the answer was lost")
         if trouble.startswith("lands late") and effect:
             self._late.append(Late(self._clock.seconds + 0.9 * IN_FLIGHT, act))
         if trouble in {"duplicate", "usurped before", "cancelled", "dispatched"}:
@@ -242,18 +242,18 @@ Trouble = Callable[[str], BaseException | None]
 #: What is raised after the request was sent and before its effect, before it was sent, and after the effect; None
 #: is the loss of the answer.
 BEFORE: Mapping[str, Trouble] = {
-    "down": lambda name: Unavailable("simulated", name, "cannot be reached"),
+    "down": lambda name: VendorUnavailable("simulated", name, "cannot be reached"),
     "busy": lambda name: RateLimited("simulated", name, "too many calls", status=429, retry_after=3.0),
     "refused": lambda name: Rejected("simulated", name, "refused", status=400),
-    "credentials": lambda name: AuthRefused("simulated", name, "refused", status=401),
+    "credentials": lambda name: AuthenticationError("simulated", name, "refused", status=401),
     "lost before": lambda name: None,
     "crash before": lambda name: Crash(),
     "lands late, answer lost": lambda name: None,
     "lands late, crash": lambda name: Crash(),
 }
 UNSENT: Mapping[str, Callable[[str], Exception]] = {
-    "budget": lambda name: RateLimited("simulated", name, "our own budget is used up", retry_after=2.0),
-    "circuit": lambda name: NotCalled("simulated", name, "not called", retry_after=2.0),
+    "rate_limit": lambda name: RateLimited("simulated", name, "our own budget is used up", retry_after=2.0),
+    "circuit": lambda name: CircuitOpenError("simulated", name, "not called", retry_after=2.0),
 }
 AFTER: Mapping[str, Trouble] = {
     "lost after": lambda name: None,
@@ -284,12 +284,12 @@ def play(kind: str, run: Run, vendor: Vendor) -> dict[str, Any]:
 
 
 def _key(run: Run, step: str) -> str:
-    return f"{run.job_id}/{run.edition(step)}"
+    return f"{run.job_id}/{run.generation(step)}"
 
 
 def _named(run: Run, vendor: Vendor) -> Any:
     key = _key(run, "create")
-    refused_twice(
+    once_by_unique_name(
         run,
         "create",
         lambda: vendor.create("named", key, refuse_seconds=True),
@@ -358,8 +358,8 @@ class Broker:
     """Queues in memory. What is handed over may be cut off in the middle: by a crash, or by a quick worker."""
 
     pending: list[Message] = field(default_factory=list)
-    told: list[StoredEvent] = field(default_factory=list)
-    forgets: bool = False
+    published: list[StoredEvent] = field(default_factory=list)
+    is_volatile: bool = False
     between: Callable[[], None] = lambda: None
 
     def turns(self, turns: list[DueTurn]) -> None:
@@ -367,11 +367,11 @@ class Broker:
         self.between()
 
     def events(self, events: list[StoredEvent]) -> None:
-        self.told += events
+        self.published += events
         self.between()
 
     def waiting(self, queue: str) -> int:
         return sum(message.queue == queue for message in self.pending)
 
-    def in_hand(self, _: float) -> list[tuple[str, int]]:
+    def unacked(self, _: float) -> list[tuple[str, int]]:
         return []

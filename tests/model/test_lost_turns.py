@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.model.machine import TurnProtocol, machine_on
-from tests.workers.bench import command
-from workers.dispatcher import LOST_AFTER
+from tests.support.turn_harness import command
+from workers.engine.dispatcher import LOST_AFTER_SECONDS
 
 QUEUE = "kyb.data8"
 
@@ -19,7 +19,7 @@ QUEUE = "kyb.data8"
 happenings = st.lists(
     st.one_of(
         st.sampled_from(["command", "work", "work", "dispatch"]),
-        st.sampled_from([1.0, 3.0, LOST_AFTER + 1, 60.0]),
+        st.sampled_from([1.0, 3.0, LOST_AFTER_SECONDS + 1, 60.0]),
     ),
     max_size=40,
 )
@@ -36,7 +36,7 @@ class Queue:
     """One queue, first in, first out, that a slow worker takes from."""
 
     def __init__(self, machine: type[TurnProtocol]) -> None:
-        self.world = machine()
+        self.model = machine()
         self.commands = 0
 
     def happen(self, what: str | float) -> None:
@@ -44,27 +44,27 @@ class Queue:
             case "command":
                 self.commands += 1
                 id_ = f"job-{self.commands}"
-                self.world.publish(id_, command(id_, workflow="named"))
-            case "work" if self.world.broker.pending:
-                self.world.deliver(self.world.broker.pending[0])
+                self.model.publish(id_, command(id_, workflow="named"))
+            case "work" if self.model.broker.pending:
+                self.model.deliver(self.model.broker.pending[0])
             case "dispatch":
-                self.world.dispatch()
+                self.model.dispatch()
             case float():
-                self.world.clock.advance(what)
+                self.model.clock.advance(what)
 
     def handed_out_again(self) -> set[str]:
         """What the keeper finds lost."""
-        before = {found.id for found in self.world.all_jobs() if found.due_at is not None}
-        with self.world.database.write() as connection:
-            empty = self.world.broker.waiting(QUEUE) == 0
-            self.world.ledger.recover_lost(connection, QUEUE, LOST_AFTER, empty=empty)
-        return {found.id for found in self.world.all_jobs() if found.due_at is not None} - before
+        before = {found.id for found in self.model.all_jobs() if found.due_at is not None}
+        with self.model.database.write() as connection:
+            empty = self.model.broker.waiting(QUEUE) == 0
+            self.model.ledger.requeue_lost(connection, QUEUE, LOST_AFTER_SECONDS, empty=empty)
+        return {found.id for found in self.model.all_jobs() if found.due_at is not None} - before
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=happenings)
 @example(  # a command has its place in the queue since it was published, not since it arrived
-    history=["command", "command", "work", 60.0, "dispatch", LOST_AFTER + 1, "work"]
+    history=["command", "command", "work", 60.0, "dispatch", LOST_AFTER_SECONDS + 1, "work"]
 )
 def test_a_mere_backlog_is_never_handed_out_again(
     machine: type[TurnProtocol], history: list[str | float]
@@ -83,7 +83,7 @@ def test_what_was_overtaken_is_handed_out_again(
     queue = Queue(machine)
     for what in history:
         queue.happen(what)
-    pending = queue.world.broker.pending
+    pending = queue.model.broker.pending
     turns = [message for message in pending if message.body is None]
     if not turns:
         return
@@ -93,24 +93,24 @@ def test_what_was_overtaken_is_handed_out_again(
     found_lost: set[str] = set()
     for _ in range(4):
         queue.happen("command")
-        queue.world.clock.advance(61.0)
-        queue.world.dispatch()
-        for message in queue.world.broker.pending[:-1]:
-            queue.world.deliver(message)
+        queue.model.clock.advance(61.0)
+        queue.model.dispatch()
+        for message in queue.model.broker.pending[:-1]:
+            queue.model.deliver(message)
             found_lost |= queue.handed_out_again()
     assert found_lost == {gone.job_id}
 
 
 def test_turn_that_was_taken_before_it_was_marked_is_not_lost_for_good(machine: type[TurnProtocol]) -> None:
     """The worker was quicker than the dispatcher, died, and RabbitMQ lost the message."""
-    world = machine()
-    world.publish("a", command("a", workflow="named"))
-    world.deliver(world.broker.pending[0])
-    world.control("job.cancel", "a")
-    world.come_to_rest()
-    world.ledger.retry("a", "somebody", 600.0, repeat_effect=False)
-    world.dispatch(between="quick crash")
-    world.broker.pending.clear()
-    world.nothing_is_lost()
-    world.come_to_rest()
-    assert world.ledger.job("a").status == "completed"  # type: ignore[union-attr]
+    model = machine()
+    model.publish("a", command("a", workflow="named"))
+    model.deliver(model.broker.pending[0])
+    model.control("job.cancel", "a")
+    model.come_to_rest()
+    model.ledger.retry("a", "somebody", 600.0, repeat_effect=False)
+    model.dispatch(between="quick crash")
+    model.broker.pending.clear()
+    model.nothing_is_lost()
+    model.come_to_rest()
+    assert model.ledger.job("a").status == "completed"  # type: ignore[union-attr]

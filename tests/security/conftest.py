@@ -20,11 +20,11 @@ import pytest
 
 from sandbox import Sandbox
 from sandbox.core import USERNAME
-from workers.admission import Admission
+from workers.engine.admission import Admission
+from workers.files.storage import Storage
 from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
 from workers.ledger.records import Job
-from workers.storage import Storage
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ def marked_sandbox(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox
     """Stand-ins that know the marked secrets and give marked tokens."""
     monkeypatch.setattr("sandbox.creditsafe.access.PASSWORD", SECRETS["KYB_CREDITSAFE__PASSWORD"])
     monkeypatch.setattr("sandbox.data8.access.PASSWORD", SECRETS["KYB_DATA8__CLIENT_SECRET"])
-    monkeypatch.setattr("sandbox.sayari.stand_in.PASSWORD", SECRETS["KYB_SAYARI__CLIENT_SECRET"])
+    monkeypatch.setattr("sandbox.sayari.server.PASSWORD", SECRETS["KYB_SAYARI__CLIENT_SECRET"])
     monkeypatch.setattr(secrets, "token_urlsafe", lambda _=None: TOKEN)
     return sandbox
 
@@ -111,7 +111,7 @@ class Plant:
 
 
 @pytest.fixture
-def plant(tmp_path: Path, marked_sandbox: Sandbox) -> Iterator[Plant]:
+def installation(tmp_path: Path, marked_sandbox: Sandbox) -> Iterator[Plant]:
     made = Plant(
         tmp_path,
         marked_sandbox.environment()

@@ -33,36 +33,38 @@ def commands(path: str) -> list[Command]:
     ]
 
 
-def run(plant: Plant, work: list[Command]) -> dict[str, str]:
+def run(installation: Plant, work: list[Command]) -> dict[str, str]:
     """The jobs' statuses or error codes by command."""
-    plant.start()
+    installation.start()
     for number, (type_, data) in enumerate(work):
-        plant.submit(f"job-{number}", type_, data)
-    ended = [plant.ended(f"job-{number}") for number in range(len(work))]
+        installation.submit(f"job-{number}", type_, data)
+    ended = [installation.ended(f"job-{number}") for number in range(len(work))]
     return {job.command: str(job.error["code"]) if job.error else str(job.status) for job in ended}
 
 
-def lets_nothing_out(plant: Plant, *tables: str) -> None:
+def lets_nothing_out(installation: Plant, *tables: str) -> None:
     """Neither log nor ledger, but that the `detail` of an error may show upstream the cell that is wrong."""
-    rows = re.sub(r'"the value there is (?:[^"\\]|\\.)*"', "", plant.rows(*tables))
-    for place in (plant.log(), rows):
+    rows = re.sub(r'"the value there is (?:[^"\\]|\\.)*"', "", installation.rows(*tables))
+    for place in (installation.log(), rows):
         assert "personmark" not in place.lower()
-    assert "vendor call" in plant.log() or "failed" in plant.log()  # there was something to look at
+    assert (
+        "vendor call" in installation.log() or "failed" in installation.log()
+    )  # there was something to look at
 
 
-def test_files_that_are_worked_on(plant: Plant, marked_sandbox: Sandbox) -> None:
+def test_files_that_are_worked_on(installation: Plant, marked_sandbox: Sandbox) -> None:
     """They go through, over server faults and lost answers."""
     for operation in (
         "data8.datasets.data.upload",
         "creditsafe.records.import_file",
         "sayari.projects.resolutions.upload",
     ):
-        marked_sandbox.world.faults[operation] += [Fault("status", status=503), Fault("lost_before")]
-    (plant.folder / "clients.csv").write_text(GOOD)
-    done = run(plant, commands(str(plant.folder / "clients.csv")))
+        marked_sandbox.state.faults[operation] += [Fault("status", status=503), Fault("lost_before")]
+    (installation.folder / "clients.csv").write_text(GOOD)
+    done = run(installation, commands(str(installation.folder / "clients.csv")))
     assert done == dict.fromkeys(done, "completed")
-    lets_nothing_out(plant)
-    results = [path for path in (plant.folder / "results").rglob("*") if path.is_file()]
+    lets_nothing_out(installation)
+    results = [path for path in (installation.folder / "results").rglob("*") if path.is_file()]
     assert any(PERSON in path.read_text() for path in results)
 
 
@@ -78,52 +80,57 @@ WRONG = {
 }
 
 
-def test_files_that_are_wrong(plant: Plant) -> None:
+def test_files_that_are_wrong(installation: Plant) -> None:
     work: list[Command] = []
     for name, content in WRONG.items():
-        (plant.folder / f"{name}.csv").write_bytes(content)
-        work += commands(str(plant.folder / f"{name}.csv"))
-    run(plant, work)
-    assert "input_invalid" in plant.rows("event")
-    lets_nothing_out(plant)
+        (installation.folder / f"{name}.csv").write_bytes(content)
+        work += commands(str(installation.folder / f"{name}.csv"))
+    run(installation, work)
+    assert "input_invalid" in installation.rows("event")
+    lets_nothing_out(installation)
 
 
-def test_rows_that_are_left_out(plant: Plant) -> None:
+def test_rows_that_are_left_out(installation: Plant) -> None:
     """They are in the list of rejects and nowhere else."""
-    (plant.folder / "clients.csv").write_text(f'{GOOD}"{PERSON}"x,GB\n{PERSON}\n')
+    (installation.folder / "clients.csv").write_text(f'{GOOD}"{PERSON}"x,GB\n{PERSON}\n')
     done = run(
-        plant,
-        [(type_, data | {"strict": False}) for type_, data in commands(str(plant.folder / "clients.csv"))],
+        installation,
+        [
+            (type_, data | {"strict": False})
+            for type_, data in commands(str(installation.folder / "clients.csv"))
+        ],
     )
     assert done == dict.fromkeys(done, "completed")
-    lets_nothing_out(plant)
-    lists = list((plant.folder / "results").rglob("rejects*.csv"))
+    lets_nothing_out(installation)
+    lists = list((installation.folder / "results").rglob("rejects*.csv"))
     assert len(lists) == len(done)
     assert all(PERSON in path.read_text() for path in lists)
 
 
-def test_vendor_that_answers_with_the_records_of_another_shape(plant: Plant, marked_sandbox: Sandbox) -> None:
+def test_vendor_that_answers_with_the_records_of_another_shape(
+    installation: Plant, marked_sandbox: Sandbox
+) -> None:
     """What we cannot read is not repeated."""
-    (plant.folder / "clients.csv").write_text(GOOD)
+    (installation.folder / "clients.csv").write_text(GOOD)
     for operation in ("data8.jobs.create", "sayari.projects.create", "creditsafe.portfolios.create"):
         body = json.dumps([{"record": PERSON}])
-        marked_sandbox.world.faults[operation] += [
+        marked_sandbox.state.faults[operation] += [
             Fault("status", status=200, body=body),
             Fault("status", status=500, body=f"<html>{PERSON}</html>"),
             Fault("status", status=400, body=body),
         ]
-    run(plant, commands(str(plant.folder / "clients.csv")))
-    lets_nothing_out(plant)
+    run(installation, commands(str(installation.folder / "clients.csv")))
+    lets_nothing_out(installation)
 
 
-def test_entities_of_a_command_are_in_its_data_alone(plant: Plant) -> None:
-    done = run(plant, [("sayari.resolve_entities", {"entities": [{"name": [PERSON]}]})])
+def test_entities_of_a_command_are_in_its_data_alone(installation: Plant) -> None:
+    done = run(installation, [("sayari.resolve_entities", {"entities": [{"name": [PERSON]}]})])
     assert done["sayari.resolve_entities"] == "completed"
-    lets_nothing_out(plant, "step", "event")
-    assert PERSON in plant.rows("job")
+    lets_nothing_out(installation, "step", "event")
+    assert PERSON in installation.rows("job")
 
 
-def test_command_that_is_rejected_repeats_no_values(plant: Plant) -> None:
+def test_command_that_is_rejected_repeats_no_values(installation: Plant) -> None:
     wrong_data: list[dict[str, Any]] = [
         {"entities": [{"name": PERSON}]},
         {"entities": [{PERSON: "x"}]},
@@ -131,7 +138,7 @@ def test_command_that_is_rejected_repeats_no_values(plant: Plant) -> None:
     ]
     for number, data in enumerate(wrong_data):
         with pytest.raises(InvalidCommand) as wrong:
-            plant.submit(f"wrong-{number}", "sayari.resolve_entities", data)
+            installation.submit(f"wrong-{number}", "sayari.resolve_entities", data)
         assert wrong.value.details
-    assert len(plant.ledger.events()) == 3
-    assert f"{PERSON}," not in plant.rows()
+    assert len(installation.ledger.events()) == 3
+    assert f"{PERSON}," not in installation.rows()

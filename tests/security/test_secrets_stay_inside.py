@@ -14,10 +14,10 @@ from clients.errors import VendorError
 from sandbox import Sandbox
 from sandbox.core import Fault
 from tests.security.conftest import MARK, SECRETS, TOKEN, Plant, eventually
-from workers.jobs.registry import Tools
+from workers.engine.client_factory import build_services
+from workers.engine.registry import Services
 from workers.ledger.database import Database
 from workers.settings import SettingsError, load
-from workers.vendors import tools_of
 
 ENTITIES = {"entities": [{"name": ["Nobody"]}]}
 COMMANDS: dict[str, dict[str, Any]] = {
@@ -41,27 +41,27 @@ def echo(vendor: str, *, token: bool = True, **fault: Any) -> Fault:
     return Fault("status", body=json.dumps(body), **fault)
 
 
-def lets_nothing_out(plant: Plant) -> None:
-    for place in (plant.log(), plant.rows()):
+def lets_nothing_out(installation: Plant) -> None:
+    for place in (installation.log(), installation.rows()):
         assert MARK not in place
 
 
-def test_jobs_that_go_well_or_not(plant: Plant, marked_sandbox: Sandbox) -> None:
+def test_jobs_that_go_well_or_not(installation: Plant, marked_sandbox: Sandbox) -> None:
     """Completed, failed at the vendor, refused with the secrets in the error, and cut off."""
-    (plant.folder / "companies.csv").write_text("name\nAcme\n")
-    marked_sandbox.world.faults["data8.jobs.get"].append(echo("data8", status=500))
-    marked_sandbox.world.faults["sayari.projects.create"].append(echo("sayari", status=400))
-    worker = plant.start()
+    (installation.folder / "companies.csv").write_text("name\nAcme\n")
+    marked_sandbox.state.faults["data8.jobs.get"].append(echo("data8", status=500))
+    marked_sandbox.state.faults["sayari.projects.create"].append(echo("sayari", status=400))
+    worker = installation.start()
     data = COMMANDS | {
         "data8.start_job": {
             "workflow": "Echo",
-            "inputs": {"Companies": {"file": str(plant.folder / "companies.csv")}},
+            "inputs": {"Companies": {"file": str(installation.folder / "companies.csv")}},
         }
     }
     jobs = {type_: f"job-{number}" for number, type_ in enumerate(data)}
     for type_, id_ in jobs.items():
-        plant.submit(id_, type_, data[type_])
-    ended = {type_: plant.ended(id_) for type_, id_ in jobs.items()}
+        installation.submit(id_, type_, data[type_])
+    ended = {type_: installation.ended(id_) for type_, id_ in jobs.items()}
     assert ended["data8.start_job"].status == "completed"
     assert ended["data8.start_job"].retries == 1
     refused = ended["sayari.resolve_entities"].error
@@ -71,21 +71,21 @@ def test_jobs_that_go_well_or_not(plant: Plant, marked_sandbox: Sandbox) -> None
     shown = Path(f"/proc/{worker.pid}/cmdline").read_bytes()
     assert b"workers.cli.main" in shown
     assert MARK.encode() not in shown
-    lets_nothing_out(plant)
-    assert "vendor call" in plant.log()  # so debug lines were there to look at
+    lets_nothing_out(installation)
+    assert "vendor call" in installation.log()  # so debug lines were there to look at
 
 
-def test_credentials_that_are_refused(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    for vendor in ("creditsafe.access", "data8.access", "sayari.stand_in"):
+def test_credentials_that_are_refused(installation: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    for vendor in ("creditsafe.access", "data8.access", "sayari.server"):
         monkeypatch.setattr(f"sandbox.{vendor}.PASSWORD", "another")
-    plant.start()
+    installation.start()
     for number, (type_, data) in enumerate(COMMANDS.items()):
-        plant.submit(f"job-{number}", type_, data)
+        installation.submit(f"job-{number}", type_, data)
     for number in range(len(COMMANDS)):
-        error = plant.ended(f"job-{number}").error
+        error = installation.ended(f"job-{number}").error
         assert error is not None
         assert error["code"] == "vendor_auth"
-    lets_nothing_out(plant)
+    lets_nothing_out(installation)
 
 
 @pytest.mark.parametrize(
@@ -100,35 +100,37 @@ def test_credentials_that_are_refused(plant: Plant, monkeypatch: pytest.MonkeyPa
         {"KYB_DATA8": '{"client_secret": "marked", '},
     ],
 )
-def test_servers_that_are_away_and_settings_that_are_wrong(plant: Plant, environment: dict[str, str]) -> None:
+def test_servers_that_are_away_and_settings_that_are_wrong(
+    installation: Plant, environment: dict[str, str]
+) -> None:
     if "KYB_DATA8" in environment:
-        for name in [name for name in plant.environment if name.startswith("KYB_DATA8__")]:
-            del plant.environment[name]
-    plant.environment |= environment
-    worker = plant.start()
+        for name in [name for name in installation.environment if name.startswith("KYB_DATA8__")]:
+            del installation.environment[name]
+    installation.environment |= environment
+    worker = installation.start()
 
     def said() -> bool | None:
-        return True if worker.poll() is not None or "not consuming" in plant.log() else None
+        return True if worker.poll() is not None or "not consuming" in installation.log() else None
 
     eventually(said)
-    assert plant.log()
-    assert MARK not in plant.log()
+    assert installation.log()
+    assert MARK not in installation.log()
 
 
 CALLS: dict[str, Callable[[Any], object]] = {
-    "creditsafe.portfolios.get": lambda tools: tools.creditsafe.portfolios.get("1"),
-    "data8.jobs.get": lambda tools: tools.data8.jobs.get("job"),
-    "sayari.projects.get": lambda tools: tools.sayari.projects.get("p"),
+    "creditsafe.portfolios.get": lambda services: services.creditsafe.portfolios.get("1"),
+    "data8.jobs.get": lambda services: services.data8.jobs.get("job"),
+    "sayari.projects.get": lambda services: services.sayari.projects.get("p"),
 }
 TOKENS = {"creditsafe": "creditsafe.authenticate", "data8": "data8.token", "sayari": "sayari.auth.token"}
 
 
 @pytest.fixture
-def tools(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tools]:
+def services(installation: Plant, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
     """The clients as a worker has them."""
-    for name, value in plant.environment.items():
+    for name, value in installation.environment.items():
         monkeypatch.setenv(name, value)
-    made = tools_of(load(), plant.ledger)
+    made = build_services(load(), installation.ledger)
     yield made
     made.close()
 
@@ -137,16 +139,16 @@ def tools(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tools]:
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize("at_token", [False, True])
 def test_vendor_that_repeats_them(
-    tools: Tools, marked_sandbox: Sandbox, operation: str, status: int, at_token: bool
+    services: Services, marked_sandbox: Sandbox, operation: str, status: int, at_token: bool
 ) -> None:
     """Whatever it answers, to a call or when it is asked for a token; what else it says is kept."""
     vendor = operation.partition(".")[0]
     struck = TOKENS[vendor] if at_token else operation
     fault = echo(vendor, token=not at_token, times=2, status=status)
-    marked_sandbox.world.faults[struck].append(fault)
+    marked_sandbox.state.faults[struck].append(fault)
     for _ in range(2):  # a refusal of the credentials is remembered, and told again
         with pytest.raises(VendorError) as raised:
-            CALLS[operation](tools)
+            CALLS[operation](services)
         error = raised.value
         assert MARK not in "".join(traceback.format_exception(error)) + repr(error) + str(vars(error))
         assert error.detail is not None
@@ -155,9 +157,16 @@ def test_vendor_that_repeats_them(
             break
 
 
-def test_reprs(tools: Tools) -> None:
+def test_reprs(services: Services) -> None:
     settings = load()
-    for shown in (settings, tools, tools.creditsafe, tools.data8, tools.sayari, tools.data8._transport):
+    for shown in (
+        settings,
+        services,
+        services.creditsafe,
+        services.data8,
+        services.sayari,
+        services.data8._transport,
+    ):
         assert MARK not in f"{shown!r} {shown!s}"
     assert MARK not in settings.model_dump_json()
     assert MARK not in repr(Database("postgresql://kyb:marked@127.0.0.1:1/kyb").engine)

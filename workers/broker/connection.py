@@ -10,7 +10,7 @@ from typing import TypeVar
 import pika
 from pika.exceptions import AMQPError, IncompatibleProtocolError
 
-from workers.broker.tls import parameters_of
+from workers.broker.tls import url_parameters
 
 T = TypeVar("T")
 
@@ -18,11 +18,11 @@ T = TypeVar("T")
 Urls = str | Callable[[], str]
 
 #: Seconds: a silent link is noticed after two of these.
-HEARTBEAT = 30
+HEARTBEAT_SECONDS = 30
 #: Seconds that a publish may be blocked by a broker short of memory or disk before it fails.
-BLOCKED_TIMEOUT = 10
+BLOCKED_TIMEOUT_SECONDS = 10
 #: Seconds to open a socket, and then to agree on AMQP.
-CONNECT_TIMEOUT = 5
+CONNECT_TIMEOUT_SECONDS = 5
 
 
 class BrokerUnavailable(Exception):
@@ -44,11 +44,11 @@ def reach(urls: Urls, name: str, use: Callable[[pika.URLParameters], T]) -> T:
     nodes = [url.strip() for url in listed.split(";") if url.strip()]
     trouble = BrokerUnavailable("cannot reach RabbitMQ (no URL)")
     for url in random.sample(nodes, len(nodes)):
-        parameters = parameters_of(url)
-        parameters.heartbeat = HEARTBEAT
-        parameters.blocked_connection_timeout = BLOCKED_TIMEOUT
-        parameters.socket_timeout = CONNECT_TIMEOUT
-        parameters.stack_timeout = 2 * CONNECT_TIMEOUT
+        parameters = url_parameters(url)
+        parameters.heartbeat = HEARTBEAT_SECONDS
+        parameters.blocked_connection_timeout = BLOCKED_TIMEOUT_SECONDS
+        parameters.socket_timeout = CONNECT_TIMEOUT_SECONDS
+        parameters.stack_timeout = 2 * CONNECT_TIMEOUT_SECONDS
         parameters.client_properties = {"connection_name": name}
         try:
             return use(parameters)

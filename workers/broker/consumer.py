@@ -18,15 +18,15 @@ from pika.channel import Channel
 
 from workers.broker import topology
 from workers.broker.connection import BrokerUnavailable, Urls, reach
-from workers.observe.health import CONSUMER_STUCK, PATIENCE
-from workers.observe.pulse import Pulse
+from workers.observability.health import ANSWER_TIMEOUT_SECONDS, CONSUMER_STUCK_SECONDS
+from workers.observability.heartbeat import Heartbeat
 
 log = structlog.get_logger("kyb.broker")
 
 #: Seconds between two attempts to connect.
-RECONNECT_DELAY = 1.0
+RECONNECT_DELAY_SECONDS = 1.0
 #: Seconds between two questions whether RabbitMQ still answers on a channel that consumes.
-ASK = 2.0
+PING_INTERVAL_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ class ConsumerLink:
         #: Set while every queue is being consumed.
         self.up = threading.Event()
         #: Beats while RabbitMQ answers on every channel.
-        self.answers = Pulse(ASK + PATIENCE)
+        self.answers = Heartbeat(PING_INTERVAL_SECONDS + ANSWER_TIMEOUT_SECONDS)
         #: Beats with every round of the thread, RabbitMQ away or not.
-        self.turning = Pulse(CONSUMER_STUCK)
+        self.turning = Heartbeat(CONSUMER_STUCK_SECONDS)
 
     def start(self) -> None:
         """Begin; connecting goes on in the background until it works."""
@@ -124,7 +124,7 @@ class ConsumerLink:
                 log.warning("not consuming", error=str(error))
             else:
                 self._serve(connection)
-            self._stopping.wait(RECONNECT_DELAY)
+            self._stopping.wait(RECONNECT_DELAY_SECONDS)
 
     def _dial(self, parameters: pika.URLParameters) -> pika.SelectConnection:
         topology.declare_at(parameters)
@@ -175,7 +175,7 @@ class ConsumerLink:
 
     def _later(self) -> None:
         if self._connection is not None:
-            self._connection.ioloop.call_later(ASK, self._ask)
+            self._connection.ioloop.call_later(PING_INTERVAL_SECONDS, self._ask)
 
     def _ask(self) -> None:
         """Find out whether RabbitMQ still answers; it closes the connection if it knows nothing of a channel.

@@ -16,10 +16,10 @@ from dramatiq.middleware import Middleware
 from workers.broker.connection import BrokerUnavailable, Urls
 from workers.broker.consumer import ConsumerLink, Delivery
 from workers.broker.encoder import CloudEventEncoder
-from workers.broker.line import Outgoing
 from workers.broker.publisher import CLOUD_EVENT, Publisher
+from workers.broker.publisher_connection import OutboundMessage
 from workers.broker.topology import dead
-from workers.turns import Reject
+from workers.engine.turns import Reject
 
 dramatiq.set_encoder(CloudEventEncoder())
 
@@ -49,7 +49,7 @@ class Settlement(Middleware):
             message.reason = str(exception) if isinstance(exception, Reject) else None
 
 
-class InHand(Middleware):
+class UnackedTurns(Middleware):
     """The turns that this process was given and has not done with: they wait in no queue, and are not lost."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class InHand(Middleware):
         with self._lock:
             self._since.pop((message.kwargs.get("job_id"), message.kwargs.get("turn")), None)
 
-    def longer_than(self, seconds: float) -> list[tuple[str, int]]:
+    def older_than(self, seconds: float) -> list[tuple[str, int]]:
         """Job and turn of those that came more than so many seconds ago."""
         before = time.monotonic() - seconds
         with self._lock:
@@ -94,7 +94,7 @@ class RabbitConsumer(Consumer):
     """One queue of the process's consuming connection."""
 
     def __init__(
-        self, link: ConsumerLink, publisher: Publisher, in_hand: InHand, queue: str, timeout: float
+        self, link: ConsumerLink, publisher: Publisher, in_hand: UnackedTurns, queue: str, timeout: float
     ) -> None:
         self._link = link
         self._publisher = publisher
@@ -123,7 +123,7 @@ class RabbitConsumer(Consumer):
             self._link.requeue(failed.delivery)
             return
         headers = {**failed.delivery.headers, "x-kyb-reason": failed.reason}
-        letter = Outgoing(
+        letter = OutboundMessage(
             "", dead(self._queue), failed.delivery.body, CLOUD_EVENT, failed.message_id, headers
         )
         try:
@@ -144,8 +144,8 @@ class RabbitBroker(dramatiq.Broker):
     """
 
     def __init__(self, urls: Urls, queues: list[str], prefetch: int, publisher: Publisher) -> None:
-        self.in_hand = InHand()
-        super().__init__(middleware=[Settlement(), self.in_hand])
+        self.unacked = UnackedTurns()
+        super().__init__(middleware=[Settlement(), self.unacked])
         self.link = ConsumerLink(urls, queues, prefetch)
         self._publisher = publisher
 
@@ -159,15 +159,15 @@ class RabbitBroker(dramatiq.Broker):
         """A consumer of the queue; `timeout` in milliseconds."""
         if queue_name not in self.queues:
             raise QueueNotFound(queue_name)  # type: ignore[no-untyped-call]
-        return RabbitConsumer(self.link, self._publisher, self.in_hand, queue_name, timeout / 1000)
+        return RabbitConsumer(self.link, self._publisher, self.unacked, queue_name, timeout / 1000)
 
 
 class EmbeddedBroker(StubBroker):
     """Dramatiq's broker in memory. It forgets everything with its process: the ledger does not."""
 
     def __init__(self) -> None:
-        self.in_hand = InHand()
-        super().__init__(middleware=[self.in_hand])
+        self.unacked = UnackedTurns()
+        super().__init__(middleware=[self.unacked])
 
 
 def _rabbit(message: MessageProxy) -> RabbitMessage:

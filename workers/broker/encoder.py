@@ -29,7 +29,7 @@ class Body(bytes):
         return f"<{len(self)} bytes>"
 
 
-class Turn(Model):
+class TurnMessage(Model):
     """The hand-off of one turn of a job."""
 
     turn: Annotated[int, Field(ge=0, lt=2**31)]
@@ -48,7 +48,9 @@ class CloudEventEncoder(dramatiq.Encoder):
         """The body to publish. Raises `ValueError` for arguments that are neither a turn's nor a command's."""
         match data["kwargs"]:
             case {"job_id": job_id, "turn": turn}:
-                return Turn(turn=turn, job_id=job_id, type=data["actor_name"]).model_dump_json().encode()
+                return (
+                    TurnMessage(turn=turn, job_id=job_id, type=data["actor_name"]).model_dump_json().encode()
+                )
             case {"body": bytes(body)}:
                 return body
         raise ValueError(f"{data['actor_name']}: the arguments must be job_id and turn, or body")
@@ -60,7 +62,7 @@ class CloudEventEncoder(dramatiq.Encoder):
         if type_ not in COMMANDS:
             return _message(REJECT, "kyb.control", {"body": Body(data)}, id_of(event))
         try:
-            turn = Turn.model_validate(event)
+            turn = TurnMessage.model_validate(event)
         except ValidationError:
             return _message(type_, COMMANDS[type_].queue(), {"body": Body(data)}, id_of(event))
         return turn_message(type_, turn.job_id, turn.turn).asdict()

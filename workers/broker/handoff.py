@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from workers.broker import topology
-from workers.broker.dramatiq import EmbeddedBroker, InHand
+from workers.broker.dramatiq import EmbeddedBroker, UnackedTurns
 from workers.broker.encoder import turn_message
-from workers.broker.line import Outgoing
 from workers.broker.publisher import CLOUD_EVENT, TURN, Publisher
+from workers.broker.publisher_connection import OutboundMessage
 from workers.ledger.records import DueTurn, StoredEvent
 
 
@@ -17,7 +17,7 @@ class Handoff(Protocol):
     """What takes turns and events. All methods may raise `BrokerUnavailable`."""
 
     #: Whether it forgets what it was handed when its process ends.
-    forgets: bool
+    is_volatile: bool
 
     def turns(self, turns: Sequence[DueTurn]) -> None:
         """Hand out turns; when this returns they are stored."""
@@ -28,23 +28,23 @@ class Handoff(Protocol):
     def waiting(self, queue: str) -> int:
         """How many messages wait in `queue`."""
 
-    def in_hand(self, seconds: float) -> list[tuple[str, int]]:
+    def unacked(self, seconds: float) -> list[tuple[str, int]]:
         """Job and turn of messages that this process was given so many seconds ago and has not done with."""
 
 
 class RabbitHandoff:
     """RabbitMQ: turns go straight to their queue, events to the exchange `kyb.events`."""
 
-    forgets = False
+    is_volatile = False
 
-    def __init__(self, publisher: Publisher, in_hand: InHand) -> None:
+    def __init__(self, publisher: Publisher, in_hand: UnackedTurns) -> None:
         self._publisher = publisher
         self._in_hand = in_hand
 
     def turns(self, turns: Sequence[DueTurn]) -> None:
         """Publish turns with confirms."""
         self._publisher.publish(
-            Outgoing("", due.queue, message.encode(), TURN, message.message_id)
+            OutboundMessage("", due.queue, message.encode(), TURN, message.message_id)
             for due in turns
             for message in [turn_message(due.command, due.job_id, due.turn)]
         )
@@ -52,7 +52,7 @@ class RabbitHandoff:
     def events(self, events: Sequence[StoredEvent]) -> None:
         """Publish events with confirms."""
         self._publisher.publish(
-            Outgoing(topology.EVENTS, stored.type, stored.body.encode(), CLOUD_EVENT, stored.id)
+            OutboundMessage(topology.EVENTS, stored.type, stored.body.encode(), CLOUD_EVENT, stored.id)
             for stored in events
         )
 
@@ -60,15 +60,15 @@ class RabbitHandoff:
         """As RabbitMQ counts them."""
         return self._publisher.ready(queue)
 
-    def in_hand(self, seconds: float) -> list[tuple[str, int]]:
+    def unacked(self, seconds: float) -> list[tuple[str, int]]:
         """By the consumers of this process."""
-        return self._in_hand.longer_than(seconds)
+        return self._in_hand.older_than(seconds)
 
 
 class EmbeddedHandoff:
     """Queues in this process; events stay in the ledger, where `kyb events tail` reads them."""
 
-    forgets = True
+    is_volatile = True
 
     def __init__(self, broker: EmbeddedBroker) -> None:
         self._broker = broker
@@ -77,7 +77,7 @@ class EmbeddedHandoff:
         """Put turns into their queues."""
         for due in turns:
             message = turn_message(due.command, due.job_id, due.turn)
-            self._broker.in_hand.add(message)
+            self._broker.unacked.add(message)
             self._broker.enqueue(message)
 
     def events(self, events: Sequence[StoredEvent]) -> None:
@@ -87,6 +87,6 @@ class EmbeddedHandoff:
         """Messages not yet taken."""
         return int(self._broker.queues[queue].qsize())
 
-    def in_hand(self, seconds: float) -> list[tuple[str, int]]:
+    def unacked(self, seconds: float) -> list[tuple[str, int]]:
         """All that were handed over."""
-        return self._broker.in_hand.longer_than(seconds)
+        return self._broker.unacked.older_than(seconds)

@@ -10,7 +10,7 @@ import pika
 
 from workers.broker import topology
 from workers.broker.connection import BrokerUnavailable, Urls, reach
-from workers.broker.line import Line, Outgoing
+from workers.broker.publisher_connection import ConfirmingConnection, OutboundMessage
 
 T = TypeVar("T")
 
@@ -24,9 +24,9 @@ class Publisher:
     def __init__(self, urls: Urls) -> None:
         self._urls = urls
         self._lock = threading.Lock()
-        self._line: Line | None = None
+        self._line: ConfirmingConnection | None = None
 
-    def publish(self, messages: Iterable[Outgoing]) -> None:
+    def publish(self, messages: Iterable[OutboundMessage]) -> None:
         """Publish in order and wait until each is stored. Raises `BrokerUnavailable`; then some may be."""
         batch = list(messages)
         self._use(lambda line: line.publish(batch))
@@ -40,7 +40,7 @@ class Publisher:
         with self._lock:
             self._drop()
 
-    def _use(self, purpose: Callable[[Line], T]) -> T:
+    def _use(self, purpose: Callable[[ConfirmingConnection], T]) -> T:
         with self._lock:
             try:
                 return purpose(self._open())
@@ -48,7 +48,7 @@ class Publisher:
                 self._drop()  # a queue may have been lost: everything is declared again with the next connection
                 raise
 
-    def _open(self) -> Line:
+    def _open(self) -> ConfirmingConnection:
         if self._line is None or self._line.broken:
             self._drop()
             self._line = reach(self._urls, "kyb-workers publisher", _dial)
@@ -60,6 +60,6 @@ class Publisher:
             line.close()
 
 
-def _dial(parameters: pika.URLParameters) -> Line:
+def _dial(parameters: pika.URLParameters) -> ConfirmingConnection:
     topology.declare_at(parameters)
-    return Line(parameters)
+    return ConfirmingConnection(parameters)

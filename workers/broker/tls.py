@@ -24,7 +24,7 @@ T = TypeVar("T")
 FILES = ("cacertfile", "certfile", "keyfile")
 
 
-def parameters_of(url: str) -> pika.URLParameters:
+def url_parameters(url: str) -> pika.URLParameters:
     """What pika needs to connect. Raises `ValueError`, without the URL, for one that cannot be used."""
     parts = urlsplit(url)
     query = parse_qsl(parts.query, keep_blank_values=True)

@@ -24,7 +24,7 @@ UNROUTABLE = "kyb.unroutable"
 EVENT_LOG_AGE = "7D"
 
 #: Deliveries of one message that end in a dead worker before it is dead-lettered. The ledger gives a turn up
-#: sooner (`workers.turns.TAKE_LIMIT`), so that messages that merely stood beside a bad one stay clear of this.
+#: sooner (`workers.engine.turns.TAKE_LIMIT`), so that messages that merely stood beside a bad one stay clear of this.
 DELIVERY_LIMIT = 20
 
 #: Dead letters are never dropped: whoever looks at them delivers them, and RabbitMQ 4 counts that up to 20.

@@ -1,4 +1,4 @@
-"""`kyb`: finds the command, runs it, and turns expected trouble into one line and an exit code."""
+"""`kyb`: finds the command, runs it, and turns expected errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from workers.cli.trouble import explained
+from workers.cli.exit_codes import explained
 
 #: Every command, with the line that `kyb --help` shows of it. Its module is imported when it is called.
 COMMANDS = {
@@ -19,12 +19,15 @@ COMMANDS = {
     "submit": "Publish a command; --wait shows its progress and ends with its outcome.",
     "jobs": "List, show, cancel, retry, purge and erase jobs.",
     "events": "Follow or replay events.",
-    "dead": "List, show, redrive and discard dead letters.",
+    "dlq": "List, show, redrive and discard dead letters.",
     "vendors": "Check the vendors' settings, or call any documented operation.",
     "sandbox": "Serve the three vendors' stand-ins on loopback.",
     "contract": "Write the JSON Schemas and the AsyncAPI document.",
     "ledger": "Create or migrate the ledger's tables; say that it was restored.",
 }
+
+#: Commands whose module has another path below `workers.cli.commands` than their name.
+MODULES = {"demo": "demo.command"}
 
 
 class Lazy(TyperGroup):
@@ -43,7 +46,9 @@ class Lazy(TyperGroup):
         name, _, rest = super().resolve_command(ctx, args)
         gc.disable()  # what is imported stays: to look for garbage meanwhile takes a tenth of the time
         try:
-            command = typer.main.get_command(import_module(f"workers.cli.{name}").app)
+            command = typer.main.get_command(
+                import_module(f"workers.cli.commands.{MODULES.get(str(name), name)}").app
+            )
         finally:
             gc.enable()
         command.name = name

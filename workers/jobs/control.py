@@ -5,24 +5,22 @@ from __future__ import annotations
 from messages.control import CancelJob, ControlResult, RetryJob
 from messages.errors import Code
 from messages.events import Status
+from workers.engine.context import Run
+from workers.engine.registry import Services
 from workers.errors import JobFailed
-from workers.jobs.registry import Tools, job
 from workers.ledger.ledger import NotRetryable
-from workers.run import Run
 
 
-@job(CancelJob)
-def cancel(command: CancelJob, _run: Run, tools: Tools) -> ControlResult:
+def cancel(command: CancelJob, _run: Run, services: Services) -> ControlResult:
     """Ask the job to end. One that has ended stays as it is: the status tells."""
-    return _result(command.job_id, tools.ledger.cancel(command.job_id))
+    return _result(command.job_id, services.ledger.cancel(command.job_id))
 
 
-@job(RetryJob)
-def retry(command: RetryJob, run: Run, tools: Tools) -> ControlResult:
+def retry(command: RetryJob, run: Run, services: Services) -> ControlResult:
     """Let the job go on. One that has completed or still runs stays as it is: the status tells."""
     try:
-        status = tools.ledger.retry(
-            command.job_id, run.job_id, tools.retry_deadline, repeat_effect=command.repeat_effect
+        status = services.ledger.retry(
+            command.job_id, run.job_id, services.retry_deadline, repeat_effect=command.repeat_effect
         )
     except NotRetryable as error:
         raise JobFailed(Code.INVALID_COMMAND, str(error)) from error

@@ -16,12 +16,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from messages.errors import Error
 from messages.events import Outcome, Progress, Status
 from workers.ledger.database import Database, translated
-from workers.ledger.events import News, stats_of, write_event
-from workers.ledger.records import Job, Past, Step, Urgency, encode
+from workers.ledger.outbox import EventPayload, append_event, job_stats
+from workers.ledger.records import DurationSample, Job, PollUrgency, Step, encode
 from workers.ledger.schema import job, step
 
 #: At most one `progressed` event in so many seconds.
-PROGRESS_INTERVAL = 5.0
+PROGRESS_INTERVAL_SECONDS = 5.0
 
 # Statements of every turn, built once: to build one takes longer than to run it. What is given beyond the named
 # parameters are the columns to be set.
@@ -29,7 +29,10 @@ _TAKE = (
     update(job)
     .where(job.c.id == bindparam("its_id"), job.c.turn == bindparam("its_turn"), job.c.ended_at.is_(None))
     .values(
-        takes=job.c.takes + bindparam("more"), fence=job.c.fence + 1, due_at=None, updated_at=bindparam("now")
+        begin_count=job.c.begin_count + bindparam("more"),
+        fence=job.c.fence + 1,
+        due_at=None,
+        updated_at=bindparam("now"),
     )
     .returning(job)
 )
@@ -53,7 +56,7 @@ def _write_step(insert: Callable[[Table], postgresql.Insert | sqlite.Insert]) ->
 _WRITE_STEP, _WRITE_STEP_SQLITE = _write_step(postgresql.insert), _write_step(sqlite.insert)
 
 
-class PutOff(Exception):
+class TurnDeferred(Exception):
     """The turn is not to be begun now; nothing was written."""
 
 
@@ -70,9 +73,9 @@ class Claim:
     job: Job
     steps: dict[str, Step]
     #: What the last vendor call of the turn counted among: vendor and class of operations.
-    called: str | None = None
+    last_rate_limit_key: str | None = None
     #: Rows of steps that the next write takes along.
-    unwritten: list[dict[str, Any]] = field(default_factory=list)
+    pending_step_writes: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def take(
@@ -99,8 +102,8 @@ class Claim:
             ).one_or_none()
             if row is None:
                 return None
-            if not admit(row.takes):
-                raise PutOff(job_id)
+            if not admit(row.begin_count):
+                raise TurnDeferred(job_id)
             rows = connection.execute(_STEPS, {"its_id": job_id})
             return cls(database, connection, Job.of(row), {found.name: found for found in map(Step.of, rows)})
 
@@ -129,7 +132,7 @@ class Claim:
 
         Every turn ends with one. If the process dies before that, the vendor is asked once more.
         """
-        self.unwritten.append(self._step(name, kind="poll", state="done", value=value))
+        self.pending_step_writes.append(self._step(name, kind="poll", state="done", value=value))
 
     def forget(self, name: str) -> None:
         """Record that the intended effect `name` certainly did not happen."""
@@ -146,13 +149,18 @@ class Claim:
         """Record how far the transfer `name` has come, and tell so if it is time."""
         with translated(), self.connection.begin():
             self._upsert(name, kind="transfer", state="open", value=value)
-            self._write_job({"takes": 0}, progress)
+            self._write_job({"begin_count": 0}, progress)
 
-    def past_waits(self, places: Sequence[tuple[str, str]], limit: int) -> list[Past]:
+    def duration_samples(self, places: Sequence[tuple[str, str]], limit: int) -> list[DurationSample]:
         """The last waits of steps that are the same work, each a (command, step), the last first."""
         waits = [
             select(
-                step.c.started_at, step.c.ended_at, step.c.seen_at, step.c.size, step.c.told, step.c.told_at
+                step.c.started_at,
+                step.c.ended_at,
+                step.c.last_polled_at,
+                step.c.size,
+                step.c.reported_share,
+                step.c.reported_at,
             )
             .join(job, job.c.id == step.c.job_id)
             .where(step.c.kind == "poll", step.c.name == name, step.c.ended_at.is_not(None))
@@ -166,12 +174,12 @@ class Claim:
         with translated(), self.connection.begin():
             rows = self.connection.execute(select(found).order_by(found.c.ended_at.desc()).limit(limit)).all()
         return [
-            Past(
+            DurationSample(
                 ended=row.ended_at - row.started_at,
-                seen=None if row.seen_at is None else row.seen_at - row.started_at,
+                seen=None if row.last_polled_at is None else row.last_polled_at - row.started_at,
                 size=row.size,
-                told=row.told,
-                told_after=None if row.told_at is None else row.told_at - row.started_at,
+                reported_share=row.reported_share,
+                reported_after=None if row.reported_at is None else row.reported_at - row.started_at,
                 began=row.started_at,
             )
             for row in rows
@@ -183,7 +191,7 @@ class Claim:
         *,
         size: int | None,
         value: object,
-        looked: bool,
+        polled: bool,
         told: tuple[float, float] | None = None,
     ) -> None:
         """Note in the claim that the poll `name` waits and what was seen of it; `suspend` writes it.
@@ -192,21 +200,21 @@ class Claim:
             name: of the step.
             size: rows at work, if known.
             value: what the look showed, to be compared with the next.
-            looked: whether there was a look.
+            polled: whether the vendor was polled.
             told: how much is done, 0 to 1, and when that was first seen: kept for later jobs.
         """
         now = self.now
         known = self.steps.get(name)
         if known is None or known.state == "void":
-            edition = 1 if known is None else known.edition
-            known = Step(name, "poll", "open", None, edition, size, 0, now, now, None)
+            generation = 1 if known is None else known.generation
+            known = Step(name, "poll", "open", None, generation, size, 0, now, now, None)
         if known.value != value:
-            known.moved_at = now
+            known.last_progress_at = now
         known.value = value
-        known.polls += looked
-        known.seen_at = now
+        known.polls += polled
+        known.last_polled_at = now
         if told is not None:
-            known.told, known.told_at = told
+            known.reported_share, known.reported_at = told
         self.steps[name] = known
 
     # -- the end of a turn ------------------------------------------------------------------------------
@@ -217,7 +225,7 @@ class Claim:
         progress: Progress | None,
         *,
         polled: str | None = None,
-        urgency: Urgency | None = None,
+        urgency: PollUrgency | None = None,
     ) -> None:
         """End the turn; the next one is due at `due_at`.
 
@@ -232,12 +240,12 @@ class Claim:
                 found = self.steps[polled]
                 self._upsert(polled, kind="poll", state="open", value=found.value)
             columns = {
-                "status": Status.RUNNING.value, "turn": self.job.turn + 1, "takes": 0, "due_at": due_at,
-                "budget": urgency.budget if urgency else None,
-                "late_from": urgency.since if urgency else None,
-                "late_at": urgency.at if urgency else None,
-                "late_slope": urgency.slope if urgency else None,
-                "late_bend": urgency.bend if urgency else None,
+                "status": Status.RUNNING.value, "turn": self.job.turn + 1, "begin_count": 0, "due_at": due_at,
+                "rate_limit": urgency.rate_limit if urgency else None,
+                "delay_since": urgency.since if urgency else None,
+                "delay_base": urgency.base if urgency else None,
+                "delay_rate": urgency.rate if urgency else None,
+                "delay_accel": urgency.accel if urgency else None,
             }  # fmt: skip
             self._write_job(columns | self._counters(), progress)
 
@@ -263,8 +271,8 @@ class Claim:
                 "result": encode(result) if result is not None else None,
             }  # fmt: skip
             self._write_job(columns | self._counters())
-            news = News(outcome, status, result=result, error=error, stats=stats_of(self.job, now))
-            write_event(self.connection, self.job, news, sequence, now)
+            news = EventPayload(outcome, status, result=result, error=error, stats=job_stats(self.job, now))
+            append_event(self.connection, self.job, news, sequence, now)
         self.job.status = status
 
     # -- inside -----------------------------------------------------------------------------------------
@@ -274,19 +282,19 @@ class Claim:
     ) -> None:
         with translated(), self.connection.begin():
             self._upsert(name, kind=kind, state=state, value=value, started_at=started_at)
-            self._write_job({"takes": 0} if state == "done" else {})
+            self._write_job({"begin_count": 0} if state == "done" else {})
 
     def _write_job(self, columns: Mapping[str, Any], progress: Progress | None = None) -> None:
         """Change the job, then tell its progress if it is time for that: only the last taker may tell."""
         now = self.now
-        columns = ({"takes": 0} if self.unwritten else {}) | dict(columns)
-        for found in self.unwritten:
+        columns = ({"begin_count": 0} if self.pending_step_writes else {}) | dict(columns)
+        for found in self.pending_step_writes:
             self._write(found)
-        self.unwritten = []
+        self.pending_step_writes = []
         if self.job.span is not None:  # traced, now or before
             columns |= {"traceparent": self.job.traceparent, "span": self.job.span}
         tell = progress is not None and (
-            self.job.progressed_at is None or now - self.job.progressed_at >= PROGRESS_INTERVAL
+            self.job.progressed_at is None or now - self.job.progressed_at >= PROGRESS_INTERVAL_SECONDS
         )
         if progress is not None:
             self.job.progress = progress.model_dump(mode="json", exclude_none=True)
@@ -302,8 +310,8 @@ class Claim:
             raise Fenced(self.job.id)
         self.job.cancel_requested = bool(row.cancel_requested)
         if tell:
-            news = News(Outcome.PROGRESSED, Status.RUNNING, progress=progress)
-            write_event(self.connection, self.job, news, self.job.sequence, now)
+            news = EventPayload(Outcome.PROGRESSED, Status.RUNNING, progress=progress)
+            append_event(self.connection, self.job, news, self.job.sequence, now)
 
     def _upsert(
         self, name: str, *, kind: str, state: str, value: object, started_at: float | None = None
@@ -320,30 +328,30 @@ class Claim:
         now = self.now if started_at is None else started_at
         known = self.steps.get(name)
         anew = known is None or known.state == "void"
-        edition = (
-            1 if known is None else known.edition + (1 if state == "void" and known.state == "done" else 0)
+        generation = (
+            1 if known is None else known.generation + (1 if state == "void" and known.state == "done" else 0)
         )
         found = Step(
-            name=name, kind=kind, state=state, value=value, edition=edition,
+            name=name, kind=kind, state=state, value=value, generation=generation,
             size=known.size if known else None, polls=known.polls if known else 0,
-            moved_at=known.moved_at if known else None,
+            last_progress_at=known.last_progress_at if known else None,
             started_at=now if known is None or anew or state == "intended" else known.started_at,
             ended_at=now if state == "done" else None,
-            seen_at=known.seen_at if known else None,
-            told=known.told if known else None, told_at=known.told_at if known else None,
+            last_polled_at=known.last_polled_at if known else None,
+            reported_share=known.reported_share if known else None, reported_at=known.reported_at if known else None,
         )  # fmt: skip
         self.steps[name] = found
         return {
             "job_id": self.job.id, "name": name,
-            "kind": kind, "state": state, "edition": edition, "value": None if value is None else encode(value),
-            "size": found.size, "polls": found.polls, "moved_at": found.moved_at,
+            "kind": kind, "state": state, "generation": generation, "value": None if value is None else encode(value),
+            "size": found.size, "polls": found.polls, "last_progress_at": found.last_progress_at,
             "started_at": found.started_at, "ended_at": found.ended_at,
-            "seen_at": found.seen_at, "told": found.told, "told_at": found.told_at,
+            "last_polled_at": found.last_polled_at, "reported_share": found.reported_share, "reported_at": found.reported_at,
         }  # fmt: skip
 
     def _counters(self) -> dict[str, int]:
         self.job.turns += 1
         return {
             "turns": self.job.turns, "polls": self.job.polls, "vendor_calls": self.job.vendor_calls,
-            "retries": self.job.retries, "strikes": self.job.strikes,
+            "retries": self.job.retries, "consecutive_failures": self.job.consecutive_failures,
         }  # fmt: skip

@@ -104,7 +104,7 @@ class Database:
         with translated(), self.engine.connect() as connection:
             yield connection
 
-    def for_looks(self, connection: Connection) -> Connection:
+    def for_reads(self, connection: Connection) -> Connection:
         """The connection for looks alone; on PostgreSQL without a round trip to begin and one to end.
 
         There each statement sees what is committed when it begins, within a transaction as without one.

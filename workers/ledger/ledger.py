@@ -34,14 +34,14 @@ from messages.errors import Code
 from messages.events import Outcome, Status
 from workers.ledger.claim import Claim
 from workers.ledger.database import Database
-from workers.ledger.events import News, tell_again, write_event, write_rejection
-from workers.ledger.locks import locks_of
+from workers.ledger.disaster_recovery import first_sequence, restored_at
+from workers.ledger.locks import build_locks
+from workers.ledger.outbox import EventPayload, append_event, append_rejection, republish_last_event
 from workers.ledger.records import DueTurn, Job, Step, StoredEvent, encode
-from workers.ledger.restoration import first_sequence, restored_at
 from workers.ledger.schema import event, job, step
-from workers.ledger.standing import Standing, standing
+from workers.ledger.statistics import LedgerStats, collect_stats
 
-_DUE = (job.c.id, job.c.command, job.c.queue, job.c.turn, job.c.budget)
+_DUE = (job.c.id, job.c.command, job.c.queue, job.c.turn, job.c.rate_limit)
 _ENDED = [status.value for status in Status if status.ended]
 
 # Statements of every job and every round of the dispatcher, built once, as in `workers.ledger.claim`.
@@ -66,7 +66,7 @@ _HANDED = (
     .where(
         job.c.id == bindparam("job"), job.c.turn == bindparam("its_turn"), job.c.due_at <= bindparam("now")
     )
-    .values(due_at=None, handed_at=bindparam("now"))
+    .values(due_at=None, dispatched_at=bindparam("now"))
 )
 _UNPUBLISHED = (
     select(event.c.number, event.c.id, event.c.type, event.c.body)
@@ -100,7 +100,7 @@ class NotRetryable(Exception):
 
 
 @dataclass(frozen=True)
-class Hold:
+class JobLock:
     """The exclusive right to run turns of one job, for as long as the connection lives."""
 
     database: Database
@@ -126,7 +126,7 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._locks = locks_of(database)
+        self._locks = build_locks(database)
 
     def now(self) -> float:
         """Epoch seconds by the ledger's clock."""
@@ -156,7 +156,7 @@ class Ledger:
                 "vendor": request.command.vendor(), "source": request.source,
                 "correlation_id": request.correlation_id, "traceparent": request.traceparent,
                 "tracestate": request.tracestate, "data": data, "fingerprint": fingerprint,
-                "status": Status.ACCEPTED.value, "turn": 1, "takes": int(taken), "fence": int(taken),
+                "status": Status.ACCEPTED.value, "turn": 1, "begin_count": int(taken), "fence": int(taken),
                 "due_at": None if taken else begin,
                 "deadline_at": begin + deadline, "accepted_at": now, "updated_at": now,
             }  # fmt: skip
@@ -165,7 +165,7 @@ class Ledger:
             if added is None:
                 return self._again(connection, request.id, fingerprint, now), None
             new = Job.of(added)
-            write_event(connection, new, News(Outcome.ACCEPTED, Status.ACCEPTED), new.sequence, now)
+            append_event(connection, new, EventPayload(Outcome.ACCEPTED, Status.ACCEPTED), new.sequence, now)
             accepted = Acceptance.NEW if begin == now else Acceptance.SCHEDULED
             return accepted, new if taken else None
 
@@ -177,29 +177,29 @@ class Ledger:
             return Acceptance.SCHEDULED
         if known.status not in _ENDED:
             return Acceptance.KNOWN
-        tell_again(connection, id)
+        republish_last_event(connection, id)
         return Acceptance.ENDED
 
     def reject(self, invalid: InvalidCommand, body: bytes) -> None:
         """Record the `rejected` event of a message that is no valid command."""
         with self.database.write() as connection:
-            write_rejection(connection, invalid, body, self.now())
+            append_rejection(connection, invalid, body, self.now())
 
     # -- turns ------------------------------------------------------------------------------------------
 
     @contextmanager
-    def hold(self, job_id: str) -> Iterator[Hold | None]:
+    def hold(self, job_id: str) -> Iterator[JobLock | None]:
         """The exclusive right to run turns of a job; None if somebody else has it."""
         with self.database.connect() as connection, self._locks.hold(connection, f"job {job_id}") as held:
-            yield Hold(self.database, connection, job_id) if held else None
+            yield JobLock(self.database, connection, job_id) if held else None
 
     @contextmanager
-    def lead(self, connection: Connection) -> Iterator[bool]:
+    def try_lead(self, connection: Connection) -> Iterator[bool]:
         """The right to dispatch; gives False if another process has it."""
         with self._locks.hold(connection, "dispatcher") as held:
             yield held
 
-    def look_again(self, job_id: str, turn: int, delay: float) -> None:
+    def reschedule(self, job_id: str, turn: int, delay: float) -> None:
         """Have turn `turn` handed out again in `delay` seconds, unless it has ended by then."""
         with self.database.write() as connection:
             now = self.now()
@@ -228,38 +228,38 @@ class Ledger:
         later = next((row.due_at - now for row in rows if row.due_at > now), None)
         return [DueTurn(*row[:-1]) for row in rows if row.due_at <= now], later
 
-    def due_beside(self, connection: Connection, budgets: Sequence[str], limit: int) -> list[DueTurn]:
+    def due_except_polls(self, connection: Connection, budgets: Sequence[str], limit: int) -> list[DueTurn]:
         """Turns whose time has come, but for looks at vendors that count among `budgets`."""
-        others = or_(job.c.budget.is_(None), job.c.budget.not_in(budgets))
+        others = or_(job.c.rate_limit.is_(None), job.c.rate_limit.not_in(budgets))
         rows = connection.execute(
             select(*_DUE).where(job.c.due_at <= self.now(), others).order_by(job.c.due_at).limit(limit)
         )
         return [DueTurn(*row) for row in rows]
 
-    def due_looks(self, connection: Connection, budget: str, limit: int) -> list[DueTurn]:
+    def due_polls(self, connection: Connection, budget: str, limit: int) -> list[DueTurn]:
         """Looks whose time has come and that count among `budget`, the latest by expectation first."""
         now = self.now()
-        waited = now - job.c.late_from
-        bend = case((waited > 0, job.c.late_bend * waited), else_=0.0)
-        grown = (job.c.late_slope + bend) * waited
-        late = job.c.late_at + case((grown > waited, waited), else_=grown)  # as polling.Lateness has it
+        waited = now - job.c.delay_since
+        bend = case((waited > 0, job.c.delay_accel * waited), else_=0.0)
+        grown = (job.c.delay_rate + bend) * waited
+        late = job.c.delay_base + case((grown > waited, waited), else_=grown)  # as polling.Lateness has it
         rows = connection.execute(
             select(*_DUE)
-            .where(job.c.due_at <= now, job.c.budget == budget)
+            .where(job.c.due_at <= now, job.c.rate_limit == budget)
             .order_by(late.desc())
             .limit(limit)
         )
         return [DueTurn(*row) for row in rows]
 
-    def looks_out(self, connection: Connection, budgets: Sequence[str]) -> dict[str, int]:
+    def polls_in_flight(self, connection: Connection, budgets: Sequence[str]) -> dict[str, int]:
         """How many looks of each budget are handed out and have not begun yet."""
         rows = connection.execute(
-            select(job.c.budget, func.count().label("looks"))
-            .where(job.c.due_at.is_(None), job.c.ended_at.is_(None), job.c.takes == 0)
-            .where(job.c.budget.in_(budgets))
-            .group_by(job.c.budget)
+            select(job.c.rate_limit, func.count().label("polls"))
+            .where(job.c.due_at.is_(None), job.c.ended_at.is_(None), job.c.begin_count == 0)
+            .where(job.c.rate_limit.in_(budgets))
+            .group_by(job.c.rate_limit)
         )
-        return {row.budget: int(row.looks) for row in rows}
+        return {row.rate_limit: int(row.polls) for row in rows}
 
     def handed(self, connection: Connection, turns: Sequence[DueTurn]) -> None:
         """The broker has confirmed these turns: their timers end, unless they were set anew meanwhile."""
@@ -291,7 +291,7 @@ class Ledger:
         numbers = [stored.number for stored in events]
         connection.execute(_PUBLISHED, {"numbers": numbers, "now": self.now()})
 
-    def recover_lost(self, connection: Connection, queue: str, older_than: float, *, empty: bool) -> int:
+    def requeue_lost(self, connection: Connection, queue: str, older_than: float, *, empty: bool) -> int:
         """Make turns due again whose hand-off must have been lost; gives how many.
 
         A queue is first in, first out: a turn handed out more than `older_than` seconds before another
@@ -302,10 +302,10 @@ class Ledger:
         known, or was taken before the dispatcher could say so: it can be overtaken, but overtakes nobody.
         """
         now = self.now()
-        overtaker = select(func.max(job.c.handed_at)).where(
+        overtaker = select(func.max(job.c.dispatched_at)).where(
             job.c.queue == queue,
             or_(job.c.due_at.is_not(None), job.c.status.in_(_ENDED)),
-            job.c.updated_at > job.c.handed_at,
+            job.c.updated_at > job.c.dispatched_at,
         )
         newest = now if empty else connection.scalar(overtaker)
         if newest is None:
@@ -316,14 +316,14 @@ class Ledger:
                 job.c.queue == queue,
                 job.c.due_at.is_(None),
                 job.c.ended_at.is_(None),
-                func.coalesce(job.c.handed_at, job.c.updated_at) < min(newest, now) - older_than,
+                func.coalesce(job.c.dispatched_at, job.c.updated_at) < min(newest, now) - older_than,
                 job.c.updated_at < now - older_than,
             )
             .values(due_at=now)
         )
         return int(lost.rowcount)
 
-    def reclaim(self, connection: Connection) -> None:
+    def requeue_all(self, connection: Connection) -> None:
         """Make every handed-off turn due again: the embedded broker forgets them with its process."""
         connection.execute(
             update(job).where(job.c.due_at.is_(None), job.c.status.not_in(_ENDED)).values(due_at=self.now())
@@ -366,15 +366,15 @@ class Ledger:
                 connection.execute(
                     update(step)
                     .where(step.c.job_id == job_id, step.c.state == "intended")
-                    .values(state="void", edition=step.c.edition + 1, started_at=now)
+                    .values(state="void", generation=step.c.generation + 1, started_at=now)
                 )
             connection.execute(
                 update(job)
                 .where(job.c.id == job_id)
                 .values(
-                    status=Status.RUNNING.value, turn=job.c.turn + 1, takes=0, due_at=now, handed_at=None,
+                    status=Status.RUNNING.value, turn=job.c.turn + 1, begin_count=0, due_at=now, dispatched_at=None,
                     deadline_at=now + deadline, cancel_requested=False, attempt=job.c.attempt + 1,
-                    retried_by=by, strikes=0, error=None, ended_at=None, updated_at=now,
+                    retried_by=by, consecutive_failures=0, error=None, ended_at=None, updated_at=now,
                 )
             )  # fmt: skip
             return Status.RUNNING
@@ -462,10 +462,10 @@ class Ledger:
             )
             return [StoredEvent(*row) for row in rows]
 
-    def standing(self) -> Standing:
+    def stats(self) -> LedgerStats:
         """How all jobs stand, for whoever watches. Raises `LedgerUnavailable`."""
         with self.database.read() as connection:
-            return standing(self.database, connection)
+            return collect_stats(self.database, connection)
 
     def check(self) -> None:
         """Raise unless the ledger can be reached and used."""

@@ -29,7 +29,7 @@ class Locks(Protocol):
         """Hold `name` for the time of the block; gives False at once if somebody else has it."""
 
 
-def locks_of(database: Database) -> Locks:
+def build_locks(database: Database) -> Locks:
     """The locks that suit the database."""
     return (
         FileLocks(database.path.with_name(database.path.name + ".lock"))

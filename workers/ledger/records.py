@@ -23,7 +23,7 @@ def decode(text: str | None) -> Any:
     return None if text is None else json.loads(text)
 
 
-def moment(seconds: float) -> datetime:
+def to_datetime(seconds: float) -> datetime:
     """Epoch seconds as an aware time, to the millisecond."""
     return datetime.fromtimestamp(round(seconds, 3), UTC)
 
@@ -45,20 +45,20 @@ class Job:
     fingerprint: str
     status: Status
     turn: int
-    takes: int
+    begin_count: int
     fence: int
     due_at: float | None
-    handed_at: float | None
-    budget: str | None
-    late_from: float | None
-    late_at: float | None
-    late_slope: float | None
-    late_bend: float | None
+    dispatched_at: float | None
+    rate_limit: str | None
+    delay_since: float | None
+    delay_base: float | None
+    delay_rate: float | None
+    delay_accel: float | None
     deadline_at: float
     cancel_requested: bool
     attempt: int
     retried_by: str | None
-    strikes: int
+    consecutive_failures: int
     sequence: int
     progressed_at: float | None
     progress: dict[str, Any] | None
@@ -74,15 +74,17 @@ class Job:
     restored_at: float | None
 
     @property
-    def urgency(self) -> Urgency | None:
+    def urgency(self) -> PollUrgency | None:
         """How urgent its next turn is, if that looks at a vendor."""
-        late = self.late_from, self.late_at, self.late_slope, self.late_bend
-        return None if self.budget is None else Urgency(self.budget, *(each or 0.0 for each in late))
+        late = self.delay_since, self.delay_base, self.delay_rate, self.delay_accel
+        return (
+            None if self.rate_limit is None else PollUrgency(self.rate_limit, *(each or 0.0 for each in late))
+        )
 
     @property
     def scheduled_for(self) -> float | None:
         """When it may begin, if its command said so and that is to come; None otherwise."""
-        untouched = self.status is Status.ACCEPTED and not self.takes and not self.cancel_requested
+        untouched = self.status is Status.ACCEPTED and not self.begin_count and not self.cancel_requested
         later = untouched and self.due_at is not None and self.due_at > self.accepted_at
         return self.due_at if later else None
 
@@ -102,26 +104,26 @@ class Step:
 
     Attributes:
         state: `intended` (perhaps done), `open` (a checkpoint), `done`, or `void` (to be done anew).
-        edition: 1, and one more each time it was voided.
-        moved_at: when its progress last moved.
-        seen_at: when a poll was last seen running.
-        told: how much of it was done then or before, 0 to 1, if the vendor said so.
-        told_at: when that was first seen.
+        generation: 1, and one more each time it was voided.
+        last_progress_at: when its progress last moved.
+        last_polled_at: when a poll was last seen running.
+        reported_share: how much of it was done then or before, 0 to 1, if the vendor said so.
+        reported_at: when that was first seen.
     """
 
     name: str
     kind: str
     state: str
     value: Any
-    edition: int
+    generation: int
     size: int | None
     polls: int
-    moved_at: float | None
+    last_progress_at: float | None
     started_at: float
     ended_at: float | None
-    seen_at: float | None = None
-    told: float | None = None
-    told_at: float | None = None
+    last_polled_at: float | None = None
+    reported_share: float | None = None
+    reported_at: float | None = None
 
     @classmethod
     def of(cls, row: Row[Any]) -> Step:
@@ -133,23 +135,23 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Past:
+class DurationSample:
     """An earlier wait, in seconds since it began.
 
     Attributes:
         ended: when it was found done.
         seen: when it was last seen running; None if that was not noted. It ended in between.
         size: rows, if known.
-        told: how much was done, 0 to 1, as the vendor said at about the last look.
-        told_after: when it said so.
+        reported_share: how much was done, 0 to 1, as the vendor said at about the last look.
+        reported_after: when it said so.
         began: when it began, by a clock that all waits share.
     """
 
     ended: float
     seen: float | None = None
     size: int | None = None
-    told: float | None = None
-    told_after: float | None = None
+    reported_share: float | None = None
+    reported_after: float | None = None
     began: float = 0.0
 
     @property
@@ -172,21 +174,21 @@ class DueTurn:
     command: str
     queue: str
     turn: int
-    budget: str | None = None
+    rate_limit: str | None = None
 
 
 @dataclass(frozen=True)
-class Urgency:
-    """How late a look at a vendor is: w seconds after `since` (epoch) `at` + `slope` w + `bend` w², in seconds.
+class PollUrgency:
+    """How late a look at a vendor is: w seconds after `since` (epoch) `base` + `rate` w + `accel` w², in seconds.
 
-    `budget` names the calls that it counts among: vendor and class of operations. See `polling.Lateness`.
+    `rate_limit` names the calls that it counts among: vendor and class of operations. See `polling.DelayCurve`.
     """
 
-    budget: str
+    rate_limit: str
     since: float
-    at: float
-    slope: float
-    bend: float
+    base: float
+    rate: float
+    accel: float
 
 
 @dataclass(frozen=True)

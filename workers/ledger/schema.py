@@ -41,20 +41,22 @@ job = Table(
     Column("fingerprint", Text, nullable=False),  # of type and data: the same id may mean nothing else
     Column("status", Text, nullable=False),
     Column("turn", Integer, nullable=False),
-    Column("takes", Integer, nullable=False, default=0),  # how often this turn was begun
+    Column("begin_count", Integer, nullable=False, default=0),  # how often this turn was begun
     Column("fence", Integer, nullable=False, default=0),  # rises with every take: only the last may write
     Column("due_at", Float(53)),  # the timer; null while the turn is handed off, or the job has ended
-    Column("handed_at", Float(53)),  # when the turn was last given to the broker
-    Column("budget", Text),  # of a wait at a vendor: which calls the next look counts among, ...
-    Column("late_from", Float(53)),  # ... and how late it is w seconds after this:
-    Column("late_at", Float(53)),  # so many seconds ...
-    Column("late_slope", Float(53)),  # ... and so many for each of w ...
-    Column("late_bend", Float(53)),  # ... and for each of w²
+    Column("dispatched_at", Float(53)),  # when the turn was last given to the broker
+    Column("rate_limit", Text),  # of a wait at a vendor: which calls the next look counts among, ...
+    Column("delay_since", Float(53)),  # ... and how late it is w seconds after this:
+    Column("delay_base", Float(53)),  # so many seconds ...
+    Column("delay_rate", Float(53)),  # ... and so many for each of w ...
+    Column("delay_accel", Float(53)),  # ... and for each of w²
     Column("deadline_at", Float(53), nullable=False),
     Column("cancel_requested", Boolean, nullable=False, default=False),
     Column("attempt", Integer, nullable=False, default=1),  # 1, and one more with every job.retry
     Column("retried_by", Text),  # the job.retry that last took effect
-    Column("strikes", Integer, nullable=False, default=0),  # failed attempts since the last success
+    Column(
+        "consecutive_failures", Integer, nullable=False, default=0
+    ),  # failed attempts since the last success
     Column("sequence", Integer, nullable=False, default=0),  # of the last event
     Column("progressed_at", Float(53)),  # of the last `progressed` event
     Column("progress", Text),
@@ -75,11 +77,11 @@ job = Table(
         sqlite_where=text("due_at IS NOT NULL"),
         postgresql_where=text("due_at IS NOT NULL"),
     ),
-    Index("job_handed", "queue", "handed_at"),
+    Index("job_dispatched", "queue", "dispatched_at"),
     Index(
-        "job_out",  # turns in the broker's hands, few among many
+        "job_in_flight",  # turns in the broker's hands, few among many
         "queue",
-        "handed_at",
+        "dispatched_at",
         "command",
         sqlite_where=text("due_at IS NULL AND ended_at IS NULL"),
         postgresql_where=text("due_at IS NULL AND ended_at IS NULL"),
@@ -96,14 +98,16 @@ step = Table(
     Column("name", Text, primary_key=True),
     Column("kind", Text, nullable=False),  # effect, poll or transfer
     Column("state", Text, nullable=False),  # intended, open, done or void
-    Column("edition", Integer, nullable=False, default=1),  # 1, and one more each time it was voided
+    Column("generation", Integer, nullable=False, default=1),  # 1, and one more each time it was voided
     Column("value", Text),
     Column("size", Integer),  # rows, where known: durations are compared among equals
     Column("polls", Integer, nullable=False, default=0),
-    Column("moved_at", Float(53)),  # when its progress last moved
-    Column("seen_at", Float(53)),  # of a poll: when it was last seen running, so that it ended after that
-    Column("told", Float(53)),  # of a poll: how much was done, 0 to 1, before it was almost all ...
-    Column("told_at", Float(53)),  # ... and when that was first seen
+    Column("last_progress_at", Float(53)),  # when its progress last moved
+    Column(
+        "last_polled_at", Float(53)
+    ),  # of a poll: when it was last seen running, so that it ended after that
+    Column("reported_share", Float(53)),  # of a poll: how much was done, 0 to 1, before it was almost all ...
+    Column("reported_at", Float(53)),  # ... and when that was first seen
     Column("started_at", Float(53), nullable=False),
     Column("ended_at", Float(53)),
     Index("step_done", "kind", "name", "ended_at"),
@@ -131,9 +135,9 @@ event = Table(
     sqlite_autoincrement=True,
 )
 
-#: When the ledger was brought back from a back-up, and until when commands may be repeats of forgotten ones.
-restoration = Table(
-    "restoration",
+#: When the ledger was restored from a backup, and until when commands may repeat forgotten ones.
+recovery = Table(
+    "recovery",
     metadata,
     Column("at", Float(53), primary_key=True),
     Column("until", Float(53), nullable=False),

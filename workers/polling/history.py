@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workers.ledger.records import Past
-from workers.polling.belief import bell, cells, fit, moments, unknown
+from workers.ledger.records import DurationSample
+from workers.polling.distribution import fit_turnbull, grid_span, lognormal, moments, uninformed_prior
 
 #: So many past waits are looked at.
-WINDOW = 300
+HISTORY_JOBS = 300
 #: The smooth curve through the past counts as so many more jobs, a job of which nothing is known as so many.
 CURVE, STRANGER = 2.0, 0.3
 #: The curve is not narrower than this, in logarithms: a tenth.
@@ -26,7 +26,7 @@ SEEN, OF = 2, 16
 
 
 @dataclass(frozen=True)
-class Belief:
+class DurationEstimate:
     """Masses of durations divided by `scale`, and how the vendor's progress errs.
 
     Attributes:
@@ -53,8 +53,8 @@ class History:
     Making it takes some milliseconds; asking it none.
     """
 
-    def __init__(self, pasts: Sequence[Past] = ()) -> None:
-        ended = [past for past in pasts[:WINDOW] if 0 < past.ended < math.inf]
+    def __init__(self, pasts: Sequence[DurationSample] = ()) -> None:
+        ended = [past for past in pasts[:HISTORY_JOBS] if 0 < past.ended < math.inf]
         # jobs that were started together end by their durations: only in the order of their starts is a change one
         self._pasts = sorted(ended, key=lambda past: -past.began)
         self._fresh = _fresh(self._pasts)
@@ -66,7 +66,7 @@ class History:
     def __len__(self) -> int:
         return len(self._pasts)
 
-    def belief(self, size: int | None) -> tuple[Belief, float]:
+    def belief(self, size: int | None) -> tuple[DurationEstimate, float]:
         """What is believed of a job of `size` rows, and the seconds by which its grid is to be multiplied."""
         if size is None or self._sized is None:
             return self._plain, 1.0
@@ -105,14 +105,14 @@ class History:
         scales = [(fixed + each * (typical if size is None else size)) / usual for size in sizes]
         self._relative = self._believe(scales)
 
-    def _believe(self, scales: Sequence[float]) -> Belief:
+    def _believe(self, scales: Sequence[float]) -> DurationEstimate:
         scaled = [
-            Past(
+            DurationSample(
                 past.ended / scale,
                 None if past.seen is None else past.seen / scale,
                 None,
-                past.told,
-                None if past.told_after is None else past.told_after / scale,
+                past.reported_share,
+                None if past.reported_after is None else past.reported_after / scale,
                 past.began,
             )
             for past, scale in zip(self._pasts, scales, strict=True)
@@ -120,22 +120,25 @@ class History:
         old = [math.log(past.middle) for past in scaled[self._fresh :]]
         scaled = scaled[: self._fresh + _since_change(old)]
         if not scaled:
-            return Belief(tuple(unknown()))
-        spans = [cells(past.after, past.ended) for past in scaled]
+            return DurationEstimate(tuple(uninformed_prior()))
+        spans = [grid_span(past.after, past.ended) for past in scaled]
         masses = _smooth(spans, *_rough(scaled))
-        masses = _smooth(spans, *moments(fit(spans, masses, 0.0, 3)))
+        masses = _smooth(spans, *moments(fit_turnbull(spans, masses, 0.0, 3)))
         bias, doubt = _progress(scaled)
-        return Belief(tuple(masses), bias, doubt, _blind(scaled))
+        return DurationEstimate(tuple(masses), bias, doubt, _blind(scaled))
 
 
 def _smooth(spans: Sequence[tuple[int, int]], centre: float, spread: float) -> list[float]:
     doubtful = math.sqrt((len(spans) * spread**2 + 0.5) / (len(spans) + 1))
-    curve = bell(centre, max(doubtful, NARROWEST))
-    prior = [(CURVE * x + STRANGER * y) / (CURVE + STRANGER) for x, y in zip(curve, unknown(), strict=True)]
-    return fit(spans, prior, CURVE + STRANGER, 10)
+    curve = lognormal(centre, max(doubtful, NARROWEST))
+    prior = [
+        (CURVE * x + STRANGER * y) / (CURVE + STRANGER)
+        for x, y in zip(curve, uninformed_prior(), strict=True)
+    ]
+    return fit_turnbull(spans, prior, CURVE + STRANGER, 10)
 
 
-def _rough(pasts: Sequence[Past]) -> tuple[float, float]:
+def _rough(pasts: Sequence[DurationSample]) -> tuple[float, float]:
     """Mean and deviation of the logarithms; the more exactly an end is known, the more it counts."""
     weights = [0.05 + past.after / past.ended for past in pasts]
     logs = [math.log(past.middle) for past in pasts]
@@ -144,11 +147,15 @@ def _rough(pasts: Sequence[Past]) -> tuple[float, float]:
     return mean, math.sqrt(sum(w * (x - mean) ** 2 for w, x in zip(weights, logs, strict=True)) / total)
 
 
-def _progress(pasts: Sequence[Past]) -> tuple[float, float]:
+def _progress(pasts: Sequence[DurationSample]) -> tuple[float, float]:
     errors = [
-        (math.log(past.middle) + math.log(past.told) - math.log(past.told_after)) / slack(past.told)
+        (math.log(past.middle) + math.log(past.reported_share) - math.log(past.reported_after))
+        / slack(past.reported_share)
         for past in pasts
-        if past.told is not None and past.told_after is not None and past.told > 0 and past.told_after > 0
+        if past.reported_share is not None
+        and past.reported_after is not None
+        and past.reported_share > 0
+        and past.reported_after > 0
     ]
     count = len(errors) + DOUBTED
     bias = sum(errors) / count
@@ -170,14 +177,14 @@ def _since_change(logs: Sequence[float]) -> int:
     return since
 
 
-def _fresh(pasts: Sequence[Past]) -> int:
+def _fresh(pasts: Sequence[DurationSample]) -> int:
     """How many of the last ones began so lately that of those which began beside them the longest still run."""
     longest = max((past.ended for past in pasts), default=0.0)
     now = max((past.began + past.ended for past in pasts), default=0.0)
     return sum(1 for past in pasts if past.began > now - longest)
 
 
-def _blind(pasts: Sequence[Past]) -> float:
+def _blind(pasts: Sequence[DurationSample]) -> float:
     """The time before which hardly any of the last jobs was seen running, though all took longer; 0 if seen."""
     last = pasts[:OF]
     if len(last) < OF:

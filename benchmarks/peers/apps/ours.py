@@ -9,19 +9,20 @@ from __future__ import annotations
 import os
 from functools import partial
 
-import workers.worker  # noqa: F401 - the jobs must be there before one is replaced
+import workers.engine.worker  # noqa: F401 - the jobs must be there before one is replaced
 from benchmarks.shorter import shorten
 from messages.data8 import StartJob, StartJobResult
 from workers.cli.main import main
-from workers.jobs.data8 import look, start
-from workers.jobs.registry import JOBS, Tools
-from workers.run import Run
+from workers.engine.context import Run
+from workers.engine.registry import Services
+from workers.jobs.catalogue import JOBS
+from workers.jobs.data8.start_job import poll_job, start
 
 
-def start_job(command: StartJob, run: Run, tools: Tools) -> StartJobResult:
+def start_job(command: StartJob, run: Run, services: Services) -> StartJobResult:
     """Start a job and wait for it."""
-    name = start(run, tools.data8, command, {"Companies": os.environ["PEER_DATASET"]})
-    found = run.poll("finish", partial(look, tools.data8, name), redo=("start",))
+    name = start(run, services.data8, command, {"Companies": os.environ["PEER_DATASET"]})
+    found = run.poll("finish", partial(poll_job, services.data8, name), redo=("start",))
     return StartJobResult(
         job_name=name, statistics=found["statistics"], outputs={}, output_filenames=found["output_filenames"]
     )

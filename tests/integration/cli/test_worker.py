@@ -1,0 +1,109 @@
+"""`kyb worker` as a process: probes, signals, and several processes under one supervisor."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from sandbox import Sandbox
+from tests.integration.cli.conftest import Kyb, eventually, process, until
+from workers.cli.commands.worker import told_to_stop
+
+CONTROL = ["submit", "job.cancel", "--job-id", "nowhere", "--wait", "--json"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serves_until_told_to_stop(
+    kyb: Kyb, vendors: Sandbox, number: signal.Signals, unused_port: int
+) -> None:
+    with process("worker", KYB_HTTP__PORT=str(unused_port)) as worker:
+        line = until(worker.stderr, '"serving"')
+        assert "kyb.creditsafe" in line
+        assert httpx.get(f"http://127.0.0.1:{unused_port}/livez").status_code == 200
+        eventually(lambda: httpx.get(f"http://127.0.0.1:{unused_port}/readyz").status_code == 200)
+        assert kyb(*CONTROL).json["error"]["message"] == "there is no job nowhere"
+        worker.send_signal(number)
+        assert worker.wait(20) == 0
+        assert worker.stdout is not None
+        assert worker.stdout.read() == ""
+
+
+def test_without_vendors_it_serves_control_and_says_so(kyb: Kyb, home: Path) -> None:
+    with process("worker", KYB_HTTP__PORT="0") as worker:
+        until(worker.stderr, "no vendor has settings")
+        assert kyb(*CONTROL).json["status"] == "failed"
+
+
+def test_queues_that_cannot_be_served_are_wrong_usage(kyb: Kyb, home: Path) -> None:
+    ended = kyb("worker", "--queues", "kyb.control,kyb.data8")
+    assert ended.code == 2
+    assert ended.err.startswith("kyb: kyb.data8: not a queue this worker can serve")
+
+
+def test_port_that_is_taken_is_wrong_usage(vendors: Sandbox) -> None:
+    with process("worker", KYB_HTTP__PORT=str(vendors.port)) as worker:
+        assert worker.wait(20) == 2
+        assert worker.stderr is not None
+        assert "kyb: KYB_HTTP__HOST, KYB_HTTP__PORT: " in worker.stderr.read()
+
+
+def test_broker_that_is_away_is_waited_for(home: Path) -> None:
+    with process("worker", KYB_HTTP__PORT="0", KYB_BROKER_URL="amqp://127.0.0.1:1") as worker:
+        until(worker.stderr, "not consuming")
+        until(worker.stderr, "not consuming")
+        worker.terminate()
+        assert worker.wait(20) == 0
+
+
+def test_a_signal_that_comes_at_the_worst_moment_is_heeded() -> None:
+    """While the thread that it interrupts is about to wait, and has the lock of what it waits for."""
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        stopping = told_to_stop()
+        with stopping._cond:  # type: ignore[attr-defined]
+            signal.raise_signal(signal.SIGTERM)
+        assert stopping.wait(20)
+    finally:
+        for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+            signal.signal(number, handler)
+
+
+def test_wrong_telemetry_is_wrong_usage(home: Path) -> None:
+    """Said once by the parent of several processes, not by each of them for ever."""
+    with process("worker", KYB_WORKER__PROCESSES="2", OTEL_TRACES_EXPORTER="nowhere") as worker:
+        assert worker.wait(30) == 2
+        assert worker.stderr is not None
+        assert worker.stderr.read() == "kyb: OTEL_TRACES_EXPORTER: must be otlp, console or none\n"
+
+
+def test_a_dead_child_is_replaced_and_its_siblings_go_on(home: Path) -> None:
+    with process("worker", KYB_HTTP__PORT="0", KYB_WORKER__PROCESSES="2") as supervisor:
+        first, second = (_pid(until(supervisor.stderr, "child started")) for _ in range(2))
+        os.kill(first, signal.SIGKILL)
+        assert _pid(until(supervisor.stderr, "child died")) == first
+        third = _pid(until(supervisor.stderr, "child started"))
+        assert third not in {first, second}
+        assert _lives(second)
+        until(supervisor.stderr, '"serving"')
+        supervisor.terminate()
+        assert supervisor.wait(20) == 0
+        eventually(lambda: not _lives(second) and not _lives(third))
+
+
+def _pid(line: str) -> int:
+    found = re.search(r'"pid": (\d+)', line)
+    assert found is not None
+    return int(found[1])
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,209 @@
+"""A ledger is restored from back-ups of all moments of every command, and goes on in a world that has moved.
+
+Each time: nothing is done a second time at the vendor, and the job completes, or says that nobody can tell.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.engine.default import DefaultDialect
+
+from messages.errors import Code
+from messages.events import Status
+from sandbox import Sandbox
+from sandbox.core import SandboxState
+from tests.crash.cases import COMPANIES, SAYARI, SCENARIOS, Scenario, files_of
+from tests.support.sandbox_harness import SandboxHarness
+from tests.testbed.ledgers import ledger_at
+from workers.ledger.disaster_recovery import finish_recovery, start_recovery
+from workers.ledger.records import Job
+
+ID = "job:1"
+#: About so many back-ups of each command, evenly spread, are restored.
+BACKUPS = 3
+
+
+def _into_a_given_portfolio(folder: Path, sandbox: Sandbox) -> dict[str, Any]:
+    (folder / "companies.csv").write_bytes(COMPANIES)
+    with harness(sandbox, folder, folder / "aside.db") as aside:
+        portfolio = aside.creditsafe.portfolios.create("Given").portfolio_id
+    return {"file": str(folder / "companies.csv"), "portfolio": {"id": portfolio}}
+
+
+def _into_a_given_project(folder: Path, sandbox: Sandbox) -> dict[str, Any]:
+    (folder / "entities.csv").write_bytes(SAYARI)
+    with harness(sandbox, folder, folder / "aside.db") as aside:
+        project = aside.sayari.projects.create("Given").id
+    return {"file": str(folder / "entities.csv"), "project": {"id": project}}
+
+
+def _and_delete_the_project(folder: Path, _: Sandbox) -> dict[str, Any]:
+    (folder / "entities.csv").write_bytes(SAYARI)
+    return {"file": str(folder / "entities.csv"), "delete_project": True}
+
+
+CASES = SCENARIOS | {
+    # What was there before is not known any more.
+    **{
+        name: replace(SCENARIOS[name], unknowable=True)
+        for name in (
+            "creditsafe.add_records",
+            "creditsafe.deduplicate",
+            "sayari.collect_changes",
+            "portfolio.process",
+        )
+    },
+    "import into a given portfolio": Scenario("creditsafe.import_file", _into_a_given_portfolio, True),
+    "resolve in a given project": Scenario("sayari.resolve_entities", _into_a_given_project, True),
+    "resolve and delete": Scenario("sayari.resolve_entities", _and_delete_the_project, True),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_a_backup_has_forgotten_is_not_done_again(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job had completed when its ledger was lost; the back-ups are of its writes until then."""
+    scenario = CASES[name]
+    with Sandbox(state=SandboxState(job_seconds=0.02, queue_seconds=0.0)) as sandbox:
+        data = scenario.data(tmp_path, sandbox)
+        sandbox.state.effects.clear()
+        with harness(sandbox, tmp_path, tmp_path / "kyb.db") as first, monkeypatch.context() as patch:
+            backups = every_write(tmp_path / "kyb.db", tmp_path, patch)
+            undisturbed = first.run(scenario.type, ID, **data)
+        assert undisturbed.status is Status.COMPLETED
+        done = dict(sandbox.state.effects)
+        assert len(backups) > 3
+        for backup in backups[:: max(len(backups) // BACKUPS, 1)]:
+            with restored(sandbox, tmp_path, backup) as later:
+                job = later.run(scenario.type, ID, **data)
+                again = {
+                    (effect, key): count
+                    for (effect, key), count in sandbox.state.effects.items()
+                    if count != done.get((effect, key)) and effect not in scenario.harmless
+                }
+                assert not again, f"{backup.name}: done again: {again}"
+                check(scenario, job, undisturbed, backup.name)
+            for draft in tmp_path.rglob("*.part"):  # each back-up is the only one that was restored
+                draft.unlink()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_commands_that_a_ledger_has_forgotten_find_what_they_had_begun(name: str, tmp_path: Path) -> None:
+    """The back-up is older than the command, which had come to its nth turn; it is sent again."""
+    scenario = CASES[name]
+    turns, ended = 0, False
+    while not ended:
+        folder = tmp_path / str(turns)
+        folder.mkdir()
+        with Sandbox(state=SandboxState(job_seconds=0.02, queue_seconds=0.0)) as sandbox:
+            data = scenario.data(folder, sandbox)
+            sandbox.state.effects.clear()
+            with harness(sandbox, folder, folder / "kyb.db") as first:
+                first.arrive(scenario.type, ID, **data)
+                for _ in range(turns):
+                    first.turn(ID)
+                ended = first.job(ID).status.ended
+            with restored(sandbox, folder, folder / "older.db") as later:
+                job = later.run(scenario.type, ID, **data)
+            doubled = {
+                (effect, key): count
+                for (effect, key), count in sandbox.state.effects.items()
+                if count != 1 and effect not in scenario.harmless
+            }
+            assert not doubled, f"after {turns} turns: {doubled}"
+            check(scenario, job, None, f"after {turns} turns")
+        turns += 1
+
+
+def test_events_after_a_restoration_are_numbered_beyond_all_forgotten_ones(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    data = SCENARIOS["data8.start_job"].data(tmp_path, sandbox)
+    with harness(sandbox, tmp_path, tmp_path / "kyb.db") as first:
+        first.arrive("data8.start_job", ID, **data)
+        copied(tmp_path / "kyb.db", tmp_path / "backup.db")
+        told = len(first.ledger.events(job_id=ID))
+        forgotten = first.drive(ID).sequence
+    with restored(sandbox, tmp_path, tmp_path / "backup.db") as later:
+        later.drive(ID)
+        numbers = [int(event.id.rpartition(".")[2]) for event in later.ledger.events(job_id=ID)]
+    assert numbers == sorted(set(numbers))
+    assert all(number > 1_000_000_000 > forgotten for number in numbers[told:])
+    assert len(numbers) > told
+
+
+def test_new_commands_are_new_again_once_it_is_settled(tmp_path: Path, sandbox: Sandbox) -> None:
+    """Creditsafe cannot tell whether a matching was started: until then nobody starts one."""
+    data = SCENARIOS["creditsafe.run_matching"].data(tmp_path, sandbox)
+    with harness(sandbox, tmp_path, tmp_path / "kyb.db") as any_desk:
+        database = any_desk.ledger.database
+        assert any_desk.run("creditsafe.run_matching", "before", **data).status is Status.COMPLETED
+        assert start_recovery(database, 3600.0) == 0
+        doubtful = any_desk.run("creditsafe.run_matching", "doubtful", **data)
+        assert doubtful.error is not None
+        assert doubtful.error["code"] == Code.OUTCOME_UNKNOWN
+        retried = any_desk.run("job.retry", "yes", job_id="doubtful", repeat_effect=True)
+        assert retried.status is Status.COMPLETED
+        assert any_desk.drive("doubtful").status is Status.COMPLETED, "a person has decided"
+        assert finish_recovery(database)
+        assert not finish_recovery(database)
+        assert any_desk.run("creditsafe.run_matching", "after", **data).status is Status.COMPLETED
+    assert any_desk.effects("creditsafe.matching.start") == 3
+
+
+def check(scenario: Scenario, job: Job, undisturbed: Job | None, when: str) -> None:
+    if scenario.unknowable and job.error is not None:
+        # rejected: what it was done to has been deleted in the end; the job's own copy: likewise
+        gone = "the job's own copy" in job.error["message"]
+        assert gone or job.error["code"] in {Code.OUTCOME_UNKNOWN, Code.VENDOR_REJECTED}, (
+            f"{when}: {job.error}"
+        )
+        return
+    assert job.error is None, f"{when}: {job.error}"
+    assert job.status is Status.COMPLETED
+    if undisturbed is not None:
+        assert files_of(job.result) == files_of(undisturbed.result)
+
+
+@contextmanager
+def harness(sandbox: Sandbox, folder: Path, ledger: Path) -> Iterator[SandboxHarness]:
+    url = f"sqlite:///{ledger}" if ledger.exists() else ledger_at(ledger)
+    with closing(SandboxHarness(sandbox, folder, url)) as made:
+        yield made
+
+
+@contextmanager
+def restored(sandbox: Sandbox, folder: Path, backup: Path) -> Iterator[SandboxHarness]:
+    """A harness whose ledger is the back-up, or a new one if there is none."""
+    with harness(sandbox, folder, backup) as made:
+        start_recovery(made.ledger.database, 3600.0)
+        yield made
+
+
+def every_write(ledger: Path, folder: Path, patch: pytest.MonkeyPatch) -> list[Path]:
+    """Back the ledger up after each of its writes from now on; the list grows."""
+    backups: list[Path] = []
+    commit: Callable[..., None] = DefaultDialect.do_commit
+
+    def commit_and_copy(dialect: Any, connection: Any) -> None:
+        commit(dialect, connection)
+        backup = folder / f"backup-{len(backups)}.db"
+        copied(ledger, backup)
+        if not backups or backup.read_bytes() != backups[-1].read_bytes():
+            backups.append(backup)
+
+    patch.setattr(DefaultDialect, "do_commit", commit_and_copy)
+    return backups
+
+
+def copied(ledger: Path, backup: Path) -> None:
+    with closing(sqlite3.connect(ledger)) as source, closing(sqlite3.connect(backup)) as target:
+        source.backup(target)

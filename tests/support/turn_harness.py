@@ -1,0 +1,92 @@
+"""A ledger and turns around one job function, driven by hand: no broker, no threads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from messages.data8 import StartJobResult
+from messages.events import Outcome
+from workers.engine.context import Run, RunLimits
+from workers.engine.registry import Services
+from workers.engine.turns import Turns
+from workers.files.storage import Storage
+from workers.jobs.catalogue import JOBS
+from workers.ledger.database import Database
+from workers.ledger.ledger import Ledger
+from workers.ledger.records import Job
+
+COMMAND = "data8.start_job"
+LIMITS = RunLimits(min_delay=0.001, max_delay=0.01, stall=60.0, slice=15.0, effect_settle_seconds=0.0)
+
+
+def command(id: str, type: str = COMMAND, **data: Any) -> bytes:
+    """A command as it travels."""
+    event = {
+        "specversion": "1.0",
+        "id": id,
+        "source": "/tests",
+        "type": type,
+        "data": data or {"workflow": "w"},
+    }
+    return json.dumps(event).encode()
+
+
+class TurnHarness:
+    """`arrive` commands, then `drive` them."""
+
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        play: Callable[[Run], dict[str, Any]],
+        limits: RunLimits = LIMITS,
+        deadline: float = 60.0,
+    ) -> None:
+        self.database = Database(url)
+        self.database.upgrade()
+        self.ledger = Ledger(self.database)
+        self.play = play
+        self.stopping = False
+        services = Services(Storage([str(folder)], str(folder / "results")), self.ledger, deadline)
+        self.turns = Turns(
+            self.ledger, {**JOBS, COMMAND: self._job}, services, limits, deadline, lambda: self.stopping
+        )
+
+    def _job(self, _command: object, run: Run, _services: object) -> StartJobResult:
+        return StartJobResult(job_name="n", statistics=self.play(run), outputs={}, output_filenames={})
+
+    def arrive(self, id: str = "job", **data: Any) -> None:
+        """The command comes in and takes its first turn."""
+        self.turns.arrive(command(id, **data))
+
+    def control(self, id: str, type: str, **data: Any) -> Job:
+        """A command about another job comes in; gives its own job."""
+        self.turns.arrive(command(id, type, **data))
+        return self.job(id)
+
+    def turn(self, id: str = "job") -> Job:
+        """Take the job's next turn, whether it is due or not."""
+        self.turns.take(id, self.job(id).turn)
+        return self.job(id)
+
+    def drive(self, id: str = "job", turns: int = 50) -> Job:
+        """Take turns until the job has ended."""
+        for _ in range(turns):
+            if self.job(id).status.ended:
+                return self.job(id)
+            self.turn(id)
+        raise AssertionError(f"{id} has not ended after {turns} turns")
+
+    def job(self, id: str = "job") -> Job:
+        """The job as it stands."""
+        found = self.ledger.job(id)
+        assert found is not None
+        return found
+
+    def finals(self, id: str = "job") -> list[str]:
+        """The types of the job's final events."""
+        types = [stored.type for stored in self.ledger.events(job_id=id)]
+        return [type_ for type_ in types if Outcome(type_.rpartition(".")[2]).final]

@@ -1,0 +1,61 @@
+"""What a worker was given and has not come to waits in no queue: the keeper must not take it for lost."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from sandbox import Sandbox
+from sandbox.core import Fault
+from tests.crash.cases import COMPANIES, environment
+from workers.engine import dispatcher
+from workers.engine.admission import Admission
+from workers.engine.worker import Worker
+from workers.files.storage import Storage
+from workers.settings import load
+
+JOBS = 3
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq", "embedded"])
+def test_turns_in_hand_are_not_handed_out_again(
+    broker: str,
+    request: pytest.FixtureRequest,
+    sqlite_url: str,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One thread, three jobs, and a vendor that takes its time: two wait longer than a lost turn is waited for."""
+    url = "memory://" if broker == "embedded" else request.getfixturevalue("amqp_url")
+    settings = environment(sandbox, tmp_path, url, sqlite_url)
+    for name, value in settings.items() | {("KYB_WORKER__THREADS", "1"), ("KYB_DATA8__TIMEOUT", "30")}:
+        monkeypatch.setenv(name, value)
+    for name, seconds in {
+        "LEADER_RETRY_SECONDS": 0.05,
+        "REQUEUE_INTERVAL_SECONDS": 0.1,
+        "LOST_AFTER_SECONDS": 0.5,
+    }.items():
+        monkeypatch.setattr(dispatcher, name, seconds)
+    sandbox.state.faults["data8.jobs.create"].append(Fault("slow", times=JOBS, seconds=1.0))
+    worker = Worker(load())
+    worker.ledger.database.upgrade()
+    admission = Admission(worker.ledger, Storage([str(tmp_path)], str(tmp_path / "results")), 60.0)
+    (tmp_path / "companies.csv").write_bytes(COMPANIES)
+    data = {"workflow": "Echo", "inputs": {"Companies": {"file": str(tmp_path / "companies.csv")}}}
+    for n in range(JOBS):
+        event = {"specversion": "1.0", "id": f"job-{n}", "source": "/tests", "type": "data8.start_job"}
+        admission.accept(json.dumps(event | {"data": data}).encode(), None, handed=False)
+    with capture_logs() as logs:
+        worker.start()
+        deadline = time.monotonic() + 60
+        while not all(job.status.ended for job in worker.ledger.jobs()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)  # a ledger has no event to await
+        worker.stop()
+    assert [log for log in logs if log["event"] == "handed out again"] == []
+    assert {job.status for job in worker.ledger.jobs()} == {"completed"}

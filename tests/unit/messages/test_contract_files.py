@@ -1,0 +1,47 @@
+"""The contract as files in `docs/contract`: what was promised once is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from messages.compatibility import breaking
+from messages.schemas import schemas
+from workers.cli.commands.contract import documents
+
+FOLDER = Path(__file__).parents[3] / "docs" / "contract"
+SCHEMAS = {
+    path.name: json.loads(path.read_text()) for path in FOLDER.glob("*.json") if path.name != "asyncapi.json"
+}
+EXAMPLES = sorted(FOLDER.glob("examples/*.json"))
+
+
+def test_the_messages_change_by_addition_only() -> None:
+    broken = breaking(SCHEMAS, schemas())
+    assert not broken, "what is not additive needs a new command:\n" + "\n".join(broken)
+
+
+def test_the_files_are_those_of_this_version() -> None:
+    shipped = {name: text for name, text in documents().items() if name != "asyncapi.json"}
+    there = {str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*") if path.is_file()} - {
+        "asyncapi.json"
+    }
+    wrong = sorted(there ^ shipped.keys()) + [
+        name
+        for name in there & shipped.keys()
+        if (FOLDER / name).read_text(encoding="utf-8") != shipped[name]
+    ]
+    assert not wrong, f"run `make contract`: {', '.join(wrong[:10])}"
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_valid_by_its_schema(path: Path) -> None:
+    validator = jsonschema.Draft202012Validator(SCHEMAS[path.name])
+    validator.validate(json.loads(path.read_text(encoding="utf-8")))
+
+
+def test_there_is_an_example_of_every_message() -> None:
+    assert [path.name for path in EXAMPLES] == sorted(SCHEMAS)

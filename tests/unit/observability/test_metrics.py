@@ -1,0 +1,212 @@
+"""What is counted of jobs, turns and calls, and what is shown of the ledger."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import event, text
+
+from clients.errors import VendorUnavailable
+from messages.envelope import parse
+from sandbox.core import Fault
+from tests.unit.observability.conftest import Counted, Floor
+from workers.engine.turns import Reject
+from workers.ledger.database import Database
+from workers.ledger.ledger import Ledger
+from workers.ledger.schema import job
+from workers.observability.ledger_monitor import LedgerMonitor
+from workers.observability.metrics import render
+from workers.rate_limits.limiter import SharedRateLimiter, remaining_calls
+from workers.settings import Rate
+
+START = "data8.start_job"
+
+
+def test_a_job_that_goes_well(floor: Floor, counted: Counted) -> None:
+    job = floor.run(START, floor.companies())
+    assert job.result is not None
+    (file,) = job.result["outputs"].values()
+    assert counted("kyb_commands_received_total", command=START, outcome="new") == 1
+    assert counted("kyb_jobs_ended_total", command=START, status="completed", code="") == 1
+    assert counted("kyb_job_duration_seconds_count", command=START, status="completed") == 1
+    assert counted("kyb_turns_total", command=START, ending="completed") == 1
+    assert counted("kyb_turns_total", command=START, ending="waiting") == job.turns - 1
+    assert counted("kyb_turn_duration_seconds_count", command=START) == job.turns
+    assert counted("kyb_polls_total", command=START) == job.polls > 0
+    assert counted("kyb_detection_delay_upper_bound_seconds_count", command=START) == 1
+    assert counted("kyb_detection_delay_seconds_count", command=START) == 1
+    for kind in ("inspect", "upload", "download"):
+        assert counted("kyb_records_moved_total", command=START, kind=kind) == 2, kind
+    assert counted("kyb_result_records_total", command=START) == file["records"]
+    assert counted("kyb_result_bytes_total", command=START) == file["bytes"]
+    requests = sum(
+        counted("kyb_vendor_request_duration_seconds_count", vendor="data8", operation=operation)
+        for operation in {
+            name.removeprefix("data8.") for name in floor.state.calls if name.startswith("data8.")
+        }
+    )
+    assert requests == sum(n for name, n in floor.state.calls.items() if name.startswith("data8."))
+    assert counted("kyb_vendor_requests_total", vendor="data8", operation="jobs.create", status="201") == 1
+    assert counted("kyb_token_refreshes_total", vendor="data8", outcome="granted") == 1
+    assert counted("kyb_vendor_bytes_total", vendor="data8", direction="received") > 100
+    assert counted("kyb_vendor_bytes_total", vendor="data8", direction="sent") > 100
+
+
+def test_trouble(floor: Floor, counted: Counted) -> None:
+    """Retried, adopted, refused, rejected, sent twice."""
+    floor.state.faults["data8.jobs.get"].append(Fault("status", status=503))
+    floor.state.faults["data8.jobs.create"] += [Fault("lost_before"), Fault("lost_after")]
+    data = floor.companies()
+    floor.run(START, data)
+    floor.arrive(START, data)
+    assert counted("kyb_retries_total", command=START, reason="vendor_unavailable") == 1
+    assert counted("kyb_retries_total", command=START, reason="outcome_unknown") == 2
+    assert counted("kyb_effects_recovered_total", command=START, finding="not_happened") == 1
+    assert counted("kyb_effects_recovered_total", command=START, finding="adopted") == 1
+    assert counted("kyb_vendor_requests_total", vendor="data8", operation="jobs.get", status="503") == 1
+    assert counted("kyb_commands_received_total", command=START, outcome="ended") == 1
+    floor.run(START, {"workflow": "no such workflow"}, "refused")
+    assert counted("kyb_jobs_ended_total", command=START, status="failed", code="vendor_rejected") == 1
+    for type_ in (START, "somebody's own words", None):
+        with pytest.raises(Reject):
+            floor.turns.arrive(json.dumps({"id": "x", "type": type_, "data": {"surplus": 1}}).encode())
+    assert counted("kyb_commands_received_total", command="", outcome="invalid_command") == 2
+    assert counted("kyb_commands_received_total", command=START, outcome="invalid_command") == 1
+
+
+def test_vendor_that_cannot_be_reached(floor: Floor, counted: Counted) -> None:
+    floor.services.creditsafe._transport.base_url = "http://127.0.0.1:1"
+    with pytest.raises(VendorUnavailable):
+        floor.services.creditsafe.portfolios.get("1")
+    labels = {"vendor": "creditsafe", "operation": "authenticate", "status": "none"}
+    assert counted("kyb_vendor_requests_total", **labels) == 1
+    assert counted("kyb_token_refreshes_total", vendor="creditsafe", outcome="failed") == 1
+
+
+def test_every_name_is_as_prometheus_wants_it_and_no_label_is_open(floor: Floor) -> None:
+    floor.run(START, floor.companies())
+    media_type, body = render("text/plain", [])
+    assert media_type.startswith("text/plain")
+    families = [f for f in text_string_to_metric_families(body.decode()) if f.name.startswith("kyb_")]
+    assert len(families) > 20
+    labels = {key for family in families for sample in family.samples for key in sample.labels}
+    assert labels <= {
+        "command", "outcome", "status", "code", "ending", "reason", "finding", "kind", "le",
+        "vendor", "operation", "direction", "queue",
+    }  # fmt: skip
+    assert "openmetrics" in render("application/openmetrics-text; version=1.0.0", [])[0]
+    assert len({m.name for m in REGISTRY.collect()}) == len(list(REGISTRY.collect()))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger(request: pytest.FixtureRequest) -> Any:
+    url = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+    made = Ledger(Database(url))
+    made.database.upgrade()
+    yield made
+    made.database.close()
+
+
+def command(id: str) -> bytes:
+    return json.dumps(
+        {"specversion": "1.0", "id": id, "source": "/t", "type": START, "data": {"workflow": "w"}}
+    ).encode()
+
+
+def test_how_the_jobs_of_a_ledger_stand(ledger: Ledger) -> None:
+    for number in range(6):
+        ledger.accept(parse(command(f"job-{number}")), 600.0, handed=number < 2)
+    with ledger.database.write() as writing:
+        turns, _ = ledger.due(writing, 1)
+        writing.execute(text("UPDATE job SET due_at = due_at + 600 WHERE id IN ('job-4', 'job-5')"))
+        writing.execute(text("UPDATE job SET due_at = due_at - 30 WHERE id = 'job-3'"))
+        ledger.handed(writing, turns)
+        writing.execute(text("UPDATE job SET dispatched_at = dispatched_at - 40 WHERE id = 'job-2'"))
+        writing.execute(text("UPDATE event SET created_at = created_at - 50 WHERE job_id = 'job-0'"))
+    seen = ledger.stats()
+    assert turns[0].job_id == "job-2"
+    assert {key: n for key, n in seen.jobs.items() if n} == {
+        (START, "waiting"): 2, (START, "due"): 1, (START, "out"): 3,
+    }  # fmt: skip
+    assert seen.oldest_due is not None
+    assert seen.oldest_unpublished is not None
+    assert 30 <= seen.now - seen.oldest_due < 40
+    assert 40 <= seen.now - seen.oldest_out["kyb.data8"] < 50
+    assert 50 <= seen.now - seen.oldest_unpublished < 60
+    assert seen.unpublished == 6
+    assert seen.oldest_out["kyb.sayari"] == seen.now
+
+
+def test_counting_jobs_reads_no_row(ledger: Ledger) -> None:
+    """Only the indexes of those that have not ended, however many jobs wait and however many have ended."""
+    ledger.accept(parse(command("job")), 600.0, handed=False)
+    others = ", ".join(
+        column.name for column in job.columns if column.name not in {"id", "due_at", "ended_at"}
+    )
+    many = text(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)"
+        " INSERT INTO job (id, due_at, ended_at, {})"
+        " SELECT 'job-' || i, CASE WHEN i % 4 = 1 THEN 1 END, CASE WHEN i % 4 > 1 THEN 1 END, {}"
+        " FROM job, n WHERE id = 'job'".replace("{}", others)
+    )
+    with ledger.database.write() as writing:
+        writing.execute(many)
+        writing.execute(
+            text("UPDATE job SET ended_at = 1 WHERE due_at IS NULL AND updated_at > 0 AND id > 'job-2'")
+        )
+    if not ledger.database.sqlite:
+        with ledger.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE job"))
+    sqlite = ledger.database.sqlite
+    explain = "EXPLAIN QUERY PLAN " if sqlite else "EXPLAIN "
+    asked: list[tuple[str, Any]] = []
+
+    def note(_c: object, _cur: object, statement: str, parameters: Any, *_: object) -> None:
+        if "GROUP BY" in statement:
+            asked.append((statement, parameters))
+
+    event.listen(ledger.database.engine, "before_cursor_execute", note)
+    seen = ledger.stats()
+    assert {state: n for (_, state), n in seen.jobs.items() if n} == {"due": 751, "out": 277}
+    assert len(asked) == 2
+    event.remove(ledger.database.engine, "before_cursor_execute", note)
+    with ledger.database.read() as connection:
+        for statement, parameters in asked:
+            plan = "\n".join(map(str, connection.exec_driver_sql(explain + statement, parameters)))
+            # SQLite looks at the rows of those that are out, which are few.
+            wanted = r"INDEX job_(due|in_flight)" if sqlite else r"Index Only Scan using job_(due|in_flight)"
+            assert re.search(wanted, plan), plan
+            assert sqlite or "Seq Scan" not in plan
+
+
+def test_budgets_left_and_who_shows_the_ledger(ledger: Ledger) -> None:
+    rate = Rate(calls=3, seconds=60)
+    budget = SharedRateLimiter(ledger.database, "sayari", {"standard": rate})
+    assert budget("standard") == 0
+    rates = {("sayari", "standard"): rate, ("data8", "standard"): Rate(calls=1, seconds=1)}
+    assert remaining_calls(ledger.database, rates) == {("sayari", "standard"): 2, ("data8", "standard"): 1}
+    leading = True
+    watch = LedgerMonitor(ledger, rates, lambda: leading)
+    assert list(watch.collect()) == []
+    watch.start()
+    try:
+        ends = time.monotonic() + 20
+        while not (shown := {metric.name: metric for metric in watch.collect()}):
+            assert time.monotonic() < ends
+            time.sleep(0.02)
+        assert watch.pulse.alive
+        assert "kyb_jobs" in shown
+        left = {s.labels["vendor"]: s.value for s in shown["kyb_vendor_budget_remaining_calls"].samples}
+        assert left == {"sayari": 2, "data8": 1}
+        leading = False
+        assert {metric.name for metric in watch.collect()} == {
+            "kyb_vendor_budget_limit_calls", "kyb_vendor_budget_remaining_calls",
+        }  # fmt: skip
+    finally:
+        watch.stop()

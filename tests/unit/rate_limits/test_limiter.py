@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event, func, select, update
+
+from clients.errors import RateLimited
+from messages.errors import Code
+from messages.events import Status
+from tests.support.limiter_load import call_from_processes, make_calls, overfull
+from tests.support.turn_harness import LIMITS, TurnHarness
+from workers.engine.client_factory import build_sayari_client
+from workers.ledger.database import Database
+from workers.ledger.schema import vendor_call
+from workers.rate_limits.limiter import (
+    LEDGER_RETRY_SECONDS,
+    WINDOW_SLACK_SECONDS,
+    LocalRateLimiter,
+    SharedRateLimiter,
+)
+from workers.settings import Rate, SayariSettings
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def ledger_url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+def database(ledger_url: str) -> Iterator[Database]:
+    database = Database(ledger_url)
+    database.upgrade()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def sqlite(sqlite_url: str) -> Iterator[Database]:
+    database = Database(sqlite_url)
+    database.upgrade()
+    yield database
+    database.close()
+
+
+def rows(database: Database) -> int:
+    with database.read() as connection:
+        return connection.scalar(select(func.count()).select_from(vendor_call)) or 0
+
+
+@pytest.mark.parametrize("processes", [1, 3, 8])
+def test_no_window_holds_more_calls_than_allowed_however_many_processes_make_them(
+    database: Database, ledger_url: str, processes: int
+) -> None:
+    rate = Rate(calls=8, seconds=0.5)
+    spans = call_from_processes(processes, ledger_url, rate, calls=24 // processes)
+    assert len(spans) == 24
+    assert overfull(spans, rate) == []
+    assert 0 < rows(database) <= rate.calls  # what has left the window is not kept
+
+
+def test_calls_of_many_threads_are_counted_together(sqlite: Database) -> None:
+    transactions: list[str] = []
+    event.listen(
+        sqlite.engine,
+        "before_cursor_execute",
+        lambda _c, _u, statement, *_: transactions.append(statement) if "IMMEDIATE" in statement else None,
+    )
+    budget = SharedRateLimiter(sqlite, "sayari", {"standard": Rate(calls=200, seconds=60)})
+    with ThreadPoolExecutor(8) as threads:
+        waits = list(threads.map(budget, ["standard"] * 320))
+    assert waits.count(0.0) == rows(sqlite) == 200
+    assert len(transactions) < 200
+
+
+def test_a_budget_that_is_used_up_was_not_counted_for_nothing(sqlite: Database) -> None:
+    """Looks come several at a time, whenever some calls have become free."""
+    budget = SharedRateLimiter(sqlite, "sayari", {"standard": Rate(calls=30, seconds=60)})
+    made = 0
+    with ThreadPoolExecutor(4) as threads:
+        while not any(waits := list(threads.map(budget, ["standard"] * 4))):
+            made += 4
+            assert rows(sqlite) == made  # what is counted ahead, and not taken in time, is lost
+    assert made + waits.count(0.0) == 30
+
+
+def test_calls_counted_for_each_process_alone_would_be_found_out() -> None:
+    rate = Rate(calls=8, seconds=60)
+    alone = [LocalRateLimiter({"standard": rate}) for _ in range(2)]
+    assert overfull([span for budget in alone for span in make_calls(budget, 8)], rate)
+
+
+def test_the_wait_is_until_the_next_slot(database: Database) -> None:
+    one, other = (
+        SharedRateLimiter(database, "sayari", {"standard": Rate(calls=2, seconds=30)}) for _ in range(2)
+    )
+    began = time.monotonic()
+    assert one("standard") == 0.0
+    first = time.monotonic()
+    assert other("standard") == 0.0
+    for budget in (one, other, one):
+        wait = budget("standard")
+        now = time.monotonic()
+        assert began + 30 - 0.01 <= now + wait <= first + 30 + WINDOW_SLACK_SECONDS + (now - first) + 0.01
+    assert rows(database) == 2
+
+
+def test_vendors_and_classes_are_counted_apart(database: Database) -> None:
+    rate = Rate(calls=1, seconds=60)
+    sayari = SharedRateLimiter(database, "sayari", {"standard": rate, "advanced": rate})
+    data8 = SharedRateLimiter(database, "data8", {"standard": rate})
+    assert [sayari("standard"), sayari("advanced"), data8("standard")] == [0.0, 0.0, 0.0]
+    assert all(wait > 50 for wait in (sayari("standard"), sayari("advanced"), data8("standard")))
+
+
+def test_free_calls_and_full_windows_cost_hardly_a_look_at_the_database(sqlite: Database) -> None:
+    statements: list[str] = []
+    event.listen(
+        sqlite.engine, "before_cursor_execute", lambda _c, _u, statement, *_: statements.append(statement)
+    )
+    budget = SharedRateLimiter(sqlite, "sayari", {"standard": None, "advanced": Rate(calls=1, seconds=60)})
+    assert budget("standard") == 0.0
+    assert len(statements) == 2  # BEGIN, and whether the vendor wants to be left alone: good for a moment
+    statements.clear()
+    assert [budget("standard"), budget("unheard of")] == [0.0, 0.0]
+    assert statements == []
+    assert budget("advanced") == 0.0
+    assert budget("advanced") > 0
+    statements.clear()
+    assert budget("advanced") > 0
+    assert statements == []
+
+
+def test_a_clock_set_back_delays_by_one_window_at_most(sqlite: Database) -> None:
+    rates = {"standard": Rate(calls=2, seconds=60)}
+    budget = SharedRateLimiter(sqlite, "sayari", rates)
+    assert [budget("standard"), budget("standard")] == [0.0, 0.0]
+    with sqlite.write() as connection:
+        connection.execute(update(vendor_call).values(at=vendor_call.c.at + 3600))
+    assert 59 < budget("standard") <= 60 + WINDOW_SLACK_SECONDS
+    with sqlite.read() as connection:
+        assert all(at <= time.time() for at in connection.scalars(select(vendor_call.c.at)))
+
+
+def test_with_the_ledger_away_no_call_is_allowed() -> None:
+    away = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    assert (
+        SharedRateLimiter(away, "sayari", {"standard": Rate(calls=1, seconds=1)})("standard")
+        == LEDGER_RETRY_SECONDS
+    )
+    away.close()
+
+
+def test_a_process_alone_counts_for_itself() -> None:
+    budget = LocalRateLimiter({"standard": Rate(calls=2, seconds=30), "advanced": None})
+    assert [budget("standard"), budget("standard"), budget("advanced")] == [0.0, 0.0, 0.0]
+    assert 29 < budget("standard") < 30 + WINDOW_SLACK_SECONDS + 0.01
+
+
+def test_clients_of_one_ledger_share_a_budget_and_those_without_do_not(sqlite: Database) -> None:
+    settings = SayariSettings.model_validate(
+        {"base_url": "http://127.0.0.1:1", "client_id": "c", "client_secret": "s", "rate": "1/minute"}
+    )
+    own = [build_sayari_client(settings, sqlite), build_sayari_client(settings, sqlite)]
+    alone = build_sayari_client(settings)
+    told = []
+    for client in (*own, alone):
+        with pytest.raises(Exception, match="sayari") as failed:
+            client.sources.list()
+        told.append(type(failed.value).__name__)
+        client.close()
+    assert told == ["VendorUnavailable", "RateLimited", "VendorUnavailable"]
+
+
+def test_a_job_that_waits_for_the_budget_has_not_failed(sqlite_url: str, tmp_path: Path) -> None:
+    waits = [5.0] * 10
+
+    def effect() -> dict[str, bool]:
+        if waits:
+            raise RateLimited(
+                "data8", "jobs.create", "our own call budget is used up", retry_after=waits.pop()
+            )
+        return {"done": True}
+
+    harness = TurnHarness(sqlite_url, tmp_path, lambda run: run.once("start", effect), LIMITS)
+    harness.arrive()
+    for _ in range(9):
+        job = harness.turn()
+        assert job.due_at is not None
+        assert 4.5 < job.due_at - harness.ledger.now() <= 5.5
+    assert (job.consecutive_failures, job.retries) == (0, 0)
+    assert harness.turn().status is Status.COMPLETED
+    harness.database.close()
+
+
+def test_too_many_calls_by_the_vendors_word_is_a_failed_attempt(sqlite_url: str, tmp_path: Path) -> None:
+    def effect() -> dict[str, bool]:
+        raise RateLimited("data8", "jobs.create", "too many calls", status=429, retry_after=5)
+
+    harness = TurnHarness(sqlite_url, tmp_path, lambda run: run.once("start", effect), LIMITS)
+    harness.arrive()
+    assert (harness.job().consecutive_failures, harness.job().retries) == (1, 1)
+    harness.database.close()
+
+
+def test_a_job_whose_deadline_passes_while_it_waits_for_the_budget(sqlite_url: str, tmp_path: Path) -> None:
+    def effect() -> dict[str, bool]:
+        raise RateLimited("data8", "jobs.create", "our own call budget is used up", retry_after=60)
+
+    harness = TurnHarness(sqlite_url, tmp_path, lambda run: run.once("start", effect), LIMITS, deadline=0.0)
+    harness.arrive()
+    job = harness.job()
+    assert job.status is Status.FAILED
+    assert job.error is not None
+    assert job.error["code"] == Code.DEADLINE_EXCEEDED
+    harness.database.close()

@@ -1,0 +1,1 @@
+"""`kyb demo`: everything in one process."""

@@ -1,0 +1,122 @@
+"""`kyb events tail`: what was told, and what is being told."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.text import Text
+
+from workers.cli.bootstrap import broker_urls, opened_ledger, settings
+from workers.cli.console import out, plain, print_json, print_json_line, usage, word
+from workers.cli.progress import doing_of
+from workers.settings import Settings, seconds
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
+
+#: Seconds between two looks into the ledger.
+LOOK = 0.2
+#: Seconds without an event after which a stream is taken to be read to its end.
+QUIET = 1.5
+
+
+@app.callback()
+def _events() -> None:
+    """Events, from RabbitMQ's stream or, with the embedded broker, from the ledger."""
+
+
+@app.command()
+def tail(
+    job: Annotated[str | None, typer.Option(help="only of this job")] = None,
+    since: Annotated[str | None, typer.Option("--from", help="begin so long ago, e.g. 1h or 7d")] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow/--no-follow", help="go on with what comes, or end with what is there")
+    ] = True,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="a JSON array; one JSON object a line while following")
+    ] = False,
+) -> None:
+    """Print events. Without --from: all of a job or with --no-follow, otherwise what comes from now on."""
+    found = settings()
+    start = start_of(since, everything=job is not None or not follow)
+    events = (
+        _of_ledger(found, start, job, follow=follow)
+        if found.embedded
+        else of_stream(found, start, follow=follow)
+    )
+    mine = (event for event in events if job is None or event["subject"] == job)
+    with suppress(KeyboardInterrupt):
+        if as_json and not follow:
+            print_json(list(mine))
+        else:
+            for event in mine:
+                print_json_line(event) if as_json else print_event(event)
+
+
+def print_event(event: dict[str, Any]) -> None:
+    """One event as one line."""
+    command, _, outcome = event["type"].rpartition(".")
+    data = event["data"]
+    told = ""
+    if data.get("progress"):
+        told = doing_of(data["progress"])
+    elif data.get("error"):
+        told = f"{data['error']['code']}: {data['error']['message']}"
+    elif data.get("stats"):
+        told = f"{data['stats']['seconds']:.1f} s"
+    at = datetime.fromisoformat(event["time"]).astimezone().strftime("%H:%M:%S")
+    out.print(
+        Text.assemble(
+            f"{at}  ", f"{plain(event['subject'])}  {plain(command)} ", word(outcome), f"  {plain(told)}"
+        )
+    )
+
+
+def start_of(since: str | None, *, everything: bool) -> float:
+    """`--from` as epoch seconds; without it 0 for `everything`, else now."""
+    if since is None:
+        return 0.0 if everything else time.time()
+    try:
+        return time.time() - float(str(seconds(since)))
+    except ValueError as error:
+        raise usage(f"--from: {error}") from None
+
+
+def _of_ledger(found: Settings, start: float, job: str | None, *, follow: bool) -> Iterator[dict[str, Any]]:
+    number = 0
+    with opened_ledger(found) as ledger:
+        while True:
+            batch = ledger.events(after=number, since=start, job_id=job)
+            for stored in batch:
+                number = stored.number
+                yield json.loads(stored.body)
+            if not batch:
+                if not follow:
+                    return
+                time.sleep(LOOK)
+
+
+def of_stream(found: Settings, start: float, *, follow: bool) -> Iterator[dict[str, Any]]:
+    """The events of RabbitMQ's stream from `start` (epoch seconds); without `follow`, those that are there."""
+    from workers.broker.event_stream import EventStream  # noqa: PLC0415 - the embedded broker does without pika
+
+    began = datetime.now(UTC)
+    offset: datetime | Literal["first"] = datetime.fromtimestamp(start, UTC) if start else "first"
+    with EventStream(broker_urls(found), offset) as stream:
+        while True:
+            body = stream.read(QUIET)
+            if body is None:
+                if not follow:
+                    return
+                continue
+            event = json.loads(body)
+            told = datetime.fromisoformat(event["time"])
+            if not follow and told > began:
+                return
+            if told.timestamp() >= start:
+                yield event

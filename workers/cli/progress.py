@@ -1,0 +1,126 @@
+"""Showing a job on its way, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from messages.events import Status
+from workers.cli.console import err, error_line, out, plain, print_json
+from workers.cli.exit_codes import JOB_FAILED
+from workers.cli.submission import JobSnapshot
+
+
+def progress_bars(**options: Any) -> Progress:
+    """One line per job: what, how far, what it is doing."""
+    return Progress(
+        SpinnerColumn(finished_text=" "),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        TextColumn("{task.fields[doing]}", markup=False),
+        TimeElapsedColumn(),
+        **options,
+    )
+
+
+def doing(standing: JobSnapshot) -> str:
+    """What a job is at, in a few words."""
+    if standing.status is Status.ACCEPTED:
+        return "accepted"
+    if standing.status.ended:
+        return standing.status.value
+    return doing_of(standing.progress or {})
+
+
+def doing_of(told: dict[str, Any]) -> str:
+    """The same of an event's progress."""
+    words = [plain(told.get("step", "running"))]
+    if told.get("percent") is not None:
+        words.append(f"{told['percent']:.0f} %")
+    if told.get("done") is not None:
+        total = told.get("total")
+        words.append(f"{told['done']:,}" + (f" of {total:,}" if total else ""))
+    return ", ".join(words)
+
+
+def percent_of(standing: JobSnapshot) -> float | None:
+    """0 to 100 if it is known."""
+    if standing.status is Status.COMPLETED:
+        return 100.0
+    percent = (standing.progress or {}).get("percent")
+    return None if percent is None else float(percent)
+
+
+def watched(standings: Iterator[JobSnapshot]) -> JobSnapshot | None:
+    """The last of the standings; on a terminal a bar shows the others. None if there are none."""
+    last = None
+    with progress_bars(console=err, transient=True, disable=not err.is_terminal) as bars:
+        for standing in standings:
+            if last is None:
+                bar = bars.add_task(standing.command, total=None, doing="")
+            last = standing
+            percent = percent_of(standing)
+            bars.update(
+                bar, completed=percent or 0, total=None if percent is None else 100, doing=doing(standing)
+            )
+    return last
+
+
+def print_outcome(standing: JobSnapshot) -> None:
+    """How a job ended, its result or its error."""
+    stats = standing.stats or {}
+    cost = (
+        f" after {stats['seconds']:.1f} s, {stats['turns']} turns, {stats['polls']} polls, "
+        f"{stats['vendor_calls']} vendor calls"
+        if stats
+        else ""
+    )
+    error_line(f"{standing.job_id}: {standing.status}{cost}")
+    if standing.result is not None:
+        print_json(standing.result)
+    for line in error_lines(standing.error):
+        error_line(line)
+
+
+def error_lines(error: dict[str, Any] | None) -> list[str]:
+    """An error of an event as lines for people."""
+    if error is None:
+        return []
+    detail = error.get("detail")
+    if isinstance(detail, list):
+        return [
+            str(error["code"]),
+            *(f"  {plain(d['field'] or 'message')}: {plain(d['message'])}" for d in detail),
+        ]
+    lines = [f"{error['code']}: {plain(error['message'])}"]
+    if error.get("step"):
+        lines.append(f"  step: {plain(error['step'])}")
+    if detail:
+        lines.append(f"  detail: {plain(detail)}")
+    return lines
+
+
+def conclude(standings: Iterator[JobSnapshot], *, watch: bool, job_id: str, as_json: bool) -> int:
+    """Send, wait if asked to, and say what became of it; gives the exit code."""
+    try:
+        last = watched(standings)
+    except KeyboardInterrupt:
+        error_line(f"{job_id}: no longer watched, the job goes on: kyb jobs show {job_id}")
+        raise
+    if last is None:
+        if watch:
+            error_line(f"{job_id}: the ledger no longer knows it")
+            return JOB_FAILED
+        if as_json:
+            print_json({"job_id": job_id})
+        else:
+            out.print(Text(job_id))
+        return 0
+    if as_json:
+        print_json(last.document())
+    else:
+        print_outcome(last)
+    return 0 if last.status is Status.COMPLETED else JOB_FAILED

@@ -1,0 +1,136 @@
+"""Sending a command the way the broker wants it, and watching what becomes of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from messages.envelope import InvalidCommand, Request
+from messages.events import Outcome, Status
+from workers.cli.bootstrap import broker_urls, opened_ledger, storage_of
+from workers.engine.admission import Admission
+from workers.ledger.ledger import Ledger
+from workers.ledger.outbox import job_stats
+from workers.settings import Settings
+
+#: Seconds between two looks into the ledger.
+LOOK = 0.2
+
+
+@dataclass(frozen=True)
+class JobSnapshot:
+    """Where a job stands; the members are those of an event's data."""
+
+    job_id: str
+    command: str
+    status: Status
+    progress: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    stats: dict[str, Any] | None = None
+
+    def document(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+#: Sends a command; gives where its job stands, again and again until it has ended if that was asked for.
+#: A command that is rejected gives that standing at once where there is no broker.
+Send = Callable[[Request], Iterator[JobSnapshot]]
+
+
+@contextmanager
+def sender(settings: Settings, *, watch: bool) -> Iterator[Send]:
+    """What sends commands, and watches their jobs if `watch` is asked for.
+
+    It raises `BrokerUnavailable` or `LedgerUnavailable`.
+    """
+    if settings.embedded:
+        storage = storage_of(settings)
+        with opened_ledger(settings) as ledger:
+            admission = Admission(ledger, storage, settings.polling.deadline)
+            yield lambda request: recorded(ledger, admission, request, watch=watch)
+    else:
+        with _to_broker(broker_urls(settings), watch=watch) as send:
+            yield send
+
+
+def standing_in_ledger(ledger: Ledger, job_id: str) -> JobSnapshot | None:
+    """Where a job stands by the ledger."""
+    job = ledger.job(job_id)
+    if job is None:
+        return None
+    stats = job_stats(job, job.ended_at if job.ended_at is not None else ledger.now())
+    return JobSnapshot(
+        job_id, job.command, job.status, job.progress, job.result, job.error, stats.model_dump(mode="json")
+    )
+
+
+def recorded(ledger: Ledger, admission: Admission, request: Request, *, watch: bool) -> Iterator[JobSnapshot]:
+    """Record a command in the ledger, where a worker on that ledger finds it."""
+    try:
+        admission.accept(body_of(request), None, handed=False)
+    except InvalidCommand as invalid:
+        details = [{"field": d.field, "message": d.message} for d in invalid.details]
+        error = {"code": invalid.code.value, "message": str(invalid), "detail": details}
+        yield JobSnapshot(request.id, request.type, Status.REJECTED, error=error)
+        return
+    while watch:
+        standing = standing_in_ledger(ledger, request.id)
+        if standing is None:
+            return
+        yield standing
+        if standing.status.ended:
+            return
+        time.sleep(LOOK)
+
+
+def body_of(request: Request) -> bytes:
+    """The message to send."""
+    return json.dumps(request.event(), ensure_ascii=False).encode()
+
+
+@contextmanager
+def _to_broker(urls: str, *, watch: bool) -> Iterator[Send]:
+    from workers.broker import topology  # noqa: PLC0415 - the embedded broker does without pika
+    from workers.broker.event_stream import EventStream  # noqa: PLC0415 - likewise
+    from workers.broker.publisher import CLOUD_EVENT, Publisher  # noqa: PLC0415 - likewise
+    from workers.broker.publisher_connection import OutboundMessage  # noqa: PLC0415 - likewise
+
+    with closing(Publisher(urls)) as publisher, ExitStack() as stack:
+        # The stream is read from before publishing: no event can be missed.
+        stream = stack.enter_context(EventStream(urls, "next")) if watch else None
+
+        def send(request: Request) -> Iterator[JobSnapshot]:
+            body = body_of(request)
+            publisher.publish(
+                [OutboundMessage(topology.COMMANDS, request.type, body, CLOUD_EVENT, request.id)]
+            )
+            if stream is not None:
+                publisher.close()  # nobody answers its heartbeats while the job is watched
+                yield from _told(stream, request)
+
+        yield send
+
+
+def _told(stream: Any, request: Request) -> Iterator[JobSnapshot]:
+    yield JobSnapshot(request.id, request.type, Status.ACCEPTED)
+    while True:
+        body = stream.read(LOOK)
+        event = {} if body is None else json.loads(body)
+        if event.get("subject") != request.id:
+            continue
+        data = event["data"]
+        if data["command"] != request.type:  # the id is another job's: that one's events are not ours
+            continue
+        status = Status(data["status"])
+        yield JobSnapshot(
+            request.id, request.type, status,
+            data.get("progress"), data.get("result"), data.get("error"), data.get("stats"),
+        )  # fmt: skip
+        if event["type"].rpartition(".")[2] == Outcome.REJECTED or status.ended:
+            return

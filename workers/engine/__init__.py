@@ -1,0 +1,1 @@
+"""The durable part: admission, turns, retries, timers, and the process that runs them."""

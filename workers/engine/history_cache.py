@@ -1,0 +1,50 @@
+"""Past waits of every command's steps, as this process last read them in the ledger."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+from messages.portfolio import STAGES, ProcessPortfolio
+from workers.ledger.claim import Claim
+from workers.polling.history import HISTORY_JOBS, History
+
+#: Histories are read anew after so many seconds.
+HISTORY_TTL_SECONDS = 60.0
+
+
+class HistoryCache:
+    """Histories by command and step; to be shared by all threads of a process."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._known: dict[tuple[str, str], tuple[float, History]] = {}
+
+    def of(self, claim: Claim, name: str) -> History:
+        """What earlier jobs tell of the step `name` of the claim's job. Raises `LedgerUnavailable`."""
+        # of steps that a job has several of, numbered, the first is the one that every job has
+        first = re.sub(r"\d+$", "1", name)
+        places = comparable_steps(claim.job.command, first)
+        key = places[0]
+        now = self._monotonic()
+        read_at, history = self._known.get(key, (-HISTORY_TTL_SECONDS, None))
+        if history is None or now - read_at >= HISTORY_TTL_SECONDS:
+            if history is not None:
+                self._known[key] = (now, history)  # good enough for the other threads while this one reads
+            history = History(claim.duration_samples(places, HISTORY_JOBS))
+            self._known[key] = (now, history)
+        return history
+
+
+def comparable_steps(command: str, step: str) -> list[tuple[str, str]]:
+    """Where waits of the same kind are recorded, as (command, step).
+
+    A stage of `portfolio.process` is the work of a command of its own: each learns from the other.
+    """
+    whole = ProcessPortfolio.type_
+    if command == whole:
+        stage, _, name = step.partition(": ")
+        command, step = STAGES.get(stage, whole), name
+    stages = [stage for stage, own in STAGES.items() if own == command]
+    return [(command, step), *((whole, f"{stage}: {step}") for stage in stages)]

@@ -1,0 +1,94 @@
+"""Several worker processes as one: `KYB_WORKER__PROCESSES` children, each a `kyb worker` of its own.
+
+A child that dies is started again; its siblings never notice.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from workers.settings import Settings
+
+log = structlog.get_logger("kyb.supervisor")
+
+#: Seconds between a child's death and its successor.
+RESTART_DELAY_SECONDS = 1.0
+#: Seconds beyond the shutdown grace that a child gets to end before it is killed.
+KILL_MARGIN_SECONDS = 5.0
+#: Seconds between two looks at the children.
+LIVENESS_CHECK_SECONDS = 0.1
+
+
+class Supervisor:
+    """Keeps as many children running as the settings say.
+
+    Args:
+        settings: of the process.
+        arguments: of `kyb worker`.
+        restart_delay: seconds between a child's death and its successor.
+    """
+
+    def __init__(
+        self, settings: Settings, arguments: Sequence[str], restart_delay: float = RESTART_DELAY_SECONDS
+    ) -> None:
+        self._command = [sys.executable, "-m", "workers.cli.main", "worker", *arguments]
+        self._environments = [_environment(settings, n) for n in range(settings.worker.processes)]
+        self._grace = settings.worker.shutdown_grace + KILL_MARGIN_SECONDS
+        self._restart_delay = restart_delay
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._due = dict.fromkeys(range(settings.worker.processes), 0.0)
+
+    def run(self, stopping: threading.Event) -> None:
+        """Keep the children running until `stopping` is set, then end them within the grace."""
+        while not stopping.wait(LIVENESS_CHECK_SECONDS):
+            self._reap()
+            self._start()
+        self._stop()
+
+    def pids(self) -> list[int]:
+        """The processes that run now."""
+        return [child.pid for child in list(self._children.values())]
+
+    def _start(self) -> None:
+        now = time.monotonic()
+        for number in [n for n, due in self._due.items() if due <= now]:
+            del self._due[number]
+            # A group of its own: Ctrl-C reaches us alone, and we pass it on once.
+            child = subprocess.Popen(self._command, env=self._environments[number], process_group=0)  # noqa: S603
+            self._children[number] = child
+            log.info("child started", number=number, pid=child.pid)
+
+    def _reap(self) -> None:
+        for number, child in list(self._children.items()):
+            code = child.poll()
+            if code is not None:
+                del self._children[number]
+                self._due[number] = time.monotonic() + self._restart_delay
+                log.warning("child died", number=number, pid=child.pid, code=code)
+
+    def _stop(self) -> None:
+        for child in self._children.values():
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)
+        ends = time.monotonic() + self._grace
+        for number, child in self._children.items():
+            try:
+                child.wait(max(ends - time.monotonic(), 0.0))
+            except subprocess.TimeoutExpired:
+                log.warning("child killed: it did not end within the grace", number=number, pid=child.pid)
+                child.kill()
+                child.wait()
+
+
+def _environment(settings: Settings, number: int) -> Mapping[str, str]:
+    """What a child inherits; its probes answer on the port of the settings plus its number."""
+    port = settings.http.port + number if settings.http.port else 0
+    return {**os.environ, "KYB_WORKER__PROCESSES": "1", "KYB_HTTP__PORT": str(port)}

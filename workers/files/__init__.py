@@ -1,0 +1,1 @@
+"""Where input and result files lie, and the formats they have."""

@@ -1,0 +1,12 @@
+"""Where jobs read their inputs and leave their results: below configured roots, on this machine or elsewhere.
+
+A message may name any URI, so nothing outside the input roots is ever opened; results appear complete or not at all.
+"""
+
+from __future__ import annotations
+
+from workers.files.storage.drafts import Appender, Draft, DraftLost
+from workers.files.storage.storage import Storage
+from workers.files.storage.uris import InputNotAllowed, file_name
+
+__all__ = ["Appender", "Draft", "DraftLost", "InputNotAllowed", "Storage", "file_name"]

@@ -1,0 +1,191 @@
+"""Inputs and results of jobs, wherever they are."""
+
+from __future__ import annotations
+
+import copy
+import io
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import BinaryIO, cast
+
+from messages.base import File
+from messages.errors import Code
+from workers.errors import JobFailed
+from workers.files.storage.base import FileMissing, ObjectStore, RemoteFile, Source
+from workers.files.storage.chunked_draft import RemoteDraft
+from workers.files.storage.drafts import Draft
+from workers.files.storage.local import Local
+from workers.files.storage.uris import (
+    InputNotAllowed,
+    Location,
+    file_name,
+    local_path,
+    remote_location,
+    scheme_of,
+    segment,
+)
+from workers.settings import HttpsSettings, S3Settings, SftpSettings, StorageSettings
+
+_WEB = {"https", "http"}
+
+
+class Storage:
+    """Inputs and results of jobs.
+
+    Args:
+        inputs: roots that inputs may lie below: paths, `file://`, `s3://`, `sftp://`, `https://` or `http://` URIs.
+        results: root of the results: a path, `file://`, `s3://` or `sftp://` URI; made when first needed.
+        s3: access to S3.
+        sftp: access to SFTP servers.
+        https: which addresses inside the network may be read from.
+
+    Raises:
+        ValueError: a root that is none, or lacks the settings of its scheme.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        results: str,
+        *,
+        s3: S3Settings | None = None,
+        sftp: SftpSettings | None = None,
+        https: HttpsSettings | None = None,
+    ) -> None:
+        try:
+            self._local = Local([root for root in inputs if scheme_of(root) == "file"])
+            self._roots = [remote_location(root) for root in inputs if scheme_of(root) != "file"]
+            self._results = _results_at(results)
+        except InputNotAllowed as error:
+            raise ValueError(f"A storage root is not usable: {error.message}") from None
+        self._sources = self._connected(s3 or S3Settings(), sftp or SftpSettings(), https or HttpsSettings())
+        self._prefix = ""
+        self._given: Mapping[str, Callable[[], BinaryIO]] = {}
+
+    @classmethod
+    def of(cls, settings: StorageSettings) -> Storage:
+        """The storage that the settings describe; raises as the class does."""
+        return cls(
+            settings.roots(), settings.results, s3=settings.s3, sftp=settings.sftp, https=settings.https
+        )
+
+    def stage(self, name: str, given: Mapping[str, Callable[[], BinaryIO]]) -> Storage:
+        """This storage for a stage of a job, whose results are called `<name>.…`.
+
+        Args:
+            name: of the stage.
+            given: what the job itself gives it to read, by the name that stands in place of a URI: plain CSV.
+        """
+        view = copy.copy(self)
+        view._prefix, view._given = f"{name}.", given  # noqa: SLF001 - of this very class
+        return view
+
+    def given(self, uri: str) -> Callable[[], BinaryIO] | None:
+        """What opens a table of the job's own; None if `uri` is an input like any other."""
+        return self._given.get(uri)
+
+    def check(self, uri: str) -> None:
+        """Whether a message may name this input; says nothing of its existence, and asks no other machine.
+
+        Raises:
+            InputNotAllowed: not below an input root once symlinks, `..` and percent-encoding are resolved. Links
+                of another machine are looked at when the input is opened.
+        """
+        if scheme_of(uri) == "file":
+            self._local.check(uri)
+        else:
+            self._locate(uri)
+
+    def open(self, uri: str) -> BinaryIO:
+        """The input, to be read and closed by the caller; seekable, with a few MiB in memory at most.
+
+        Its methods raise `StorageUnavailable`, and `JobFailed` (`input_invalid`) when the file changes meanwhile.
+
+        Raises:
+            InputNotAllowed: as `check`, which may have been long ago.
+            JobFailed: `input_not_found`, `input_invalid` where it is not a regular file.
+            StorageUnavailable: it cannot be had now.
+        """
+        if scheme_of(uri) == "file":
+            return self._local.open(uri)
+        return self._open(self._locate(uri), self._roots)
+
+    def open_result(self, file: File) -> BinaryIO:
+        """A published result of this storage, for a later stage of the same job; as `open`."""
+        if isinstance(self._results, Local):
+            return self._results.open(file.uri)
+        location = remote_location(file.uri)
+        if not location.below(self._results):
+            raise InputNotAllowed("the file lies outside the results")
+        return self._open(location, [self._results])
+
+    def size(self, uri: str) -> int:
+        """Bytes of the input; raises what `open` raises."""
+        if scheme_of(uri) == "file":
+            return self._local.size(uri)
+        with self.open(uri) as stream:
+            return stream.seek(0, os.SEEK_END)
+
+    def draft(self, job_id: str, name: str) -> Draft:
+        """The result `name` of a job, at `<results>/<job id>/<name>` once it is published."""
+        folder, part = segment(job_id), segment(self._prefix + name)
+        if isinstance(self._results, Local):
+            return self._results.draft(folder, part)
+        store = cast("ObjectStore", self._sources[_client(self._results)])
+        return RemoteDraft(store, self._results / folder / part)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        for source in self._sources.values():
+            source.close()
+
+    def _locate(self, uri: str) -> Location:
+        location = remote_location(uri)
+        if not any(location.below(root) for root in self._roots):
+            raise InputNotAllowed("the file lies outside the allowed roots")
+        return location
+
+    def _open(self, location: Location, roots: Sequence[Location]) -> BinaryIO:
+        name = file_name(location.path)
+        try:
+            ranges = self._sources[_client(location)].open(location, roots)
+        except FileMissing as absent:
+            raise JobFailed(Code.INPUT_NOT_FOUND, f"{name} cannot be read: {absent}") from None
+        return io.BufferedReader(RemoteFile(ranges, name))
+
+    def _connected(self, s3: S3Settings, sftp: SftpSettings, https: HttpsSettings) -> dict[str, Source]:
+        """What reads and writes at each place; the libraries of a scheme are loaded where it is used."""
+        found: dict[str, Source] = {}
+        web = [root for root in self._roots if root.scheme in _WEB]
+        results = [] if isinstance(self._results, Local) else [self._results]
+        for place in [*self._roots, *results]:
+            if _client(place) in found:
+                continue
+            if place.scheme == "s3":
+                from workers.files.storage.s3 import S3  # noqa: PLC0415
+
+                found[_client(place)] = S3(s3)
+            elif place.scheme == "sftp":
+                from workers.files.storage.sftp import Sftp  # noqa: PLC0415
+
+                found[_client(place)] = Sftp(place, sftp)
+            else:
+                from workers.files.storage.http import Web  # noqa: PLC0415
+                from workers.files.storage.ssrf import networks  # noqa: PLC0415
+
+                found[_client(place)] = Web(web, networks(https.networks))
+        return found
+
+
+def _results_at(root: str) -> Local | Location:
+    if scheme_of(root) == "file":
+        return Local([os.path.realpath(local_path(root))])
+    location = remote_location(root)
+    if location.scheme in _WEB:
+        raise InputNotAllowed("results cannot be written to the web, use s3:// or sftp://")
+    return location
+
+
+def _client(place: Location) -> str:
+    """Places with the same one share a client."""
+    return f"sftp://{place.authority}" if place.scheme == "sftp" else "web" if place.scheme in _WEB else "s3"

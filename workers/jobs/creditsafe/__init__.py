@@ -1,0 +1,1 @@
+"""The commands of Creditsafe, one module each."""

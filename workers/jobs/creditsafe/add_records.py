@@ -1,0 +1,176 @@
+"""`creditsafe.add_records` and `creditsafe.delete_records`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+from clients.creditsafe import RECORDS_LIMIT, Creditsafe, NewRecord
+from clients.creditsafe.paging import PAGE_SIZE, following
+from messages.base import dump
+from messages.creditsafe import AddRecords, AddRecordsResult, DeleteRecords, DeleteRecordsResult
+from messages.errors import Code
+from workers.engine.context import Run, baseline, repeatable
+from workers.engine.registry import Services
+from workers.errors import JobFailed, Undecided
+from workers.jobs.creditsafe.counts import count_removed
+from workers.jobs.creditsafe.import_file import record_count
+
+#: Records that others added meanwhile, which are looked through for a batch before it is given up.
+SEARCH_LIMIT = 3_000
+
+T = TypeVar("T")
+
+# -- add_records ----------------------------------------------------------------------------------------
+
+
+def add_records(command: AddRecords, run: Run, services: Services) -> AddRecordsResult:
+    """Add records to a portfolio, in batches of at most 300."""
+    creditsafe, portfolio_id = services.creditsafe, command.portfolio_id
+    before = run.once("count", lambda: record_count(creditsafe, portfolio_id), recover=baseline)["records"]
+    record_ids: list[str] = []
+    for number, records in enumerate(batches(command.records, RECORDS_LIMIT), start=1):
+        batch = Batch(creditsafe, portfolio_id, [dump(record) for record in records], before)
+        added = run.once(f"add batch {number}", batch.send, recover=batch.find)["record_ids"]
+        if added is None:
+            added = run.once(f"name batch {number}", batch.name, recover=repeatable)["record_ids"]
+        record_ids += added
+        before = None if before is None else before + len(records)
+    return AddRecordsResult(portfolio_id=portfolio_id, records=len(record_ids), record_ids=record_ids)
+
+
+class Batch:
+    """Records on their way into a portfolio that held `before` records; None if that is not known.
+
+    A create request takes no key of ours. When its answer is lost, the portfolio tells whether it took effect:
+    by how many records there are, and by looking at the new ones. Assumed: a request adds all of its records
+    or none, a listing shows records in the order in which they came and their `reference` as it was given,
+    and nobody deletes any meanwhile.
+    """
+
+    def __init__(
+        self, creditsafe: Creditsafe, portfolio_id: str, records: list[dict[str, Any]], before: int | None
+    ) -> None:
+        self._creditsafe = creditsafe
+        self._portfolio_id = portfolio_id
+        self._records = records
+        self._before = before
+
+    def send(self) -> dict[str, list[str] | None]:
+        """Add the records; their ids, in the same order, None if the answer does not name them all."""
+        new = [NewRecord.model_validate(record) for record in self._records]
+        made = self._creditsafe.records.create(self._portfolio_id, new).records
+        ids = [record.record_id for record in made]
+        return {"record_ids": ids if len(ids) == len(new) else None}
+
+    def find(self) -> dict[str, list[str] | None] | None:
+        """The ids of the records if they were added, None if they were not."""
+        now = record_count(self._creditsafe, self._portfolio_id)["records"]
+        if now is None or self._before is None:
+            raise Undecided("Creditsafe does not say how many records the portfolio has")
+        if now == self._before:
+            return None
+        found, others = self._search(self._before)
+        if len(found) == len(self._records):
+            return {"record_ids": [found[place] for place in range(len(found))]}
+        if not found and others == now - self._before and all("reference" in r for r in self._records):
+            return None  # all that is new says by its reference that it is somebody else's
+        raise Undecided(
+            f"the portfolio has grown by {now - self._before} records,"
+            f" {len(found)} of the batch's {len(self._records)} are among them"
+        )
+
+    def name(self) -> dict[str, list[str]]:
+        """The ids of the records, which were added.
+
+        Raises:
+            JobFailed: `vendor_failed` if they are not found.
+        """
+        found = self._search(self._before)[0] if self._before is not None else {}
+        if len(found) < len(self._records):
+            raise JobFailed(
+                Code.VENDOR_FAILED,
+                "the records were added, but Creditsafe does not tell their ids; look at the portfolio",
+            )
+        return {"record_ids": [found[place] for place in range(len(found))]}
+
+    def _search(self, start: int) -> tuple[dict[int, str], int]:
+        """The ids of our records by their place in the batch; how many others with a reference are there."""
+        missing = dict(enumerate(self._records))
+        found: dict[int, str] = {}
+        others = 0
+        for listed in self._listed(start):
+            place = next((place for place, record in missing.items() if same(record, listed)), None)
+            if place is None:
+                others += bool(listed.get("reference"))
+                continue
+            found[place] = listed["recordId"]
+            del missing[place]
+            if not missing:
+                break
+        return found, others
+
+    def _listed(self, start: int) -> Iterator[dict[str, Any]]:
+        """The portfolio's records from the position `start` on, not more than can be looked through."""
+        page: int | None = start // PAGE_SIZE
+        left = start % PAGE_SIZE + len(self._records) + SEARCH_LIMIT
+        skip = start % PAGE_SIZE
+        while page is not None and left > 0:
+            answer = self._creditsafe.records.list(self._portfolio_id, page=page, page_size=PAGE_SIZE)
+            for record in answer.data[skip:left]:
+                yield record.model_dump(by_alias=True)
+            left -= len(answer.data)
+            page, skip = following(answer, page, page * PAGE_SIZE + len(answer.data)), 0
+
+
+def same(record: dict[str, Any], listed: dict[str, Any]) -> bool:
+    """Whether a record is the one listed: by its reference if it has one, else by every field."""
+    if "reference" in record:
+        return bool(record["reference"] == listed.get("reference"))
+    return all(listed.get(name) == value for name, value in record.items())
+
+
+# -- delete_records -------------------------------------------------------------------------------------
+
+
+def delete_records(command: DeleteRecords, run: Run, services: Services) -> DeleteRecordsResult:
+    """Delete records by their ids, in batches of at most 300.
+
+    It may be repeated: ids that are not there are ignored. A repeated batch counts only what the repeat has
+    deleted, so that the portfolio's record count has to tell.
+    """
+    creditsafe, portfolio_id = services.creditsafe, command.portfolio_id
+    record_ids = list(dict.fromkeys(command.record_ids))
+    before = run.once("count", lambda: record_count(creditsafe, portfolio_id), recover=repeatable)["records"]
+    told: list[int | None] = []
+    for number, ids in enumerate(batches(record_ids, RECORDS_LIMIT), start=1):
+        deletion = Deletion(creditsafe, portfolio_id, ids)
+        told.append(run.once(f"delete batch {number}", deletion.send, recover=deletion.repeat)["deleted"])
+    known = [count for count in told if count is not None]
+    deleted: int | None = sum(known)
+    if len(known) < len(told):
+        deleted = count_removed(run, creditsafe, portfolio_id, before, least=sum(known), most=len(record_ids))
+    return DeleteRecordsResult(portfolio_id=portfolio_id, deleted=deleted)
+
+
+class Deletion:
+    """Records on their way out of a portfolio."""
+
+    def __init__(self, creditsafe: Creditsafe, portfolio_id: str, record_ids: Sequence[str]) -> None:
+        self._creditsafe = creditsafe
+        self._portfolio_id = portfolio_id
+        self._record_ids = record_ids
+
+    def send(self) -> dict[str, int | None]:
+        """Delete them; how many that were, if the answer says so."""
+        return {"deleted": self._creditsafe.records.delete(self._portfolio_id, self._record_ids).deleted}
+
+    def repeat(self) -> dict[str, int | None]:
+        """Delete what is left of them; how many were there before cannot be told."""
+        self.send()
+        return {"deleted": None}
+
+
+def batches(items: Sequence[T], limit: int) -> list[Sequence[T]]:
+    """The items in order, in as few lists as the limit allows."""
+    return [items[start : start + limit] for start in range(0, len(items), limit)]

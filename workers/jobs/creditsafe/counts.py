@@ -1,0 +1,30 @@
+"""How many records are gone, told by what is left."""
+
+from __future__ import annotations
+
+from clients.creditsafe import Creditsafe
+from workers.engine.context import Run, repeatable
+from workers.jobs.creditsafe.import_file import record_count
+
+
+def count_removed(
+    run: Run,
+    creditsafe: Creditsafe,
+    portfolio_id: str,
+    before: int | None,
+    *,
+    least: int = 0,
+    most: int | None = None,
+) -> int | None:
+    """By how many records a portfolio has shrunk since it had `before`; None if Creditsafe does not count.
+
+    Others may have added or deleted some meanwhile, so the number is kept between `least`, what is known to
+    be gone, and `most`.
+    """
+    now = run.once("count again", lambda: record_count(creditsafe, portfolio_id), recover=repeatable)[
+        "records"
+    ]
+    if now is None or before is None:
+        return None
+    gone = max(before - now, least)
+    return gone if most is None else min(gone, most)

@@ -1,0 +1,1 @@
+"""The commands of Data8, one module each."""

@@ -1,0 +1,1 @@
+"""The command `portfolio.process`: one file through all vendors, and one report."""

@@ -1,0 +1,97 @@
+"""Logging: one line that matters per turn; pretty on a terminal, JSON elsewhere.
+
+No line holds a secret (`workers.observability.redaction`), nor what an exception nobody foresaw says of itself: it may repeat
+a record. Its type and where it came from are enough to find a defect.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import MutableMapping
+from types import TracebackType
+from typing import Any, TextIO
+
+import structlog
+
+from workers.observability.redaction import REDACTOR
+from workers.settings import LogSettings
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
+    """Set up structlog and pass the standard library's loggers through it, to `stream` or standard error."""
+    stream = stream or sys.stderr
+    level = _LEVELS[settings.level]
+    pretty = settings.format == "console" or (settings.format is None and stream.isatty())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: Any = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[*shared[:2], shared[3], structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                strip_exception_messages,
+                REDACTOR,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    # Their news reach us as exceptions; what they log beside that is noise, or holds addresses and bodies.
+    noisy = (
+        "httpx",
+        "httpcore",
+        "dramatiq",
+        "alembic",
+        "urllib3",
+        "aiobotocore",
+        "asyncssh",
+        "botocore",
+        "fsspec",
+        "s3fs",
+    )
+    for name in ("pika", *noisy):
+        logging.getLogger(name).setLevel(max(level, logging.ERROR if name == "pika" else logging.WARNING))
+
+
+def strip_exception_messages(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The exception of a line as its type and the places in the code that it came through, causes first."""
+    given = event.pop("exc_info", None)
+    if given is True:
+        given = sys.exc_info()[1]
+    error = given[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        event["exception"] = "".join(_told(error, set())).rstrip()
+    return event
+
+
+def _told(error: BaseException, told: set[int]) -> list[str]:
+    told.add(id(error))
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    lines = [*_told(cause, told), "then:\n"] if cause is not None and id(cause) not in told else []
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            lines += [*_told(inner, told), "in a group:\n"]
+    return [*lines, *_frames(error.__traceback__), f"{type(error).__module__}.{type(error).__qualname__}\n"]
+
+
+def _frames(trace: TracebackType | None) -> list[str]:
+    """Where; the lines of code are not repeated, nor are the values of variables."""
+    return [f"  {f.filename}:{f.lineno} in {f.name}\n" for f in traceback.extract_tb(trace)]

@@ -1,0 +1,222 @@
+"""The call budget of one vendor: at most N calls in any window, by class of operation.
+
+`SharedRateLimiter` counts for all workers of a ledger, in the ledger's own database; `LocalRateLimiter` for one process that
+has no ledger. Both never wait: they say how long to wait, and the job waits in the ledger.
+
+pyrate-limiter, which counts for one process, has buckets in databases too. Those are not used: the one for
+SQLite counts and inserts without a lock between processes, the one for PostgreSQL turns a call away whenever
+another is being counted (`LOCK … NOWAIT`) and keeps times without a zone; both make tables of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Mapping
+from functools import partial
+
+import structlog
+from pyrate_limiter import InMemoryBucket
+from pyrate_limiter import Rate as BucketRate
+from pyrate_limiter.abstracts import RateItem
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
+
+from workers.ledger.database import Database, LedgerUnavailable
+from workers.ledger.schema import vendor_call, vendor_pause
+from workers.rate_limits.batching import PREFETCH_TTL_SECONDS, BatchedLimiter
+from workers.settings import Rate
+
+# Statements of every call, built once: to build one takes longer than to run it.
+_MINE = (vendor_call.c.vendor == bindparam("whose"), vendor_call.c.kind == bindparam("what"))
+_TIMES = select(vendor_call.c.at).where(*_MINE).order_by(vendor_call.c.at.desc())
+_LAST = _TIMES.limit(bindparam("most")).offset(bindparam("behind"))
+_FORGET = delete(vendor_call).where(*_MINE, vendor_call.c.at <= bindparam("past"))
+_SET_BACK = update(vendor_call).where(*_MINE, vendor_call.c.at > bindparam("now")).values(at=bindparam("now"))
+_COUNT = insert(vendor_call)
+
+log = structlog.get_logger("kyb.budget")
+
+#: Seconds by which windows are longer than asked for: a call reaches the vendor a little after it was counted,
+#: one sooner than another.
+WINDOW_SLACK_SECONDS = 0.1
+#: A call that could not be counted because the ledger is away may be asked for again after so many seconds.
+LEDGER_RETRY_SECONDS = 1.0
+#: A process that hangs while it counts is cut off after so many milliseconds; the others wait for it.
+COUNT_TIMEOUT_MILLISECONDS = 5_000
+#: A look at the ledger for vendors that want to be left alone is good for so many seconds.
+PAUSE_CHECK_SECONDS = 0.5
+#: The part of a budget that may be counted ahead by one process at most, and be for nothing.
+PREFETCH_SHARE = 0.05
+#: The part of a budget that looks at running jobs leave to starts, uploads and downloads. What becomes free goes there
+#: first, so it need not be large.
+RESERVED_SHARE = 0.05
+
+
+def rate_limit_key(vendor: str, kind: str) -> str:
+    """What the ledger calls the budget of a class of operations."""
+    return f"{vendor} {kind}"
+
+
+def _spare(rate: Rate) -> int:
+    """Calls that one process may count ahead: no more than come about in that time, or many would be for nothing."""
+    return int(rate.calls * min(PREFETCH_SHARE, PREFETCH_TTL_SECONDS / rate.seconds))
+
+
+class LocalRateLimiter:
+    """Counts the calls of this process.
+
+    Args:
+        rates: the limit of each class; a class without one is free.
+    """
+
+    def __init__(self, rates: Mapping[str, Rate | None]) -> None:
+        self._buckets = {
+            kind: InMemoryBucket([BucketRate(rate.calls, int((rate.seconds + WINDOW_SLACK_SECONDS) * 1000))])
+            for kind, rate in rates.items()
+            if rate is not None
+        }
+        self._lock = threading.Lock()
+
+    def __call__(self, kind: str) -> float:
+        """Take one call of the class `kind`: 0 if it may be made now, else seconds until it may."""
+        bucket = self._buckets.get(kind)
+        if bucket is None:
+            return 0.0
+        with self._lock:
+            now = int(time.monotonic() * 1000)
+            item = RateItem(kind, now)
+            bucket.leak(now)
+            if bucket.put(item):
+                return 0.0
+            wait = bucket.waiting(item)
+        return max(float(wait), 1.0) / 1000 if isinstance(wait, (int, float)) else 1.0
+
+
+class SharedRateLimiter:
+    """Counts the calls of all workers of a ledger.
+
+    A call is counted when it is about to be made, or less than `counting.AHEAD` before: within the `SPREAD`.
+
+    Args:
+        database: the ledger's.
+        vendor: whose budget it is.
+        rates: the limit of each class; a class without one is free.
+    """
+
+    def __init__(self, database: Database, vendor: str, rates: Mapping[str, Rate | None]) -> None:
+        self._database = database
+        self._vendor = vendor
+        self._full_until: dict[str, float] = {}
+        self._pauses: dict[str, float] = {}
+        self._looked = -PAUSE_CHECK_SECONDS
+        self._counters = {
+            kind: BatchedLimiter(partial(self._take, kind, rate), _spare(rate))
+            for kind, rate in rates.items()
+            if rate is not None
+        }
+
+    def __call__(self, kind: str) -> float:
+        """Take one call of the class `kind`: 0 if it may be made now, else seconds until it may.
+
+        With the ledger away no call is allowed, as none could be counted. That is told as a wait, which is as
+        much as to say that nothing was sent.
+        """
+        left = self._full_until.get(kind, 0.0) - time.monotonic()
+        if left > 0:
+            return left  # a full window stays full for so long, whatever the others do
+        try:
+            wait = self._paused(kind)
+            counter = self._counters.get(kind)
+            if not wait and counter is not None:
+                wait = counter.take()
+        except LedgerUnavailable as error:
+            log.warning("calls cannot be counted: the ledger is away", error=str(error))
+            return LEDGER_RETRY_SECONDS
+        if wait > 0:
+            self._full_until[kind] = time.monotonic() + wait
+        return wait
+
+    def pause(self, kind: str, seconds: float) -> None:
+        """The vendor wants no call of the class `kind` for so many seconds: tell all workers of the ledger."""
+        try:
+            with self._database.write() as connection:
+                until = self._database.now() + seconds
+                told = self._database.insert(vendor_pause).values(vendor=self._vendor, kind=kind, until=until)
+                later = vendor_pause.c.until < until
+                connection.execute(
+                    told.on_conflict_do_update(
+                        index_elements=["vendor", "kind"], set_={"until": until}, where=later
+                    )
+                )
+        except LedgerUnavailable as error:  # the others find out by themselves
+            log.warning("nobody can be told of a pause: the ledger is away", error=str(error))
+        self._looked = -PAUSE_CHECK_SECONDS
+
+    def _paused(self, kind: str) -> float:
+        """Seconds for which the vendor wants to be left alone, as the ledger last said."""
+        now = time.monotonic()
+        if now - self._looked >= PAUSE_CHECK_SECONDS:
+            with self._database.read() as connection:
+                mine = select(vendor_pause).where(vendor_pause.c.vendor == self._vendor)
+                self._pauses = {row.kind: row.until for row in connection.execute(mine)}
+            self._looked = now
+        until = self._pauses.get(kind)
+        return max(until - self._database.now(), 0.0) if until is not None else 0.0
+
+    def _take(self, kind: str, rate: Rate, wanted: int) -> tuple[int, float]:
+        """Count as many of the `wanted` calls as fit into the window; those, and the seconds until one more does."""
+        window = rate.seconds + WINDOW_SLACK_SECONDS
+        mine = {"whose": self._vendor, "what": kind}
+        most = min(wanted, rate.calls)
+        with self._database.write() as connection:
+            now = self._alone(connection, kind)
+            # of as many calls as a window holds, the first: where they have left it, so many more fit
+            last = mine | {"most": most, "behind": rate.calls - most}
+            times = connection.scalars(_LAST, last).all()
+            first = [at for at in times if at > now - window]
+            fitting = most - len(first)
+            if len(first) < len(times):  # else nothing much has left the window
+                connection.execute(_FORGET, mine | {"past": now - window})
+            if fitting:
+                counted = {"vendor": self._vendor, "kind": kind, "at": now}
+                connection.execute(_COUNT, [counted] * fitting)
+            if first and first[0] > now:  # the clock was set back
+                connection.execute(_SET_BACK, mine | {"now": now})
+            return fitting, min(min(first, default=now) + window - now, window)
+
+    def _alone(self, connection: Connection, kind: str) -> float:
+        """Let nobody else count until the end of the transaction; gives the time, in epoch seconds."""
+        if self._database.sqlite:
+            return time.time()  # a writing transaction is alone from its beginning
+        key = hashlib.blake2b(f"budget {self._vendor} {kind}".encode(), digest_size=8).digest()
+        connection.execute(
+            text(
+                "SELECT set_config('idle_in_transaction_session_timeout', :longest, true), "
+                "pg_advisory_xact_lock(:key)"
+            ),
+            {"longest": str(COUNT_TIMEOUT_MILLISECONDS), "key": int.from_bytes(key, signed=True)},
+        )
+        return float(connection.scalar(text("SELECT extract(epoch FROM clock_timestamp())")) or 0)
+
+
+def remaining_calls(database: Database, rates: Mapping[tuple[str, str], Rate]) -> dict[tuple[str, str], int]:
+    """Of each vendor and class, the calls that all workers together may still make now.
+
+    Raises `LedgerUnavailable`. Nothing is asked of the ledger where there is no limit.
+    """
+    if not rates:
+        return {}
+    at = vendor_call.c.at
+    with database.read() as connection:
+        now = database.now()
+        made = {
+            (vendor, kind): connection.scalar(
+                select(func.count())
+                .select_from(vendor_call)
+                .where(vendor_call.c.vendor == vendor, vendor_call.c.kind == kind)
+                .where(at > now - rate.seconds - WINDOW_SLACK_SECONDS)
+            )
+            for (vendor, kind), rate in rates.items()
+        }
+    return {key: max(rate.calls - (made[key] or 0), 0) for key, rate in rates.items()}
