@@ -202,7 +202,7 @@ class Worker:
                     self.turns.take(message["job_id"], message["turn"], again=again)
             except LedgerUnavailable as error:
                 again = True
-                log.warning("the ledger is away", error=str(error))
+                log.warning("ledger unavailable", error=str(error))
                 if self._stopping.wait(LEDGER_RETRY_SECONDS):
                     raise Requeue from None
             else:

@@ -73,9 +73,9 @@ class LedgerMonitor:
         """What was seen last, if that is not too long ago."""
         recent = time.monotonic() - self._seen_at < STATS_TTL_SECONDS
         if recent:
-            yield from budgets(self._rates, self._left)
+            yield from rate_limit_metrics(self._rates, self._left)
         if recent and self._standing is not None and self._leading():
-            yield from jobs(self._standing)
+            yield from ledger_metrics(self._standing)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -85,10 +85,10 @@ class LedgerMonitor:
                 self._look()
             except (LedgerUnavailable, LedgerOutdated) as error:
                 self.pulse.stop()
-                log.debug("the ledger is away", error=str(error))
+                log.debug("ledger unavailable", error=str(error))
             except Exception:
                 self.pulse.stop()
-                log.exception("defect")
+                log.exception("unhandled exception")
             self._stopping.wait(CHECK_INTERVAL_SECONDS)
 
     def _look(self) -> None:
@@ -102,14 +102,16 @@ class LedgerMonitor:
         self._next = self._seen_at + max(STATS_INTERVAL_SECONDS, (self._seen_at - began) / STATS_MAX_LOAD)
 
 
-def budgets(rates: Mapping[tuple[str, str], Rate], left: Mapping[tuple[str, str], int]) -> Iterator[Metric]:
-    """The vendors' call budgets, shared by all workers of the ledger: each shows the same."""
+def rate_limit_metrics(
+    rates: Mapping[tuple[str, str], Rate], left: Mapping[tuple[str, str], int]
+) -> Iterator[Metric]:
+    """Yield the vendors' rate limits, which all workers of the ledger share."""
     limit = GaugeMetricFamily(
-        "kyb_vendor_budget_limit_calls", "Calls allowed in one window", labels=["vendor", "kind"]
+        "kyb_vendor_rate_limit_calls", "Calls allowed in one window", labels=["vendor", "kind"]
     )
     remaining = GaugeMetricFamily(
-        "kyb_vendor_budget_remaining_calls",
-        "Of them, calls that may still be made now",
+        "kyb_vendor_rate_limit_remaining_calls",
+        "Calls that may still be made in the current window",
         labels=["vendor", "kind"],
     )
     for key, rate in rates.items():
@@ -120,12 +122,12 @@ def budgets(rates: Mapping[tuple[str, str], Rate], left: Mapping[tuple[str, str]
     yield remaining
 
 
-def jobs(standing: LedgerStats) -> Iterator[Metric]:
-    """How the jobs of the whole ledger stand."""
+def ledger_metrics(standing: LedgerStats) -> Iterator[Metric]:
+    """Yield the statistics of the whole ledger."""
     now = standing.now
     by_state = GaugeMetricFamily(
         "kyb_jobs",
-        "Jobs that have not ended: `waiting` for their time, `due`, or `out`, a turn being in a queue or at work",
+        "Jobs that have not ended: `waiting` for their time, `due`, or `dispatched` (queued or running)",
         labels=["command", "state"],
     )
     for (command, state), count in standing.jobs.items():
@@ -133,21 +135,21 @@ def jobs(standing: LedgerStats) -> Iterator[Metric]:
     yield by_state
     yield GaugeMetricFamily(
         "kyb_oldest_due_job_age_seconds",
-        "For how long the longest due turn has not been handed out",
+        "How long the oldest due turn has waited to be dispatched",
         value=_age(now, standing.oldest_due),
     )
     oldest_out = GaugeMetricFamily(
         "kyb_queue_oldest_turn_age_seconds",
-        "For how long the oldest turn that was handed out has been in its queue or at work",
+        "How long the oldest dispatched turn has been queued or running",
         labels=["queue"],
     )
     for queue, dispatched_at in standing.oldest_out.items():
         oldest_out.add_metric([queue], _age(now, dispatched_at))
     yield oldest_out
-    yield GaugeMetricFamily("kyb_outbox_events", "Events not published yet", value=standing.unpublished)
+    yield GaugeMetricFamily("kyb_outbox_events", "Events not yet published", value=standing.unpublished)
     yield GaugeMetricFamily(
         "kyb_outbox_oldest_event_age_seconds",
-        "Age of the first of them",
+        "Age of the oldest unpublished event",
         value=_age(now, standing.oldest_unpublished),
     )
 

@@ -131,7 +131,7 @@ class SharedRateLimiter:
             if not wait and counter is not None:
                 wait = counter.take()
         except LedgerUnavailable as error:
-            log.warning("calls cannot be counted: the ledger is away", error=str(error))
+            log.warning("rate limiter unavailable", error=str(error))
             return LEDGER_RETRY_SECONDS
         if wait > 0:
             self._full_until[kind] = time.monotonic() + wait
@@ -150,7 +150,7 @@ class SharedRateLimiter:
                     )
                 )
         except LedgerUnavailable as error:  # the others find out by themselves
-            log.warning("nobody can be told of a pause: the ledger is away", error=str(error))
+            log.warning("vendor pause not shared", error=str(error))
         self._looked = -PAUSE_CHECK_SECONDS
 
     def _paused(self, kind: str) -> float:

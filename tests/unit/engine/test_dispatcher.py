@@ -57,5 +57,5 @@ def test_turns_in_hand_are_not_handed_out_again(
             assert time.monotonic() < deadline
             time.sleep(0.05)  # a ledger has no event to await
         worker.stop()
-    assert [log for log in logs if log["event"] == "handed out again"] == []
+    assert [log for log in logs if log["event"] == "lost turns requeued"] == []
     assert {job.status for job in worker.ledger.jobs()} == {"completed"}

@@ -14,7 +14,7 @@ from messages.catalogue import COMMANDS
 from tests.deployment.alerts.files import ROOT, RULES_TEST, alerts, dashboard_expressions, metrics_in
 from workers.ledger.statistics import LedgerStats
 from workers.observability import metrics
-from workers.observability.ledger_monitor import budgets, jobs
+from workers.observability.ledger_monitor import ledger_metrics, rate_limit_metrics
 from workers.settings import Rate
 
 ALERTS = alerts()
@@ -23,7 +23,7 @@ ALERTS = alerts()
 def exported() -> dict[str, Metric]:
     """By name, counters with their `_total`."""
     rates = {("sayari", "standard"): Rate(calls=1, seconds=1)}
-    found = [*REGISTRY.collect(), *budgets(rates, {}), *jobs(LedgerStats(0.0))]
+    found = [*REGISTRY.collect(), *rate_limit_metrics(rates, {}), *ledger_metrics(LedgerStats(0.0))]
     return {
         f"{metric.name}_total" if metric.type == "counter" else metric.name: metric
         for metric in found
@@ -39,8 +39,8 @@ def labels_of(name: str) -> set[str]:
 
 
 def documented() -> dict[str, set[str]]:
-    """Metrics and their labels in the table of docs/observability.md."""
-    page = (ROOT / "docs" / "observability.md").read_text()
+    """Metrics and their labels in the table of docs/reference/observability.md."""
+    page = (ROOT / "docs" / "reference" / "observability.md").read_text()
     rows = re.findall(r"^\| `(kyb_\w+)` \|([a-z, ]*)\|", page, re.MULTILINE)
     return {name: {label.strip() for label in labels.split(",") if label.strip()} for name, labels in rows}
 
@@ -51,7 +51,7 @@ def test_the_page_lists_every_metric_with_its_labels() -> None:
     ours = {name: labels for name, labels in listed.items() if name in REGISTRY._names_to_collectors}
     assert ours == {name: labels_of(name) for name in ours}
     assert listed["kyb_jobs"] == {"command", "state"}
-    assert listed["kyb_vendor_budget_limit_calls"] == {"vendor", "kind"}
+    assert listed["kyb_vendor_rate_limit_calls"] == {"vendor", "kind"}
 
 
 def test_what_is_exported_says_what_it_is() -> None:
@@ -77,9 +77,11 @@ def test_every_alert_has_a_section_and_a_test(name: str) -> None:
     assert metrics_in(rule["expr"]) <= {re.sub("_(bucket|sum|count)$", "", known) for known in exported()}
     assert metrics_in(rule["expr"])
     assert rule["labels"]["severity"] in {"info", "warning", "critical"}
-    place, _, anchor = rule["annotations"]["runbook_url"].partition("/operations.md#")
+    place, _, anchor = rule["annotations"]["runbook_url"].partition("/how-to/operate/alerts.md#")
     assert place == "{{ $externalLabels.kyb_docs }}"
-    sections = re.findall(r"^### (.+)$", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
+    sections = re.findall(
+        r"^### (.+)$", (ROOT / "docs" / "how-to" / "operate" / "alerts.md").read_text(), re.MULTILINE
+    )
     assert anchor in {section.lower() for section in sections}
     tested = [
         test["alertname"]
@@ -91,7 +93,7 @@ def test_every_alert_has_a_section_and_a_test(name: str) -> None:
 
 
 def test_every_section_is_of_an_alert() -> None:
-    page = (ROOT / "docs" / "operations.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "operate" / "alerts.md").read_text()
     assert set(re.findall(r"^### (Kyb\w+)$", page, re.MULTILINE)) == ALERTS.keys()
 
 
