@@ -149,7 +149,7 @@ class Worker:
         """The threads that must run while the worker does."""
         if not self._started:
             return {}
-        running = {"dispatcher": self._dispatcher.is_alive(), "watch": self.watch.is_alive()}
+        running = {"dispatcher": self._dispatcher.is_alive(), "ledger_monitor": self.watch.is_alive()}
         if isinstance(self.broker, RabbitBroker):
             running["consumer"] = self.broker.link.is_alive()
         running["turns"] = all(thread.is_alive() for thread in self._turn_threads())

@@ -1,4 +1,4 @@
-"""Looks after the ledger for those who ask how things stand: one thread, so that nobody else ever waits for it."""
+"""A thread that checks the ledger and reads its statistics, so that neither probes nor scrapes wait for the ledger."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from workers.observability.heartbeat import Heartbeat
 from workers.rate_limits.limiter import remaining_calls
 from workers.settings import Rate
 
-log = structlog.get_logger("kyb.watch")
+log = structlog.get_logger("kyb.ledger_monitor")
 
-#: Seconds between two looks whether the ledger answers.
+#: Seconds between two checks whether the ledger answers.
 CHECK_INTERVAL_SECONDS = 2.0
-#: Seconds between two looks at how the jobs stand; more if a look takes long, so that it is 1 % of the time at most.
+#: Least number of seconds between two reads of the statistics, and the largest share of time that reading may take.
 STATS_INTERVAL_SECONDS = 5.0
 STATS_MAX_LOAD = 0.01
-#: What was seen so many seconds ago is not shown any more.
+#: Seconds after which statistics are no longer exported.
 STATS_TTL_SECONDS = 60.0
 
 
 class LedgerMonitor:
-    """The thread, and what it saw, as a collector of Prometheus metrics. A scrape costs the ledger nothing.
+    """The thread and a collector of Prometheus metrics with the last values. A scrape costs the ledger nothing.
 
     Args:
-        ledger: watched.
-        rates: of the vendors served here: by vendor and class of operations.
-        leading: whether this process dispatches: it alone shows how the jobs of the ledger stand.
+        ledger: to monitor.
+        rates: rate limits of the vendors that this process serves, by vendor and class of operations.
+        leading: returns whether this process is the leader: only the leader exports the statistics of the ledger.
     """
 
     def __init__(
@@ -52,25 +52,25 @@ class LedgerMonitor:
         self._next = 0.0
         self._standing: LedgerStats | None = None
         self._left: dict[tuple[str, str], int] = {}
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="ledger-monitor", daemon=True)
         #: Beats while the ledger answers.
         self.pulse = Heartbeat(CHECK_INTERVAL_SECONDS + ANSWER_TIMEOUT_SECONDS)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End; a look at a ledger that does not answer is left to itself."""
+        """Stop the thread, without waiting for a ledger that does not answer."""
         self._stopping.set()
         self._thread.join(CHECK_INTERVAL_SECONDS)
 
     def is_alive(self) -> bool:
-        """Whether the thread runs."""
+        """Return whether the thread runs."""
         return self._thread.is_alive()
 
     def collect(self) -> Iterator[Metric]:
-        """What was seen last, if that is not too long ago."""
+        """Yield the last values unless they are too old."""
         recent = time.monotonic() - self._seen_at < STATS_TTL_SECONDS
         if recent:
             yield from rate_limit_metrics(self._rates, self._left)
@@ -82,7 +82,7 @@ class LedgerMonitor:
             try:
                 self._ledger.check()
                 self.pulse.beat()
-                self._look()
+                self._read()
             except (LedgerUnavailable, LedgerOutdated) as error:
                 self.pulse.stop()
                 log.debug("ledger unavailable", error=str(error))
@@ -91,7 +91,7 @@ class LedgerMonitor:
                 log.exception("unhandled exception")
             self._stopping.wait(CHECK_INTERVAL_SECONDS)
 
-    def _look(self) -> None:
+    def _read(self) -> None:
         began = time.monotonic()
         if began < self._next:
             return

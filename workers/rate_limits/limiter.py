@@ -35,7 +35,7 @@ _FORGET = delete(vendor_call).where(*_MINE, vendor_call.c.at <= bindparam("past"
 _SET_BACK = update(vendor_call).where(*_MINE, vendor_call.c.at > bindparam("now")).values(at=bindparam("now"))
 _COUNT = insert(vendor_call)
 
-log = structlog.get_logger("kyb.budget")
+log = structlog.get_logger("kyb.rate_limits")
 
 #: Seconds by which windows are longer than asked for: a call reaches the vendor a little after it was counted,
 #: one sooner than another.
