@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 from benchmarks.page import write as write_section
-from tests.chaos.trial import Finding, Scenario
+from tests.chaos.trial import Disturbance, Finding
 
 
 def line(finding: Finding) -> str:
@@ -39,18 +39,18 @@ def write(path: Path, findings: Sequence[Finding]) -> None:
 
 
 def merged(findings: Sequence[Finding], new: Finding) -> list[Finding]:
-    """Return the findings with `new` in place of an earlier one of the same scenario and version."""
+    """Return the findings with `new` in place of an earlier one of the same disturbance and version."""
     return [each for each in findings if (each.rabbitmq, each.name) != (new.rabbitmq, new.name)] + [new]
 
 
-def write_page(page: Path, findings: Sequence[Finding], order: Sequence[Scenario]) -> None:
-    """Write the results into the section `reliability` of a page, in the order of the scenarios."""
+def write_page(page: Path, findings: Sequence[Finding], order: Sequence[Disturbance]) -> None:
+    """Write the results into the section `reliability` of a page, in the order of the disturbances."""
     write_section(page, "reliability", section(findings, order))
 
 
-def section(findings: Sequence[Finding], order: Sequence[Scenario]) -> str:
+def section(findings: Sequence[Finding], order: Sequence[Disturbance]) -> str:
     """Return the results as Markdown: a summary, then one table per version of RabbitMQ."""
-    places = {scenario.name: place for place, scenario in enumerate(order)}
+    places = {disturbance.name: place for place, disturbance in enumerate(order)}
     known = [each for each in findings if each.name in places]
     known.sort(key=lambda each: ([int(part) for part in each.rabbitmq.split(".")], places[each.name]))
     tables = []
