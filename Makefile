@@ -42,12 +42,12 @@ check-image: .venv/dev.stamp ## Build the image and run it locked down, on real 
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/pytest -q tests/deployment/image/check_image.py $(ARGS)
 
-check-k8s: .venv/checkov.stamp ## Hold the production manifests against checkov's rules; `make test` checks the rest
+check-k8s: .venv/checkov.stamp ## Check the production manifests with checkov; `make test` checks the rest
 	@$(BIN)/kubectl kustomize k8s/prod > .venv/prod.yaml
 	@$(CHECKOV)/bin/checkov --skip-download --framework kubernetes --compact --quiet --file .venv/prod.yaml \
-		--skip-check CKV_K8S_15,CKV_K8S_43  # whoever releases replaces the placeholder's tag by a digest
+		--skip-check CKV_K8S_15,CKV_K8S_43  # a release replaces the tag of the placeholder by a digest
 
-check-alerts: .venv/dev.stamp ## Hold alerts, dashboard and a real scrape to promtool
+check-alerts: .venv/dev.stamp ## Check alerts, dashboard and a real scrape with promtool
 	@$(BIN)/python -m tests.deployment.alerts
 
 lint: .venv/dev.stamp ## Check format, rules and types
@@ -76,9 +76,9 @@ bench-storage: .venv/dev.stamp ## Read and write on each kind of storage; prints
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/python -m benchmarks.storage
 
-bench-scaling: .venv/dev.stamp ## Measure what a job costs of each resource, and compute the way to ten million a day
+bench-scaling: .venv/dev.stamp ## Measure what a job costs of each resource, and project it to ten million jobs a day
 	@$(BIN)/python -m tests.testbed
-	@$(BIN)/python -m benchmarks.scaling --write docs
+	@$(BIN)/python -m benchmarks.scaling --write docs/benchmarks
 
 bench-peers: .venv/dev.stamp .venv-peers/stamp ## Do the same jobs with what else could be used, in turns (about 37 minutes)
 	@$(BIN)/python -m tests.testbed

@@ -1,6 +1,6 @@
 """`python -m benchmarks.scaling`: measure what a job costs, predict a third point, and extrapolate.
 
-`--write docs` writes the tables to docs/benchmarks/scaling.md. Exit with 1 if the simulation misses the measured point.
+`--write docs/benchmarks` writes the tables to scaling.md there. Exit with 1 if the simulation misses the measured point.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> int:
     )
     print(text)  # noqa: T201 - what it is for
     if arguments.write:
-        write(arguments.write / "benchmarks" / "scaling.md", "scaling", text)
+        write(arguments.write / "scaling.md", "scaling", text)
     return int(worst_error > MAX_RELATIVE_ERROR)
 
 
