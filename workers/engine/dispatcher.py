@@ -32,7 +32,7 @@ BATCH_LINGER_SECONDS = 0.05
 LEADER_RETRY_SECONDS = 1.0
 #: Turns or events handed over at once.
 BATCH_SIZE = 200
-#: Seconds between two rounds of the keeper.
+#: Seconds between two searches for lost turns, and between two reports of unacked turns.
 REQUEUE_INTERVAL_SECONDS = 5.0
 #: A turn handed out so many seconds ago may be lost; whether it is, the ledger and the queue tell.
 LOST_AFTER_SECONDS = 10.0

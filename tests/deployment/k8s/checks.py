@@ -13,7 +13,7 @@ import jsonschema
 import kubernetes_validate
 
 from tests.deployment.k8s.manifests import Document, title
-from tests.deployment.k8s.network_checks import budget_problems, network_problems, service_problems
+from tests.deployment.k8s.network_checks import disruption_budget_problems, network_problems, service_problems
 from tests.deployment.k8s.pod_checks import pod_problems
 from tests.deployment.k8s.scaling_checks import queue_problems, scaling_problems
 from tests.deployment.k8s.settings_checks import rate_problems, settings_problems
@@ -28,7 +28,7 @@ def problems(documents: list[Document]) -> list[str]:
     lines = [*_schemas(documents)]
     if not lines:
         for check in (
-            _names, pod_problems, settings_problems, rate_problems, budget_problems, network_problems, service_problems,
+            _names, pod_problems, settings_problems, rate_problems, disruption_budget_problems, network_problems, service_problems,
             scaling_problems, queue_problems,
         ):  # fmt: skip
             lines += check(documents)

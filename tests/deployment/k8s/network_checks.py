@@ -9,7 +9,7 @@ from tests.deployment.k8s.manifests import Document, Pods, of_kind, pods, select
 _PRIVATE = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"}
 
 
-def budget_problems(documents: list[Document]) -> Iterator[str]:
+def disruption_budget_problems(documents: list[Document]) -> Iterator[str]:
     everyone = pods(documents)
     for budget in of_kind(documents, "PodDisruptionBudget"):
         chosen = [each for each in everyone if selects(budget["spec"].get("selector"), each.labels)]

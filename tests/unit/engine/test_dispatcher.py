@@ -1,4 +1,4 @@
-"""What a worker was given and has not come to waits in no queue: the keeper must not take it for lost."""
+"""A prefetched turn is in no queue, and the dispatcher must not take it for lost."""
 
 from __future__ import annotations
 
