@@ -103,7 +103,7 @@ def test_alert_has_a_section_and_a_test(name: str) -> None:
     known = {re.sub("_(bucket|sum|count)$", "", metric) for metric in exported_metrics()}
     assert set() < metrics_in(rule["expr"]) <= known
     assert rule["labels"]["severity"] in {"info", "warning", "critical"}
-    site, _, anchor = rule["annotations"]["runbook_url"].partition("/how-to/operate/alerts.md#")
+    site, _, anchor = rule["annotations"]["runbook_url"].partition("/how-to/operate/alerts.html#")
     assert site == "{{ $externalLabels.kyb_docs }}"
     assert anchor == name.lower()
     tested = [
