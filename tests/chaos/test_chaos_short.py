@@ -37,6 +37,7 @@ def trial(
         return Trial(installation, disturbance, JOBS, expected).play(spread=1.5, length=2.5)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("half", [QUICK[::2], QUICK[1::2]], ids=["one half", "the other"])
 def test_nothing_is_lost_or_done_twice(
