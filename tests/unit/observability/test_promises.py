@@ -18,7 +18,6 @@ from tests.deployment.alerts.files import ROOT, RULES_TEST, alerts, dashboard_ex
 from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
 from workers.ledger.statistics import LedgerStats
-from workers.observability import metrics
 from workers.observability.ledger_monitor import ledger_metrics, rate_limit_metrics
 from workers.settings import Rate
 
@@ -138,11 +137,3 @@ def test_runbook_query_finds_the_connection_of_the_leader(postgres_url: str) -> 
 def test_dashboard_shows_every_metric() -> None:
     shown = set().union(*map(metrics_in, dashboard_expressions()))
     assert shown == exported_metrics().keys()
-
-
-def test_metrics_know_every_kind_of_transfer() -> None:
-    kinds = set()
-    for module in (ROOT / "workers" / "jobs").rglob("*.py"):
-        kinds |= set(re.findall(r"run\.transfer\(\s*f?\"(\w+)", module.read_text()))
-    assert kinds <= metrics.KINDS
-    assert len(kinds) > 5
