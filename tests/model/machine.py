@@ -83,7 +83,7 @@ class TurnProtocol(RuleBasedStateMachine):
             QUEUES,
             PollScheduler(self.ledger.dispatch, {}),
         )
-        self.dispatcher._kept = float("inf")  # the keeper has a rule of its own
+        self.dispatcher._kept = float("inf")  # a rule of its own requeues lost turns
         self.stopping = False
         storage = Storage([self.folder], f"{self.folder}/results")
         self.turns = Turns(
@@ -161,7 +161,7 @@ class TurnProtocol(RuleBasedStateMachine):
         self.clock.advance(seconds)
 
     @rule(lost=st.sampled_from(["", "", "one", "all"]), which=st.integers(0, 5))
-    def messages_are_lost_and_the_keeper_works(self, lost: str, which: int) -> None:
+    def messages_are_lost_and_lost_turns_requeued(self, lost: str, which: int) -> None:
         if lost == "one" and self.broker.pending:
             del self.broker.pending[which % len(self.broker.pending)]
         if lost == "all":
@@ -324,7 +324,7 @@ class TurnProtocol(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost(self) -> None:
-        """A job that has not ended is due, or in a message, or the keeper hands it out again."""
+        """A job that has not ended is due, or in a message, or the dispatcher requeues it."""
         coming = {(message.job_id, message.turn) for message in self.broker.pending}
         astray = [
             found.id

@@ -1,4 +1,4 @@
-"""The keeper's rule: what a queue that is first in, first out has lost is handed out again, a backlog never."""
+"""The dispatcher requeues turns that a first-in, first-out queue has lost, and never a mere backlog."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Queue:
                 self.model.clock.advance(what)
 
     def handed_out_again(self) -> set[str]:
-        """What the keeper finds lost."""
+        """Return the jobs whose turns the dispatcher finds lost."""
         before = {found.id for found in self.model.all_jobs() if found.due_at is not None}
         with self.model.database.write() as connection:
             empty = self.model.broker.waiting(QUEUE) == 0

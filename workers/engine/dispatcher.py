@@ -32,7 +32,7 @@ BATCH_LINGER_SECONDS = 0.05
 LEADER_RETRY_SECONDS = 1.0
 #: Turns or events handed over at once.
 BATCH_SIZE = 200
-#: Seconds between two rounds of the keeper.
+#: Seconds between two searches for lost turns, and between two reports of unacked turns.
 REQUEUE_INTERVAL_SECONDS = 5.0
 #: A turn handed out so many seconds ago may be lost; whether it is, the ledger and the queue tell.
 LOST_AFTER_SECONDS = 10.0
@@ -95,16 +95,16 @@ class Dispatcher:
                         self._set_leader(True)
                         self._lead(self._queue.database.for_reads(connection))
             except (LedgerUnavailable, BrokerUnavailable) as error:
-                log.warning("not dispatching", error=str(error))
+                log.warning("dispatch paused", error=str(error))
             except Exception:
-                log.exception("defect")
+                log.exception("unhandled exception")
             self._set_leader(False)
             self._heartbeat()
             self._stopping.wait(LEADER_RETRY_SECONDS)
 
     def _set_leader(self, leading: bool) -> None:
         self.is_leader = leading
-        metrics.LEADS.set(leading)
+        metrics.IS_LEADER.set(leading)
 
     def _heartbeat(self) -> None:
         """Tell the ledger now and then what this process has in hand: that is not lost."""
@@ -116,10 +116,10 @@ class Dispatcher:
                 with self._queue.database.write() as connection:
                     self._queue.heartbeat(connection, turns)
             except LedgerUnavailable as error:
-                log.warning("what this process has in hand may be handed out again", error=str(error))
+                log.warning("unacked turns not reported", error=str(error))
 
     def _lead(self, connection: Connection) -> None:
-        log.debug("dispatching")
+        log.debug("leader elected")
         if self._handoff.is_volatile:
             with self._queue.database.write() as writing:
                 self._queue.requeue_all(writing)
@@ -144,7 +144,7 @@ class Dispatcher:
             with self._queue.database.write() as writing:
                 self._queue.mark_dispatched(writing, turns)
             for turn in turns:
-                metrics.HANDED.labels(turn.queue).inc()
+                metrics.DISPATCHED.labels(turn.queue).inc()
         if events:
             began = time.monotonic()
             self._handoff.events(events)
@@ -166,5 +166,5 @@ class Dispatcher:
             with self._queue.database.write() as writing:
                 lost = self._queue.requeue_lost(writing, queue, LOST_AFTER_SECONDS, empty=empty)
             if lost:
-                metrics.LOST.labels(queue).inc(lost)
-                log.warning("handed out again", queue=queue, turns=lost)
+                metrics.REDISPATCHED.labels(queue).inc(lost)
+                log.warning("lost turns requeued", queue=queue, turns=lost)

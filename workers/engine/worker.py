@@ -152,7 +152,7 @@ class Worker:
         """The threads that must run while the worker does."""
         if not self._started:
             return {}
-        running = {"dispatcher": self._dispatcher.is_alive(), "watch": self.watch.is_alive()}
+        running = {"dispatcher": self._dispatcher.is_alive(), "ledger_monitor": self.watch.is_alive()}
         if isinstance(self.broker, RabbitBroker):
             running["consumer"] = self.broker.link.is_alive()
         running["turns"] = all(thread.is_alive() for thread in self._turn_threads())
@@ -205,7 +205,7 @@ class Worker:
                     self.turns.take(message["job_id"], message["turn"], again=again)
             except LedgerUnavailable as error:
                 again = True
-                log.warning("the ledger is away", error=str(error))
+                log.warning("ledger unavailable", error=str(error))
                 if self._stopping.wait(LEDGER_RETRY_SECONDS):
                     raise Requeue from None
             else:

@@ -52,8 +52,8 @@ class Acceptance(Enum):
 
     NEW = "new"
     SCHEDULED = "scheduled"  # new or again, its first turn not due yet: nothing is to be done now
-    KNOWN = "known"  # the same command again, its job not ended
-    ENDED = "ended"  # the same command again, its final event is to be told again
+    DUPLICATE = "duplicate"  # the same command again; its job has not ended
+    DUPLICATE_ENDED = "duplicate_ended"  # the same command again; its final event is published again
     CONFLICT = "conflict"  # the id means another command
 
 
@@ -136,9 +136,9 @@ class JobStore:
         if known.turn == 1 and known.due_at is not None and known.due_at > now:
             return Acceptance.SCHEDULED
         if known.status not in _ENDED:
-            return Acceptance.KNOWN
+            return Acceptance.DUPLICATE
         republish_last_event(connection, id)
-        return Acceptance.ENDED
+        return Acceptance.DUPLICATE_ENDED
 
     def reject(self, invalid: InvalidCommand, body: bytes) -> None:
         """Record the `rejected` event of a message that is no valid command."""

@@ -1,4 +1,4 @@
-"""What a worker was given and has not come to waits in no queue: the keeper must not take it for lost."""
+"""A prefetched turn is in no queue, and the dispatcher must not take it for lost."""
 
 from __future__ import annotations
 
@@ -58,5 +58,5 @@ def test_turns_in_hand_are_not_handed_out_again(
             assert time.monotonic() < deadline
             time.sleep(0.05)  # a ledger has no event to await
         worker.stop()
-    assert [log for log in logs if log["event"] == "handed out again"] == []
+    assert [log for log in logs if log["event"] == "lost turns requeued"] == []
     assert {job.status for job in worker.ledger.queries.jobs()} == {"completed"}

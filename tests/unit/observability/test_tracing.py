@@ -76,9 +76,9 @@ def test_one_trace_from_the_upstream_on(traced: Floor, exported: InMemorySpanExp
         assert [link.context.span_id for link in turn.links] == (
             [turns[number - 1].context.span_id] if number else []
         )
-    endings = [turn.attributes["kyb.turn.ending"] for turn in turns if turn.attributes is not None]
-    assert endings[-1] == "completed"
-    assert "retrying" in endings
+    outcomes = [turn.attributes["kyb.turn.outcome"] for turn in turns if turn.attributes is not None]
+    assert outcomes[-1] == "completed"
+    assert "retrying" in outcomes
     of_turn = {turn.context.span_id for turn in turns}
     (create,) = named(exported, "data8.jobs.create")
     assert create.kind is SpanKind.CLIENT
