@@ -1,4 +1,4 @@
-"""A worker of `kyb.control` alone keeps the time for vendors that nobody serves just now, as when scaled to zero."""
+"""A worker of `kyb.control` alone dispatches the due turns of vendors whose workers are scaled to zero."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def test_due_turns_wait_in_the_queue_of_a_vendor_that_is_scaled_to_zero(
     vendors = ("CREDITSAFE", "DATA8", "SAYARI")
     workers.environment = {n: v for n, v in everything.items() if not any(vendor in n for vendor in vendors)}
     workers.start("--queues", "kyb.control")
-    until(upstream, 1)  # what KEDA looks at
+    until(upstream, 1)  # KEDA reads this number
     upstream.channel.queue_purge(QUEUE)
-    until(upstream, 1)  # handed out again
+    until(upstream, 1)  # the lost turn is dispatched again
     workers.environment = everything
     workers.start("--queues", QUEUE)
     upstream.await_events(lambda seen: seen[-1]["type"].endswith(".completed") if seen else False)
@@ -55,7 +55,7 @@ def test_due_turns_wait_in_the_queue_of_a_vendor_that_is_scaled_to_zero(
 
 
 def until(upstream: Upstream, messages: int, seconds: float = 40.0) -> None:
-    """Wait until so many messages are in the queue: nobody tells when."""
+    """Wait until the queue holds this many messages."""
     ends = time.monotonic() + seconds
     while upstream.count(QUEUE) != messages:
         assert time.monotonic() < ends
