@@ -16,13 +16,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import structlog
 
 from clients.errors import RateLimited, VendorError
-from clients.transport import Observation, correlation
 from messages.base import Result, dump
 from messages.catalogue import COMMANDS
 from messages.envelope import InvalidCommand
@@ -33,7 +31,8 @@ from workers.engine.context import Cancelled, Run, RunLimits, Suspended, VendorJ
 from workers.engine.history_cache import HistoryCache
 from workers.engine.registry import JobFunction, Services
 from workers.engine.retry_policy import RETRY_BASE_SECONDS, Fail, Retry, Wait, decide
-from workers.errors import JobFailed, StorageUnavailable
+from workers.engine.turn_context import bind_turn
+from workers.errors import JobFailed, Reject, StorageUnavailable
 from workers.files.storage import DraftLost
 from workers.ledger.claim import Claim, Fenced, TurnDeferred
 from workers.ledger.database import LedgerUnavailable
@@ -41,7 +40,6 @@ from workers.ledger.job_store import Acceptance, JobLock, JobStore
 from workers.ledger.records import encode
 from workers.observability import metrics, tracing
 from workers.observability.turn_stats import INTERRUPTED, TurnOutcome
-from workers.rate_limits.limiter import rate_limit_key
 
 log = structlog.get_logger("kyb.turn")
 
@@ -52,30 +50,6 @@ BEGIN_LIMIT = 5
 SUSPECT_AFTER = 2
 #: A turn that another worker holds is looked at again after so many seconds.
 LOCKED_RETRY_SECONDS = 5.0
-
-_turn: ContextVar[Claim | None] = ContextVar("turn", default=None)
-_counting = threading.Lock()
-
-
-class Reject(Exception):
-    """The message is no use to anyone: it goes to the dead letters, with this reason."""
-
-
-def count_call(observation: Observation) -> None:
-    """Count a vendor call, also for the turn that makes it, and log it at debug level."""
-    claim = _turn.get()
-    if claim is not None:
-        with _counting:  # a transfer calls from several threads
-            claim.job.vendor_calls += 1
-        claim.last_rate_limit_key = rate_limit_key(observation.vendor, observation.budget)
-    metrics.vendor_called(observation)
-    tracing.vendor_called(observation)
-    log.debug(
-        "vendor call",
-        operation=f"{observation.vendor}.{observation.operation}",
-        status=observation.status,
-        seconds=round(observation.seconds, 3),
-    )
 
 
 class Turns:
@@ -181,7 +155,7 @@ class Turns:
         """Run the turn, and tell once how it ended to whoever counts and traces."""
         job, began, outcome = claim.job, time.monotonic(), INTERRUPTED
         run = Run(claim, self._limits, self._stopping, past=self._experience.of)
-        with tracing.turn(job) as span, _bound(claim):
+        with tracing.turn(job) as span, bind_turn(claim):
             try:
                 outcome = self._run(claim, run)
             except Fenced:
@@ -299,23 +273,3 @@ def _error(
         step=step,
         retryable=code.retryable,
     )
-
-
-@contextmanager
-def _bound(claim: Claim) -> Iterator[None]:
-    """Every log line and vendor call in the block belongs to this turn."""
-    job = claim.job
-    token = _turn.set(claim)
-    correlated = correlation.set(job.correlation_id)
-    try:
-        with structlog.contextvars.bound_contextvars(
-            job_id=job.id,
-            command=job.command,
-            correlation_id=job.correlation_id,
-            vendor=job.vendor,
-            turn=job.turn,
-        ):
-            yield
-    finally:
-        correlation.reset(correlated)
-        _turn.reset(token)
