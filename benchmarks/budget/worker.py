@@ -12,10 +12,11 @@ from benchmarks.shorter import shorten
 from clients.data8 import Data8
 from messages.data8 import StartJob, StartJobResult
 from workers.cli.main import main
-from workers.engine.context import PollResult, Run
+from workers.engine.context import Run
 from workers.engine.registry import Services
 from workers.jobs.catalogue import JOBS
 from workers.jobs.data8.start_job import start
+from workers.polling.next_poll import PollResult
 
 
 def start_job(command: StartJob, run: Run, services: Services) -> StartJobResult:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from benchmarks.polling.workloads import VendorJob
-from workers.engine.context import REPORTED_SHARE_MAX
 from workers.ledger.records import DurationSample
 from workers.polling.history import History
+from workers.polling.next_poll import REPORTED_SHARE_MAX
 from workers.polling.policy import PollState, next_poll_delay
 
 #: Shortest wait of every policy of ours, in seconds.
