@@ -10,7 +10,7 @@ import pytest
 from tests.conformance.documented import OPERATIONS
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "vendors.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "reference" / "vendors.md").read_text(encoding="utf-8")
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
     for line in TEXT.partition("## What is assumed")[2].splitlines()
@@ -44,7 +44,7 @@ def test_an_assumption_is_where_the_table_says(row: list[str]) -> None:
 
 
 def test_settings_that_the_table_names_are_documented() -> None:
-    settings = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    settings = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
     for name in re.findall(r"KYB_\w+", TEXT):
         assert name in settings or name.replace("KYB_SAYARI__RATE", "KYB_<VENDOR>__RATE") in settings, name
 

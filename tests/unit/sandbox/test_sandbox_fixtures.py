@@ -56,7 +56,7 @@ def test_nobody_needs_pytest(tmp_path: Path) -> None:
 
 
 def test_the_example_of_the_documentation_prints_what_it_says(tmp_path: Path) -> None:
-    blocks = (HERE / "docs" / "sandbox.md").read_text(encoding="utf-8").split("```")
+    blocks = (HERE / "docs" / "reference" / "sandbox.md").read_text(encoding="utf-8").split("```")
     example = next(number for number, block in enumerate(blocks) if block.startswith("python\n"))
     ended = run(tmp_path, "-W", "error", "-c", blocks[example].removeprefix("python\n"))
     assert ended.stdout.strip() == blocks[example + 2].strip(), ended.stderr
