@@ -86,7 +86,7 @@ class Turns:
     Args:
         ledger: the record.
         jobs: the function of every command.
-        tools: what the functions work with.
+        services: what the functions work with.
         limits: bounds of every run, in seconds.
         deadline: seconds that a job may take in all.
         stopping: whether the process is asked to stop: transfers then end their slice.

@@ -36,7 +36,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def world(clock: Clock) -> SandboxState:
+def state(clock: Clock) -> SandboxState:
     return SandboxState(job_seconds=10, queue_seconds=5, clock=clock)
 
 

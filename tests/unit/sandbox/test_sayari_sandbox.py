@@ -25,8 +25,8 @@ TESCO = next(entity for entity in register().entities.values() if entity.label =
 
 
 @pytest.fixture
-def world() -> SandboxState:
-    """A world whose time stands still unless a test moves it."""
+def state() -> SandboxState:
+    """A state whose time stands still unless a test moves it."""
     return SandboxState(job_seconds=10, queue_seconds=0, clock=lambda: 1_646_758_528.2)
 
 

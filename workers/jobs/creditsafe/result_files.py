@@ -61,7 +61,7 @@ def store(run: Run, services: Services, name: str, status: Callable[[], FileExec
 
     Args:
         run: of the job.
-        tools: its tools.
+        services: its tools.
         name: of the result; the file's name is this and what its type ends with.
         status: asks Creditsafe for the run. Each attempt asks anew: links are short-lived, and no place
             for the ledger.
