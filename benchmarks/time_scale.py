@@ -1,20 +1,29 @@
-"""The polling rule for vendors whose jobs are many times shorter here than in earnest."""
+"""A time scale for the polling policy, for benchmarks whose vendor jobs are shorter than in production."""
 
 from __future__ import annotations
 
 from workers.engine import history_cache
 from workers.polling import distribution, policy
 
-#: Constants that are seconds.
-SECONDS = (
-    (policy, ("PRICE", "BUDGETED_PRICE", "SHORT", "SCARCE", "UNKNOWN")),
-    (distribution, ("UNKNOWN",)),
-    (history_cache, ("KEPT",)),
+#: The constants that are seconds, by module.
+CONSTANTS = (
+    (
+        policy,
+        (
+            "POLL_COST_SECONDS",
+            "RATE_LIMITED_POLL_COST_SECONDS",
+            "SHORT_JOB_SECONDS",
+            "OVERDUE_SECONDS",
+            "UNKNOWN_MEDIAN_SECONDS",
+        ),
+    ),
+    (distribution, ("UNKNOWN_MEDIAN_SECONDS",)),
+    (history_cache, ("HISTORY_TTL_SECONDS",)),
 )
 
 
-def shorten(times: float) -> None:
-    """Make the constants of the polling rule that are seconds as many times shorter as the vendor's jobs are."""
-    for module, names in SECONDS:
+def shorten(factor: float) -> None:
+    """Divide the polling policy's constants that are seconds by the factor by which vendor jobs are shorter."""
+    for module, names in CONSTANTS:
         for name in names:
-            vars(module)[name] /= times
+            vars(module)[name] /= factor
