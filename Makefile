@@ -55,7 +55,7 @@ lint: .venv/dev.stamp ## Check format, rules and types
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 
-bench-polling: .venv/dev.stamp ## Compare the polling policy with the usual ones and with the optimum (about 4 minutes)
+bench-polling: .venv/dev.stamp ## Compare the polling policy with the usual ones and with the optimum (1 to 4 minutes)
 	@$(BIN)/python -m benchmarks.polling --write docs/benchmarks
 
 bench-rate-limits: .venv/dev.stamp ## Measure detection delays under a vendor's rate limit (about 18 minutes)

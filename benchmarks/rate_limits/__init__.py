@@ -1,1 +1,1 @@
-"""Many jobs at one vendor whose calls are limited: `python -m benchmarks.budget`."""
+"""Polling under a rate limit: `python -m benchmarks.rate_limits`."""

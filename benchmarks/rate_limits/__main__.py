@@ -1,6 +1,6 @@
-"""`python -m benchmarks.budget`: who finds finished jobs sooner with the same calls; exit 1 if a bound is broken.
+"""`python -m benchmarks.rate_limits`: compare detection delays under a rate limit; exit 1 if a bound is missed.
 
-First simulated, then at the stand-in over HTTP. `--write FOLDER` puts the numbers into `performance.md` there.
+First simulated, then with real workers and the simulator over HTTP. `--write FOLDER` writes `rate-limits.md` there.
 """
 
 from __future__ import annotations
@@ -14,36 +14,36 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.budget.simulation import FirstCome, Latest, Load, Manner, watch_all
-from benchmarks.budget.trials import CROWD, RATE, compare, learned, servers, windows
 from benchmarks.page import stamp, write
-from benchmarks.polling.policies import Watched, exponential
+from benchmarks.polling.policies import Wait, exponential
 from benchmarks.polling.workloads import FAMILIES, Family
+from benchmarks.rate_limits.simulation import FirstCome, Load, MostOverdue, Scheduler, simulate
+from benchmarks.rate_limits.trials import LOAD, RATE, compare, learned, servers, windows
 
-#: What waits at the vendor, and the looks that it allows.
+#: The jobs that wait at the vendor, and the calls that it allows per minute.
 LOADS = (Load(60, 30), Load(200, 60))
-BATCH = Load(60, 30, kept=False)
-#: Families of which a lower delay than the backoff's is promised, and to what share of it.
-PROMISED, BOUND = ("bimodal", "regular"), 0.6
-#: Sequences of durations of each of them.
+BATCH = Load(60, 30, steady=False)
+#: Families with a bound, and the bound: the delay as a share of the backoff's.
+BOUNDED_FAMILIES, BOUND = ("bimodal", "regular"), 0.6
+#: How many random sequences of durations each of them has.
 SEQUENCES = 5
-#: Worker processes of which the calls are counted.
+#: Numbers of worker processes whose calls are counted.
 WORKERS = (1, 2, 4, 8)
-#: Jobs that are watched before any is told of.
-COLD = 300
+#: How many jobs come before the measured ones.
+WARM_UP_JOBS = 300
 
 
 def main() -> int:
-    """Run everything; 0 if all bounds are kept."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.budget", description=__doc__)
+    """Run everything; return 0 if all bounds are kept."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.rate_limits", description=__doc__)
     parser.add_argument("--jobs", type=int, default=200, help="of each family in the simulation")
-    parser.add_argument("--real-jobs", type=int, default=500, help="of each family at the stand-in")
-    parser.add_argument("--only", choices=["simulation", "stand-in"], help="one of the two")
-    parser.add_argument("--write", type=Path, help="folder of performance.md")
+    parser.add_argument("--real-jobs", type=int, default=500, help="of each family with real workers")
+    parser.add_argument("--only", choices=["simulation", "sandbox"], help="run one of the two")
+    parser.add_argument("--write", type=Path, help="folder of rate-limits.md")
     options = parser.parse_args()
     parts: dict[str, Callable[[], tuple[str, bool]]] = {
-        "simulation": lambda: simulate(options.jobs),
-        "stand-in": lambda: at_the_stand_in(options.real_jobs),
+        "simulation": lambda: run_simulation(options.jobs),
+        "sandbox": lambda: run_workers(options.real_jobs),
     }
     kept = True
     for name, part in parts.items():
@@ -52,25 +52,29 @@ def main() -> int:
             kept = kept and bounds_kept
             sys.stdout.write(f"{text}\n\n")
             if options.write is not None:
-                write(options.write / "performance.md", f"budget {name}", text)
+                write(options.write / "rate-limits.md", f"rate limits {name}", text)
     return 0 if kept else 1
 
 
-def simulate(jobs: int) -> tuple[str, bool]:
-    """The table, and whether its bounds are kept."""
+def run_simulation(jobs: int) -> tuple[str, bool]:
+    """Return the table of the simulation, and whether its bounds are kept."""
     lines = [
-        f"{stamp()}, {jobs} jobs a family after {COLD} others. Mean delay, and looks per job; of what has a bound the",
-        f"mean of {SEQUENCES} sequences of durations, with the least and the most.",
+        f"{stamp()}, {jobs} jobs per family after {WARM_UP_JOBS} warm-up jobs.",
+        (
+            "Mean detection delay, with polls per job in brackets. "
+            f"Rows with a bound are means of {SEQUENCES} sequences of durations, with"
+        ),
+        "minimum and maximum.",
         "",
-        "| | waiting | calls a minute | backoff to 60 s, first come | ours | ours, a look worth 10 s | ours, exact expectation | ours ÷ backoff | bound |",
+        "| family | waiting | calls per minute | backoff up to 60 s, FIFO | ours | ours, poll cost 10 s | ours, exact forecast | ours ÷ backoff | bound |",
         "| --- | --: | --: | --: | --: | --: | --: | --: | --: |",
     ]
     kept = True
     for load in (*LOADS, BATCH):
         for family in FAMILIES:
-            if load is BATCH and family.name not in PROMISED:
+            if load is BATCH and family.name not in BOUNDED_FAMILIES:
                 continue
-            bounded = family.name in PROMISED and load is not BATCH
+            bounded = family.name in BOUNDED_FAMILIES and load is not BATCH
             row, share = _row(family, load, jobs, bounded=bounded)
             kept = kept and (not bounded or share <= BOUND)
             lines.append(row)
@@ -79,59 +83,64 @@ def simulate(jobs: int) -> tuple[str, bool]:
 
 
 def _row(family: Family, load: Load, jobs: int, *, bounded: bool) -> tuple[str, float]:
-    manners: list[Callable[[], Manner]] = [
+    schedulers: list[Callable[[], Scheduler]] = [
         lambda: FirstCome(exponential(random.Random("60"), 1, 60)),
-        Latest,
-        lambda: Latest(budgeted=False),
+        MostOverdue,
+        lambda: MostOverdue(budgeted=False),
     ]
-    if family.name in PROMISED:  # it takes long
-        manners.append(lambda: Latest(exact=True))
+    if family.name in BOUNDED_FAMILIES:  # it takes long
+        schedulers.append(lambda: MostOverdue(exact=True))
     sequences = range(SEQUENCES if bounded else 1)
-    rows = [[watch_all(family, load, one(), jobs, COLD, n) for n in sequences] for one in manners]
+    rows = [
+        [simulate(family, load, build(), jobs, WARM_UP_JOBS, n) for n in sequences] for build in schedulers
+    ]
     delays = [statistics.fmean(_delay(sequence) for sequence in row) for row in rows]
-    looks = [statistics.fmean(one.looks for sequence in row for one in sequence) for row in rows]
-    shown = [f"{delay:.0f} s ({look:.1f})" for delay, look in zip(delays, looks, strict=True)]
+    polls = [statistics.fmean(one.polls for sequence in row for one in sequence) for row in rows]
+    shown = [f"{delay:.0f} s ({count:.1f})" for delay, count in zip(delays, polls, strict=True)]
     shown += [""] * (4 - len(shown))
     share = delays[1] / delays[0]
     each = [_delay(ours) / _delay(theirs) for theirs, ours in zip(*rows[:2], strict=True)]
     spread = f" ({min(each):.2f}–{max(each):.2f})" if bounded else ""
-    waiting = f"{load.jobs} kept" if load.kept else f"{load.jobs} at once"
+    waiting = f"{load.jobs} steady" if load.steady else f"{load.jobs} batch"
     ends = [f"{share:.2f}{spread}", f"{BOUND}" if bounded else ""]
     return f"| {' | '.join([family.name, waiting, str(load.calls), *shown, *ends])} |", share
 
 
-def _delay(row: list[Watched]) -> float:
+def _delay(row: list[Wait]) -> float:
     return statistics.fmean(one.delay for one in row)
 
 
-def at_the_stand_in(jobs: int) -> tuple[str, bool]:
-    """The tables, and whether their bounds are kept."""
+def run_workers(jobs: int) -> tuple[str, bool]:
+    """Return the tables of the real workers, and whether their bounds are kept."""
     lines = [
-        f"{stamp()}, two cores, {jobs} jobs a family, {CROWD.jobs} kept waiting, {CROWD.calls} calls a minute, starts included.",
-        "Seconds as they would be in earnest.",
+        f"{stamp()}, two cores, {jobs} jobs per family, {LOAD.jobs} always waiting,",
+        f"{LOAD.calls} calls per minute including starts. Seconds are scaled to production.",
         "",
-        "| | bare loop: looks per job | calls a minute | mean delay | ours: looks per job | calls a minute | mean delay | ours ÷ bare loop | bound |",
+        "| family | baseline loop: polls per job | calls per minute | mean delay | ours: polls per job | calls per minute | mean delay | ours ÷ baseline | bound |",
         "| --- | --: | --: | --: | --: | --: | --: | --: | --: |",
     ]
     kept = True
     peaks = [
         "",
-        f"| workers | calls | most in any window of {RATE.seconds:g} s | budget |",
+        f"| workers | calls | maximum in any window of {RATE.seconds:g} s | rate limit |",
         "| --: | --: | --: | --: |",
     ]
-    families = [family for family in FAMILIES if family.name in PROMISED]
-    before = {family: learned(family, COLD) for family in families}
+    families = [family for family in FAMILIES if family.name in BOUNDED_FAMILIES]
+    before = {family: learned(family, WARM_UP_JOBS) for family in families}
     with servers() as (rabbitmq, postgres):
         with ThreadPoolExecutor(len(families)) as together:  # most of the time is waiting
-            found = together.map(
+            pairs = together.map(
                 lambda family: compare(rabbitmq, postgres, family, jobs, before[family]), families
             )
-            for family, (bare, ours) in zip(families, found, strict=True):
-                share = ours.delay / bare.delay
+            for family, (baseline, ours) in zip(families, pairs, strict=True):
+                share = ours.mean_delay / baseline.mean_delay
                 kept = kept and share <= BOUND and ours.peak <= RATE.calls
-                shown = [f"{one.look:.1f} | {one.pace:.1f} | {one.delay:.0f} s" for one in (bare, ours)]
+                shown = [
+                    f"{one.mean_polls:.1f} | {one.rate:.1f} | {one.mean_delay:.0f} s"
+                    for one in (baseline, ours)
+                ]
                 lines.append(f"| {' | '.join([family.name, *shown, f'{share:.2f}', str(BOUND)])} |")
-                say(f"{lines[-1]} most in a window: {bare.peak}, {ours.peak}")
+                say(f"{lines[-1]} maximum in a window: {baseline.peak}, {ours.peak}")
         for workers in WORKERS:
             peak, calls = windows(rabbitmq, postgres, workers)
             kept = kept and peak <= RATE.calls
@@ -141,7 +150,7 @@ def at_the_stand_in(jobs: int) -> tuple[str, bool]:
 
 
 def say(text: str) -> None:
-    """Progress, for who watches."""
+    """Print progress to stderr."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 

@@ -1,4 +1,4 @@
-"""Jobs that wait at one vendor, and its calls, one after the other: a simulation with the product's own decisions."""
+"""A simulation of jobs that wait at one vendor, call by call, with the product's own decisions."""
 
 from __future__ import annotations
 
@@ -10,144 +10,147 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from benchmarks.polling.policies import Policy, Watched
-from benchmarks.polling.workloads import LONGEST, SHORTEST, Family, VendorJob
+from benchmarks.polling.policies import Policy, Wait
+from benchmarks.polling.workloads import DURATION_MAX_SECONDS, DURATION_MIN_SECONDS, Family, VendorJob
 from workers.ledger.records import DurationSample
 from workers.polling.history import History
 from workers.polling.policy import PollState, delay_curve, forecast, next_poll_delay
 
-#: Seconds after which histories are read anew.
-LEARN = 60.0
-#: Bounds of a wait, the settings' defaults.
-MIN_DELAY, MAX_DELAY = 1.0, 300.0
+#: How long a history is used before it is rebuilt.
+HISTORY_TTL_SECONDS = 60.0
+#: Bounds of a wait: the defaults of the settings.
+MIN_DELAY_SECONDS, MAX_DELAY_SECONDS = 1.0, 300.0
 
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked of the vendor.
+    """The load on the vendor.
 
     Attributes:
-        jobs: that wait there at once.
-        calls: that it allows in a minute, starts and looks.
-        kept: whether a job that is found done is followed by another; else all begin together, and the next as many
-            when the last of them is found.
+        jobs: how many wait at once.
+        calls: how many calls it allows per minute, starts and polls.
+        steady: whether another job replaces one that is found done. Otherwise all begin together, and the next batch
+            begins when the last one of them is found done.
     """
 
     jobs: int
     calls: int
-    kept: bool = True
+    steady: bool = True
 
 
 @dataclass
 class Waiting:
-    """A job that waits at its vendor; times are seconds since the simulation began."""
+    """A job that waits at its vendor. Times are seconds since the simulation began."""
 
     number: int
     job: VendorJob
     began: float
-    looks: int = 0
-    seen: float = 0.0
+    polls: int = 0
+    last_polled: float = 0.0
     due: float = 0.0
-    late: Callable[[float], float] = lambda _: 0.0
+    expected_delay: Callable[[float], float] = lambda _: 0.0
 
 
-class Manner(Protocol):
-    """When a job is to be looked at, and who goes first if several are."""
+class Scheduler(Protocol):
+    """Decides when a job is polled, and which goes first if several are due."""
 
     def plan(self, waiting: Waiting, now: float) -> None:
-        """Set `due`, and what `first` needs."""
+        """Set `due` and what `first` needs."""
 
     def first(self, due: Sequence[Waiting], now: float) -> Waiting:
-        """Whose look is next."""
+        """Return the job to poll next."""
 
     def done(self, waiting: Waiting, now: float) -> None:
-        """It was found finished."""
+        """Note that it was found done."""
 
 
 class FirstCome:
-    """Every job by its own policy; who has waited longest for the limiter goes first."""
+    """Every job follows its own policy; the one that has waited longest for the limiter goes first."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
 
     def plan(self, waiting: Waiting, now: float) -> None:
-        """By the policy."""
-        waiting.due = now + self._policy(now - waiting.began, waiting.looks, None)
+        """Follow the policy."""
+        waiting.due = now + self._policy(now - waiting.began, waiting.polls, None)
 
-    def first(self, due: Sequence[Waiting], now: float) -> Waiting:  # noqa: ARG002 - as Manner has it
-        """The one that was due first."""
+    def first(self, due: Sequence[Waiting], now: float) -> Waiting:  # noqa: ARG002 - as in Scheduler
+        """Return the one that was due first."""
         return min(due, key=lambda waiting: waiting.due)
 
     def done(self, waiting: Waiting, now: float) -> None:
-        """Nothing is learned."""
+        """Learn nothing."""
 
 
 @dataclass
-class Latest:
-    """As the product does it: waits learned from earlier jobs, and the latest by expectation goes first.
+class MostOverdue:
+    """As in the product: it learns from earlier jobs, and the job with the largest expected delay goes first.
 
     Args:
-        exact: whether by the expectation itself, and not by its curve through three numbers that the ledger sorts by.
-        budgeted: whether a look is worth as much as where calls are limited.
+        exact: whether to use the forecast itself instead of the delay curve that the ledger sorts by.
+        budgeted: whether a poll costs as little as under a rate limit.
     """
 
     exact: bool = False
     budgeted: bool = True
-    pasts: list[DurationSample] = field(default_factory=list)
+    samples: list[DurationSample] = field(default_factory=list)
     _history: History = field(default_factory=History)
-    _learned: float = -math.inf
+    _built_at: float = -math.inf
 
     def plan(self, waiting: Waiting, now: float) -> None:
-        """By the rule."""
-        if now - self._learned >= LEARN:
-            self._history, self._learned = History(self.pasts[::-1]), now
+        """Follow the polling policy."""
+        if now - self._built_at >= HISTORY_TTL_SECONDS:
+            self._history, self._built_at = History(self.samples[::-1]), now
         history, elapsed = self._history, now - waiting.began
-        evidence = PollState(elapsed, waiting.looks, waiting.job.size, budgeted=self.budgeted)
-        waiting.due = now + next_poll_delay(evidence, MIN_DELAY, MAX_DELAY, history)
+        state = PollState(elapsed, waiting.polls, waiting.job.size, budgeted=self.budgeted)
+        waiting.due = now + next_poll_delay(state, MIN_DELAY_SECONDS, MAX_DELAY_SECONDS, history)
         if self.exact:
-            waiting.late = lambda at: forecast(evidence, at - now, history).late
+            waiting.expected_delay = lambda at: forecast(state, at - now, history).late
         else:
-            expected = delay_curve(evidence, history)
-            waiting.late = lambda at: expected.after(at - now)
+            curve = delay_curve(state, history)
+            waiting.expected_delay = lambda at: curve.after(at - now)
 
     def first(self, due: Sequence[Waiting], now: float) -> Waiting:
-        """The one that is expected to have sat finished for longest."""
-        return max(due, key=lambda waiting: waiting.late(now))
+        """Return the one that is expected to have been finished for longest."""
+        return max(due, key=lambda waiting: waiting.expected_delay(now))
 
     def done(self, waiting: Waiting, now: float) -> None:
-        """Later jobs learn from it. Seen before its first look is its start, as in the ledger."""
-        seen = max(waiting.seen - waiting.began, 0.0)
-        self.pasts.append(DurationSample(now - waiting.began, seen, waiting.job.size, began=waiting.began))
+        """Keep a sample for later jobs. Before its first poll a job was last seen at its start, as in the ledger."""
+        last_polled = max(waiting.last_polled - waiting.began, 0.0)
+        sample = DurationSample(now - waiting.began, last_polled, waiting.job.size, began=waiting.began)
+        self.samples.append(sample)
 
 
-def watch_all(
-    family: Family, load: Load, manner: Manner, count: int, cold: int, sequence: int = 0
-) -> list[Watched]:
-    """How the watching of `count` jobs went, after `cold` others and while more come.
+def simulate(
+    family: Family, load: Load, scheduler: Scheduler, count: int, warm_up: int, sequence: int = 0
+) -> list[Wait]:
+    """Return the waits of `count` jobs, after `warm_up` others and while more arrive.
 
     Args:
-        family: what the jobs are like.
-        load: how many there are, and how many looks.
-        manner: when and who.
-        count: jobs that are told of.
-        cold: jobs before them.
-        sequence: of durations, another for each number.
+        family: of the jobs.
+        load: how many jobs and calls there are.
+        scheduler: decides on the polls.
+        count: how many jobs are measured.
+        warm_up: how many jobs come before them.
+        sequence: number of the random sequence of durations.
     """
     r = random.Random(f"{family.name} {sequence}")
     planned: list[tuple[float, int, Waiting]] = []
     due: list[Waiting] = []
-    watched: dict[int, Watched] = {}
-    measured = range(cold, cold + count)
-    coming = deque(sorted(r.uniform(0, 1_200) if load.kept else 0.0 for _ in range(load.jobs)))
+    waits: dict[int, Wait] = {}
+    measured = range(warm_up, warm_up + count)
+    arrivals = deque(sorted(r.uniform(0, 1_200) if load.steady else 0.0 for _ in range(load.jobs)))
     number = running = 0
     now = 0.0
-    while len(watched) < count:
+    while len(waits) < count:
         now += 60.0 / load.calls
-        if coming and coming[0] <= now:  # a start is a call, too, and goes first
-            coming.popleft()
+        if arrivals and arrivals[0] <= now:  # a start is a call as well, and goes first
+            arrivals.popleft()
             duration, size = family.draw(r)
-            waiting = Waiting(number, VendorJob(min(max(duration, SHORTEST), LONGEST), size), now)
-            manner.plan(waiting, now)
+            waiting = Waiting(
+                number, VendorJob(min(max(duration, DURATION_MIN_SECONDS), DURATION_MAX_SECONDS), size), now
+            )
+            scheduler.plan(waiting, now)
             heapq.heappush(planned, (waiting.due, number, waiting))
             number, running = number + 1, running + 1
             continue
@@ -155,19 +158,19 @@ def watch_all(
             due.append(heapq.heappop(planned)[2])
         if not due:
             continue
-        waiting = manner.first(due, now)
+        waiting = scheduler.first(due, now)
         due.remove(waiting)
-        waiting.looks += 1
+        waiting.polls += 1
         ends = waiting.began + waiting.job.duration
         if now < ends:
-            waiting.seen = now
-            manner.plan(waiting, now)
+            waiting.last_polled = now
+            scheduler.plan(waiting, now)
             heapq.heappush(planned, (waiting.due, waiting.number, waiting))
             continue
-        manner.done(waiting, now)
+        scheduler.done(waiting, now)
         running -= 1
-        if load.kept or not running:
-            coming += [now] * (1 if load.kept else load.jobs)
+        if load.steady or not running:
+            arrivals += [now] * (1 if load.steady else load.jobs)
         if waiting.number in measured:
-            watched[waiting.number] = Watched(waiting.looks, now - ends, waiting.job.duration)
-    return list(watched.values())
+            waits[waiting.number] = Wait(waiting.polls, now - ends, waiting.job.duration)
+    return list(waits.values())

@@ -1,4 +1,4 @@
-"""Data8's stand-in with jobs of one family, many times shorter than in earnest, which notes every call."""
+"""The Data8 simulator with jobs of one family, shortened, which records every call."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from benchmarks.peers.vendor import Drawn, Vendor
+from benchmarks.peers.vendor import RandomDurations, Vendor
 
 #: Draws a duration in seconds.
 Draw = Callable[[random.Random], float]
 
 
-class Family(Drawn):
-    """A world whose jobs take so long as is drawn, the same for everybody in the order of their starts."""
+class FamilyDurations(RandomDurations):
+    """Durations drawn from a family, the same sequence for every user in the order of the starts."""
 
     def __init__(self, draw: Draw) -> None:
         self._draw = draw
@@ -24,51 +24,51 @@ class Family(Drawn):
 
     @property
     def job_seconds(self) -> float:
-        """The next job's duration."""
+        """The duration of the next job."""
         self._last = self._draw(self._random)
         return self._last
 
     @job_seconds.setter
     def job_seconds(self, _: float) -> None:
-        """It cannot be set."""
+        """Ignore the value: durations are drawn."""
 
 
-class Counting(Vendor):
-    """The stand-in, with the time of every call but those for tokens, and of each job's end being found out."""
+class CountingVendor(Vendor):
+    """The simulator, with the time of every call except token calls, and of the poll that found each job done."""
 
     def __init__(self, draw: Draw) -> None:
-        super().__init__(Family(draw))
-        #: When calls came (epoch seconds).
+        super().__init__(FamilyDurations(draw))
+        #: Times of the calls (epoch seconds).
         self.calls: list[float] = []
-        #: By job, when the first look came that showed it done.
-        self.found: dict[str, float] = {}
+        #: By job, the time of the poll that found it done.
+        self.detected: dict[str, float] = {}
 
-    def await_found(self, more_than: int, seconds: float) -> bool:
-        """Wait until the ends of more jobs than that were found out."""
+    def await_detected(self, more_than: int, seconds: float) -> bool:
+        """Wait until more jobs than that were found done; return whether that happened in time."""
         until = time.monotonic() + seconds
-        with self._news:
-            while len(self.found) <= more_than and (rest := until - time.monotonic()) > 0:
-                self._news.wait(rest)
-            return len(self.found) > more_than
+        with self._changed:
+            while len(self.detected) <= more_than and (rest := until - time.monotonic()) > 0:
+                self._changed.wait(rest)
+            return len(self.detected) > more_than
 
-    def _watching(self, app: ASGIApp) -> ASGIApp:
-        noting = super()._watching(app)
+    def _recording(self, app: ASGIApp) -> ASGIApp:
+        recording = super()._recording(app)
 
-        async def watch(scope: Scope, receive: Receive, send: Send) -> None:
+        async def record(scope: Scope, receive: Receive, send: Send) -> None:
             path = scope.get("path", "")
             if path.startswith("/data8/Job"):
                 self.calls.append(time.time())
-            await noting(scope, receive, send)
+            await recording(scope, receive, send)
             name = path.removeprefix("/data8/Job/")
-            if (end := self.drawn.ends.get(name)) is not None and (now := time.time()) >= end:
-                with self._news:
-                    self.found.setdefault(name, now)
-                    self._news.notify_all()
+            if (end := self.durations.ends.get(name)) is not None and (now := time.time()) >= end:
+                with self._changed:
+                    self.detected.setdefault(name, now)
+                    self._changed.notify_all()
 
-        return watch
+        return record
 
 
-def most_in_a_window(calls: Sequence[float], seconds: float) -> int:
-    """The most calls in any window of that length."""
+def peak(calls: Sequence[float], seconds: float) -> int:
+    """Return the maximum number of calls in any window of that length."""
     ordered = sorted(calls)
     return max((bisect_right(ordered, at) - bisect_right(ordered, at - seconds) for at in ordered), default=0)
