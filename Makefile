@@ -78,7 +78,7 @@ bench-storage: .venv/dev.stamp ## Measure reading and writing on each kind of st
 
 bench-scaling: .venv/dev.stamp ## Measure what a job costs of each resource, and project it to ten million jobs a day
 	@$(BIN)/python -m tests.testbed
-	@$(BIN)/python -m benchmarks.scaling --write docs/explanation
+	@$(BIN)/python -m benchmarks.scaling --write docs/benchmarks
 
 bench-peers: .venv/dev.stamp .venv-peers/stamp ## Run the same jobs with Celery, Dramatiq, TaskIQ and DBOS (about 37 minutes)
 	@$(BIN)/python -m tests.testbed
