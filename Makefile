@@ -6,10 +6,12 @@ CHECKOV := .venv/checkov
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check install
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 PEERS := benchmarks/peers/requirements
+# The processes that tests start share compiled files.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest
 LOCKED := \# Made by `make lock` from pyproject.toml.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rabbitmq4 crash chaos check-alerts check-image check-k8s lint bench-polling bench-rate-limits bench-bulk bench-storage bench-waiting \
+.PHONY: help demo test test-fast test-long test-rabbitmq4 crash chaos check-alerts check-image check-k8s lint bench-polling bench-rate-limits bench-bulk bench-storage bench-waiting \
 	bench-peers bench-scaling contract lock clean
 
 help: ## Show this list
@@ -19,9 +21,16 @@ help: ## Show this list
 demo: .venv/run.stamp ## Run a job at all three vendors' stand-ins; FILE=my.csv takes your own records
 	@$(BIN)/kyb demo $(if $(FILE),"$(FILE)")
 
-test: .venv/dev.stamp ## Run all tests, RabbitMQ and PostgreSQL included; ARGS='-k word' are pytest's
+test: .venv/dev.stamp ## Run the tests on real RabbitMQ and PostgreSQL (4 minutes); ARGS='-k word' are pytest's
 	@$(BIN)/python -m tests.testbed
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 3 $(ARGS)  # a hundred processes need not compile the same files
+	@$(PYTEST) -n 3 -m "not long" $(ARGS)
+
+test-fast: .venv/dev.stamp ## Run the unit tests that need no server (a minute)
+	@$(PYTEST) -n auto -m "not services and not long" tests/unit $(ARGS)
+
+test-long: .venv/dev.stamp ## Run the tests that `make test` leaves out (3 minutes)
+	@$(BIN)/python -m tests.testbed
+	@$(PYTEST) -n 2 -m long $(ARGS)
 
 crash: .venv/dev.stamp ## Kill a worker at every single boundary of every command (some minutes)
 	@$(BIN)/python -m tests.testbed

@@ -1,7 +1,10 @@
-"""Real servers for every test: RabbitMQ, PostgreSQL, SQLite, S3, SFTP and the vendors' stand-ins.
+"""Real servers for every test: RabbitMQ, PostgreSQL, SQLite, S3, SFTP and the vendors' simulators.
 
-`KYB_TEST_RABBITMQ_URL` and `KYB_TEST_POSTGRES_URL` name servers to use instead of private ones.
-With pytest-xdist each worker has servers of its own, so a test may kill them.
+`KYB_TEST_RABBITMQ_URL` and `KYB_TEST_POSTGRES_URL` name servers to use instead of our own. With pytest-xdist all
+processes share one RabbitMQ and one PostgreSQL; a test that stops or kills one asks for a private server.
+
+Markers are set here: `services` for tests that need one of these servers, so that `make test-fast` leaves them out.
+`long` marks tests that `make test` leaves out and `make test-long` runs.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import hypothesis
 import pytest
@@ -20,17 +23,27 @@ from sandbox import Sandbox
 from sandbox.core import SandboxState
 from tests.testbed import environment
 from tests.testbed.certificates import Authority, Tls
-from tests.testbed.ledgers import ledger_at
+from tests.testbed.ledgers import PostgresLedgers, ledger_at
 from tests.testbed.openssh import OpenSSH
 from tests.testbed.postgres import Databases, Postgres
 from tests.testbed.rabbitmq import RabbitMQ, Vhosts
 from tests.testbed.seaweedfs import SeaweedFS
 from tests.testbed.server import Missing
+from tests.testbed.shared import SharedServers
 
 RABBITMQ_URL = os.environ.get("KYB_TEST_RABBITMQ_URL")
 POSTGRES_URL = os.environ.get("KYB_TEST_POSTGRES_URL")
 
 S = TypeVar("S")
+
+_SERVERS = pytest.StashKey[SharedServers]()
+_SERVICE_FIXTURES = {
+    "amqp_url", "empty_postgres_url", "frail_rabbitmq", "postgres", "postgres_url", "rabbitmq", "s3", "sftp",
+}  # fmt: skip
+#: Values of parameters by which tests choose one of these fixtures.
+_SERVICE_PARAMETERS = {"postgres", "postgresql", "rabbitmq", "s3", "sftp"}
+#: Seconds of the longest tests, by file and function: they begin first, so that no process ends long after the others.
+LONGEST: dict[str, int] = {}
 
 
 @pytest.fixture(scope="session")
@@ -47,56 +60,67 @@ def server_tls(authority: Authority) -> Tls:
 
 @pytest.fixture(scope="session")
 def rabbitmq(server_tls: Tls) -> Iterator[RabbitMQ]:
-    """A private RabbitMQ node, shared by all tests, that also speaks TLS; none of them stops it."""
-    with closing(private(lambda: RabbitMQ(tls=server_tls))) as node:
+    """A RabbitMQ node of this process that also speaks TLS; no test stops it."""
+    with closing(require(lambda: RabbitMQ(tls=server_tls))) as node:
         node.start()
         yield node
 
 
 @pytest.fixture
 def frail_rabbitmq() -> Iterator[RabbitMQ]:
-    """A node of the test's own, to be stopped, killed or wiped.
+    """A RabbitMQ node of this test, to be stopped, killed or wiped.
 
-    RabbitMQ 3.10 does not get well again from a restart soon after virtual hosts with quorum queues were
-    deleted, as they are between tests.
+    RabbitMQ 3.10 does not recover from a restart soon after virtual hosts with quorum queues were deleted, as
+    they are between tests.
     """
-    with closing(private(RabbitMQ)) as node:
+    with closing(require(RabbitMQ)) as node:
         node.start()
         yield node
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A private PostgreSQL cluster, for tests that stop or kill it. They leave it running."""
-    with closing(private(Postgres)) as cluster:
+    """A PostgreSQL cluster of this process, for tests that stop or kill it. They leave it running."""
+    with closing(require(Postgres)) as cluster:
         cluster.start()
         yield cluster
 
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[SeaweedFS]:
-    """A private S3 server, shared by all tests."""
-    with closing(private(SeaweedFS)) as server:
+    """An S3 server of this process; no test stops it."""
+    with closing(require(SeaweedFS)) as server:
         server.start()
         yield server
 
 
 @pytest.fixture(scope="session")
 def sftp() -> Iterator[OpenSSH]:
-    """A private SFTP server, shared by all tests; none of them stops it."""
-    with closing(private(OpenSSH)) as server:
+    """An SFTP server of this process; no test stops it."""
+    with closing(require(OpenSSH)) as server:
         server.start()
         yield server
 
 
-@pytest.fixture
-def virtual_hosts(request: pytest.FixtureRequest) -> Iterator[RabbitMQ | Vhosts]:
-    """Where the test's virtual hosts are made, emptied and dropped."""
-    if not RABBITMQ_URL:
+@pytest.fixture(scope="session")
+def shared_virtual_hosts(request: pytest.FixtureRequest) -> Iterator[RabbitMQ | Vhosts]:
+    """The RabbitMQ of all test processes: the environment's, the controller's, or else this process's."""
+    shared = _shared_servers(request.config)
+    if RABBITMQ_URL is None and "rabbitmq_url" not in shared:
         yield request.getfixturevalue("rabbitmq")
         return
-    with closing(Vhosts(RABBITMQ_URL)) as broker:
+    port = shared.get("rabbitmq_management_port", "15672")
+    with closing(Vhosts(RABBITMQ_URL or shared["rabbitmq_url"], int(port))) as broker:
+        broker.await_ready()
         yield broker
+
+
+@pytest.fixture
+def virtual_hosts(request: pytest.FixtureRequest) -> RabbitMQ | Vhosts:
+    """Where the test's virtual hosts are created, emptied and dropped: on `rabbitmq` if the test uses that."""
+    own = "rabbitmq" in request.fixturenames
+    broker: RabbitMQ | Vhosts = request.getfixturevalue("rabbitmq" if own else "shared_virtual_hosts")
+    return broker
 
 
 @pytest.fixture
@@ -107,14 +131,42 @@ def amqp_url(virtual_hosts: RabbitMQ | Vhosts) -> Iterator[str]:
     virtual_hosts.drop(url)
 
 
+@pytest.fixture(scope="session")
+def shared_ledgers(request: pytest.FixtureRequest) -> PostgresLedgers:
+    """The PostgreSQL of all test processes: the environment's, the controller's, or else this process's."""
+    url = POSTGRES_URL or _shared_servers(request.config).get("postgres_url")
+    if url is None:
+        return PostgresLedgers(request.getfixturevalue("postgres"))
+    server = Databases(url)
+    server.await_ready()
+    return PostgresLedgers(server)
+
+
 @pytest.fixture
-def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """An empty PostgreSQL database of the test's own."""
-    server: Postgres | Databases
-    server = Databases(POSTGRES_URL) if POSTGRES_URL else request.getfixturevalue("postgres")
-    url = server.fresh_url()
+def ledgers(request: pytest.FixtureRequest) -> PostgresLedgers:
+    """Where the test's databases are created: on `postgres` if the test uses that."""
+    own = "postgres" in request.fixturenames
+    return (
+        PostgresLedgers(request.getfixturevalue("postgres"))
+        if own
+        else request.getfixturevalue("shared_ledgers")
+    )
+
+
+@pytest.fixture
+def postgres_url(ledgers: PostgresLedgers) -> Iterator[str]:
+    """A migrated PostgreSQL ledger of the test's own."""
+    url = ledgers.fresh_url()
     yield url
-    server.drop(url)
+    ledgers.server.drop(url)
+
+
+@pytest.fixture
+def empty_postgres_url(ledgers: PostgresLedgers) -> Iterator[str]:
+    """An empty PostgreSQL database of the test's own."""
+    url = ledgers.server.fresh_url()
+    yield url
+    ledgers.server.drop(url)
 
 
 @pytest.fixture
@@ -125,27 +177,49 @@ def sqlite_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """The vendors' stand-ins, with jobs that end soon."""
+    """The vendors' simulators, with jobs that end soon."""
     with Sandbox(state=SandboxState(job_seconds=0.3, queue_seconds=0.05)) as sandbox:
         yield sandbox
 
 
-def pytest_configure() -> None:
-    """Let Ctrl-C reach the programs that tests start, also when a shell runs the tests in the background.
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare the process, and start the shared servers if it controls others.
 
-    Property tests try the same examples each time where `CI` is set: what is new is looked for elsewhere. None of
-    them fails because the machine has other work.
+    Ctrl-C must reach the programs that tests start, also when a shell runs the tests in the background. Property
+    tests try the same examples each time where `CI` is set; new ones are searched for elsewhere. None of them
+    fails because the machine is busy.
     """
     environment.lighten()
     hypothesis.settings.register_profile(
-        "ours",
+        "kyb",
         deadline=None,
         derandomize=bool(os.environ.get("CI")),
         suppress_health_check=[hypothesis.HealthCheck.too_slow],
     )
-    hypothesis.settings.load_profile("ours")
+    hypothesis.settings.load_profile("kyb")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    controls_others = getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput")
+    if controls_others and not config.option.collectonly and "not services" not in config.option.markexpr:
+        servers = require(SharedServers)
+        config.stash[_SERVERS] = servers
+        config.add_cleanup(servers.close)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a test process where the shared servers are."""
+    servers = node.config.stash.get(_SERVERS, None)
+    if servers is not None:
+        node.workerinput["shared_servers"] = servers.addresses()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that need a server, and let the longest begin first."""
+    for item in items:
+        if _needs_servers(item):
+            item.add_marker("services")
+    items.sort(key=lambda item: -LONGEST.get(item.nodeid.partition("[")[0].rpartition("/")[2], 0))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -157,11 +231,26 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                     terminalreporter.write_line(value)
 
 
-def private(server: Callable[[], S]) -> S:
-    """The server made. Where it is not installed the session fails: no test is left out in silence."""
+def require(server: Callable[[], S]) -> S:
+    """Return the server. If it is not installed, the session fails: no test is skipped."""
     try:
         return server()
     except Missing as error:
         if "PYTEST_XDIST_WORKER" in os.environ:  # there, an exit reads as a crash and the message is lost
             pytest.fail(str(error), pytrace=False)
         pytest.exit(str(error), returncode=1)
+
+
+def _shared_servers(config: pytest.Config) -> dict[str, str]:
+    shared: dict[str, str] = getattr(config, "workerinput", {}).get("shared_servers", {})
+    return shared
+
+
+def _needs_servers(item: pytest.Item) -> bool:
+    """Whether the test uses a server's fixture, by name or by a parameter that names one."""
+    if not isinstance(item, pytest.Function):
+        return False
+    parameters = set(map(str, item.callspec.params.values())) if hasattr(item, "callspec") else set()
+    return not _SERVICE_FIXTURES.isdisjoint(item.fixturenames) or not _SERVICE_PARAMETERS.isdisjoint(
+        parameters
+    )

@@ -15,7 +15,8 @@ from messages.envelope import parse
 from sandbox import Sandbox
 from sandbox.core import SandboxState
 from tests.chaos.installation import Installation
-from tests.crash.cases import SCENARIOS, command
+from tests.support.scenario import command_body
+from tests.support.scenarios import SCENARIOS
 from tests.testbed.postgres import Postgres
 from tests.testbed.rabbitmq import RabbitMQ
 from workers.ledger.database import Database
@@ -104,7 +105,7 @@ class MeasuredInstallation:
         for _ in range(jobs):
             self._number += 1
             ids.append(f"job-{self._number}")
-            body = command(SCENARIOS["data8.start_job"], ids[-1], data)
+            body = command_body("data8.start_job", ids[-1], data)
             ledger.accept(parse(body), 86_400.0, handed=False)
         remaining = set(ids)
         while remaining:

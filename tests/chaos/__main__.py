@@ -18,9 +18,9 @@ import psycopg
 from sandbox import Sandbox
 from sandbox.core import SandboxState
 from tests.chaos import report
+from tests.chaos.disturbances import DISTURBANCES
 from tests.chaos.installation import Installation
-from tests.chaos.scenarios import SCENARIOS
-from tests.chaos.trial import Finding, Scenario, Trial, undisturbed
+from tests.chaos.trial import Disturbance, Finding, Trial, undisturbed
 from tests.testbed import rabbitmq, rabbitmq4
 from tests.testbed.cluster import Cluster
 from tests.testbed.disk import small_disk
@@ -29,14 +29,14 @@ from tests.testbed.rabbitmq import Programs, RabbitMQ
 
 #: What the system has installed.
 SYSTEM = "system"
-FIRST = Scenario("undisturbed", undisturbed)
+FIRST = Disturbance("undisturbed", undisturbed)
 
 
 def main() -> int:
     """Exit status: 0 when nothing was wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=108)
-    parser.add_argument("--only", default="", help="scenarios whose name matches this")
+    parser.add_argument("--only", default="", help="disturbances whose name matches this")
     parser.add_argument("--keep", help="folder for logs and files, kept")
     parser.add_argument(
         "--rabbitmq",
@@ -61,7 +61,7 @@ def main() -> int:
                 if given.findings:
                     report.write(given.findings, findings)
     if given.report:
-        given.report.write_text(report.document(findings, [FIRST, *SCENARIOS]))
+        given.report.write_text(report.document(findings, [FIRST, *DISTURBANCES]))
     return 1 if wrong else 0
 
 
@@ -70,13 +70,15 @@ def trials(folder: Path, version: str, only: str, jobs: int, postgres: Postgres)
     of = rabbitmq.programs() if version == SYSTEM else rabbitmq4.programs(version)
     versions = (version_of(of), version_of_postgres(postgres))
     first = version == SYSTEM  # the embedded broker is the same with all
-    chosen = [each for each in SCENARIOS if re.search(only, each.name) and (first or not each.embedded)]
+    chosen = [each for each in DISTURBANCES if re.search(only, each.name) and (first or not each.embedded)]
     expected: Finding | None = None
-    for number, scenario in enumerate([FIRST, *chosen]):
-        finding = trial(folder / str(number), scenario, jobs, expected, postgres, of)
+    for number, disturbance in enumerate([FIRST, *chosen]):
+        finding = trial(folder / str(number), disturbance, jobs, expected, postgres, of)
         expected = expected or finding
-        if scenario.within is not None and (finding.p99 or 0.0) > scenario.within:
-            finding.wrong.append(f"work went on {finding.p99:.1f} s too late, not within {scenario.within} s")
+        if disturbance.within is not None and (finding.p99 or 0.0) > disturbance.within:
+            finding.wrong.append(
+                f"work went on {finding.p99:.1f} s too late, not within {disturbance.within} s"
+            )
         finding.rabbitmq, finding.postgres = versions
         yield finding
 
@@ -97,7 +99,7 @@ def version_of_postgres(postgres: Postgres) -> str:
 
 def trial(
     folder: Path,
-    scenario: Scenario,
+    disturbance: Disturbance,
     jobs: int,
     expected: Finding | None,
     postgres: Postgres,
@@ -107,18 +109,18 @@ def trial(
     folder.mkdir(parents=True)
     with ExitStack() as stack:
         broker: RabbitMQ | Cluster | None = None
-        if not scenario.embedded:
-            broker = stack.enter_context(closing(Cluster(of) if scenario.cluster else RabbitMQ(of)))
+        if not disturbance.embedded:
+            broker = stack.enter_context(closing(Cluster(of) if disturbance.cluster else RabbitMQ(of)))
             broker.start()
-        if scenario.small_disk:
+        if disturbance.small_disk:
             disk = stack.enter_context(small_disk(160))
             postgres = stack.enter_context(closing(Postgres(disk=disk)))
             postgres.start()
         sandbox = stack.enter_context(Sandbox(state=SandboxState(job_seconds=3.0)))
         installation = stack.enter_context(
-            closing(Installation(folder, sandbox, broker, None if scenario.embedded else postgres))
+            closing(Installation(folder, sandbox, broker, None if disturbance.embedded else postgres))
         )
-        return Trial(installation, scenario, jobs, expected).play(spread=9.0, length=8.0)
+        return Trial(installation, disturbance, jobs, expected).play(spread=9.0, length=8.0)
 
 
 if __name__ == "__main__":

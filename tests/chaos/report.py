@@ -11,7 +11,7 @@ from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
-from tests.chaos.trial import Finding, Scenario
+from tests.chaos.trial import Disturbance, Finding
 
 
 def line(finding: Finding) -> str:
@@ -42,9 +42,9 @@ def merged(findings: Sequence[Finding], new: Finding) -> list[Finding]:
     return [each for each in findings if (each.rabbitmq, each.name) != (new.rabbitmq, new.name)] + [new]
 
 
-def document(findings: Sequence[Finding], order: Sequence[Scenario]) -> str:
+def document(findings: Sequence[Finding], order: Sequence[Disturbance]) -> str:
     """The page `docs/reliability.md`, with the findings in this order."""
-    places = {scenario.name: place for place, scenario in enumerate(order)}
+    places = {disturbance.name: place for place, disturbance in enumerate(order)}
     known = [each for each in findings if each.name in places]
     known.sort(key=lambda each: ([int(part) for part in each.rabbitmq.split(".")], places[each.name]))
     parts = []

@@ -9,39 +9,45 @@ import pytest
 
 from sandbox import Sandbox
 from sandbox.core import SandboxState
+from tests.chaos.disturbances import DISTURBANCES
 from tests.chaos.installation import Installation
-from tests.chaos.scenarios import SCENARIOS
-from tests.chaos.trial import Finding, Scenario, Trial, undisturbed
+from tests.chaos.trial import Disturbance, Finding, Trial, undisturbed
+from tests.support.scenarios import SCENARIOS
 from tests.testbed.postgres import Postgres
 from tests.testbed.rabbitmq import RabbitMQ
 
-JOBS = 15
-QUICK = [each for each in SCENARIOS if each.quick]
+JOBS = len(SCENARIOS)
+QUICK = [each for each in DISTURBANCES if each.quick]
 
 
 def trial(
-    folder: Path, scenario: Scenario, expected: Finding | None, postgres: Postgres, rabbitmq: RabbitMQ | None
+    folder: Path,
+    disturbance: Disturbance,
+    expected: Finding | None,
+    postgres: Postgres,
+    rabbitmq: RabbitMQ | None,
 ) -> Finding:
     folder.mkdir()
     with (
         Sandbox(state=SandboxState(job_seconds=0.5, queue_seconds=0.1)) as sandbox,
         closing(
-            Installation(folder, sandbox, rabbitmq, None if scenario.embedded else postgres)
+            Installation(folder, sandbox, rabbitmq, None if disturbance.embedded else postgres)
         ) as installation,
     ):
-        return Trial(installation, scenario, JOBS, expected).play(spread=1.5, length=2.5)
+        return Trial(installation, disturbance, JOBS, expected).play(spread=1.5, length=2.5)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("half", [QUICK[::2], QUICK[1::2]], ids=["one half", "the other"])
 def test_nothing_is_lost_or_done_twice(
-    tmp_path: Path, postgres: Postgres, frail_rabbitmq: RabbitMQ, half: list[Scenario]
+    tmp_path: Path, postgres: Postgres, frail_rabbitmq: RabbitMQ, half: list[Disturbance]
 ) -> None:
     """All on one node, one after the other: what one leaves behind must not hurt the next."""
-    first = trial(tmp_path / "0", Scenario("undisturbed", undisturbed), None, postgres, frail_rabbitmq)
+    first = trial(tmp_path / "0", Disturbance("undisturbed", undisturbed), None, postgres, frail_rabbitmq)
     assert (first.completed, first.wrong) == (JOBS, [])
-    for number, scenario in enumerate(half, start=1):
-        rabbitmq = None if scenario.embedded else frail_rabbitmq
-        found = trial(tmp_path / str(number), scenario, first, postgres, rabbitmq)
+    for number, disturbance in enumerate(half, start=1):
+        rabbitmq = None if disturbance.embedded else frail_rabbitmq
+        found = trial(tmp_path / str(number), disturbance, first, postgres, rabbitmq)
         assert found.wrong == [], f"{found.name}: {found.wrong}"
         assert found.completed + found.unknown == JOBS

@@ -16,7 +16,7 @@ from messages.catalogue import QUEUES
 from tests.chaos.installation import Installation
 from tests.chaos.recovery import recovery
 from tests.chaos.upstream import FINAL, Upstream, connect
-from tests.chaos.work import HARMLESS, Task, essence, tasks
+from tests.chaos.work import REPEATABLE_EFFECTS, Task, essence, tasks
 from workers.engine.admission import Admission
 from workers.files.storage import Storage
 from workers.ledger.database import Database
@@ -51,7 +51,7 @@ class Situation:
 
 
 def _nothing(_: Installation) -> None:
-    """Most scenarios need no preparation."""
+    """Most disturbances need no preparation."""
 
 
 def _no_tasks(_: Path) -> list[Task]:
@@ -59,7 +59,7 @@ def _no_tasks(_: Path) -> list[Task]:
 
 
 @dataclass(frozen=True)
-class Scenario:
+class Disturbance:
     """A disturbance.
 
     Attributes:
@@ -139,25 +139,25 @@ class Trial:
 
     Args:
         installation: not started yet.
-        scenario: the disturbance.
+        disturbance: the disturbance.
         count: how many jobs.
         expected: what they came to undisturbed; None in that run itself.
     """
 
     def __init__(
-        self, installation: Installation, scenario: Scenario, count: int, expected: Finding | None
+        self, installation: Installation, disturbance: Disturbance, count: int, expected: Finding | None
     ) -> None:
         self._plant = installation
-        self._scenario = scenario
+        self._scenario = disturbance
         self._expected = expected
         self._database = Database(installation.ledger_url)
         self._database.upgrade()
         self._ledger = Ledger(self._database)
-        prefix = "".join(c if c.isalnum() else "-" for c in scenario.name)
+        prefix = "".join(c if c.isalnum() else "-" for c in disturbance.name)
         self._tasks = tasks(prefix, count, installation.folder, installation.sandbox)
-        self._extra = scenario.besides(installation.folder)
+        self._extra = disturbance.besides(installation.folder)
         self._upstream = None if installation.embedded else Upstream(installation.amqp_url)
-        self._finding = Finding(scenario.name, count)
+        self._finding = Finding(disturbance.name, count)
 
     def play(self, spread: float, length: float) -> Finding:
         """Publish the jobs within `spread` seconds, disturb them for `length`, wait for the end of all, and look."""
@@ -274,10 +274,10 @@ def _effects(
 ) -> None:
     """Each effect happened once, and there are as many of each kind as undisturbed, unless jobs did not complete."""
     effects = installation.sandbox.state.effects
-    doubled = {key: n for key, n in effects.items() if n != 1 and key[0] not in HARMLESS}
+    doubled = {key: n for key, n in effects.items() if n != 1 and key[0] not in REPEATABLE_EFFECTS}
     totals: Counter[str] = Counter()
     for (operation, _), n in effects.items():
-        totals[operation] += 1 if operation in HARMLESS else n
+        totals[operation] += 1 if operation in REPEATABLE_EFFECTS else n
     finding.effects = dict(totals)
     finding.doubled = sum(n - 1 for n in doubled.values())
     if undisturbed is None:

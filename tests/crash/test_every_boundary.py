@@ -21,8 +21,16 @@ import pika
 import pytest
 
 from sandbox import Sandbox
-from tests.crash.cases import SCENARIOS, Scenario, check, command, environment, outcome_of, quick_sandbox
 from tests.crash.child import ENDED, run
+from tests.support.scenario import (
+    Scenario,
+    check_outcome,
+    command_body,
+    outcome_of,
+    quick_sandbox,
+    worker_environment,
+)
+from tests.support.scenarios import SCENARIOS
 from tests.testbed.ledgers import ledger_at
 from workers.broker import topology
 from workers.ledger.database import Database
@@ -49,9 +57,9 @@ class Trial:
         report = self.folder / "boundaries"
         url = ledger_at(self.folder / "kyb.db")
         with quick_sandbox() as sandbox:
-            body = command(self.scenario, "job:1", self.scenario.data(self.folder, sandbox))
+            body = command_body(self.scenario.type, "job:1", self.scenario.data(self.folder, sandbox))
             sandbox.state.effects.clear()
-            settings = environment(sandbox, self.folder, "memory://", url)
+            settings = worker_environment(sandbox, self.folder, "memory://", url)
             code = start(settings, body, die_at, report)
             crossed = [line for line in report.read_text().splitlines() if line != ENDED]
             died = code == -signal.SIGKILL
@@ -96,20 +104,20 @@ def test_embedded_worker_killed_at_boundaries(type_: str, tmp_path: Path, pool: 
     scenario = SCENARIOS[type_]
     _, crossed, sandbox, ledger, job = Trial(scenario, tmp_path / "undisturbed").play(None)
     expected = outcome_of(scenario, job)
-    check(scenario, sandbox, ledger, job, expected)
+    check_outcome(scenario, sandbox, ledger, job, expected)
     assert job.status == "completed"
 
     def disturbed(die_at: int) -> str | None:
         died, boundaries, sandbox, ledger, job = Trial(scenario, tmp_path / str(die_at)).play(die_at)
         try:
-            check(scenario, sandbox, ledger, job, expected)
+            check_outcome(scenario, sandbox, ledger, job, expected)
         except AssertionError as error:
             return f"killed at {boundaries[-1]}: {error}"
         # how often a job is looked at varies by a few, so the last boundaries may not be there
         return None if died or die_at > 0.8 * len(crossed) else f"boundary {die_at} was not reached"
 
-    step = 1 if EVERY else scenario.step
-    points = range(min(step, len(crossed)), len(crossed) + 1, step)
+    stride = 1 if EVERY else scenario.stride
+    points = range(min(stride, len(crossed)), len(crossed) + 1, stride)
     failures = [failure for failure in pool.map(disturbed, points) if failure]
     assert not failures, "\n".join(failures)
 
@@ -127,14 +135,14 @@ def test_worker_on_rabbitmq_and_postgresql_killed_at_boundaries(
     topology.declare(connection)
     channel = connection.channel()
     with quick_sandbox() as sandbox:
-        settings = environment(sandbox, tmp_path, amqp_url, postgres_url)
+        settings = worker_environment(sandbox, tmp_path, amqp_url, postgres_url)
         data = scenario.data(tmp_path, sandbox)
         expected: dict[str, Any] = {}
         died, die_at = True, 0
         while died:
             die_at += 1 if EVERY or die_at == 0 else 9
             job_id, report = f"job-{die_at}", tmp_path / f"boundaries-{die_at}"
-            body = command(scenario, job_id, data)
+            body = command_body(scenario.type, job_id, data)
             properties = pika.BasicProperties(content_type="application/cloudevents+json", delivery_mode=2)
             channel.basic_publish(topology.COMMANDS, scenario.type, body, properties, mandatory=True)
             code = start(settings, None, die_at if die_at > 1 else None, report, job_id)
@@ -145,7 +153,7 @@ def test_worker_on_rabbitmq_and_postgresql_killed_at_boundaries(
             job = ledger.job(job_id)
             assert job is not None
             expected = expected or outcome_of(scenario, job)
-            check(scenario, sandbox, ledger, job, expected)
+            check_outcome(scenario, sandbox, ledger, job, expected)
             connection.process_data_events(0)
             died = died or die_at == 1
         assert die_at > 60

@@ -31,6 +31,7 @@ def profile(histories: int) -> settings:
     )
 
 
+@pytest.mark.long
 @pytest.mark.timeout(max(120, HISTORIES))
 def test_turn_protocol_on_sqlite(tmp_path: Path, sqlite_url: str) -> None:
     run_state_machine_as_test(machine_on(sqlite_url, str(tmp_path)), settings=profile(HISTORIES))

@@ -24,7 +24,7 @@ ALWAYS: list[tuple[str, str | None, Callable[[], object]]] = [
     ("openssh-server", None, openssh.program),
 ]
 ON_REQUEST: dict[str, tuple[str, str | None, Callable[[], object]]] = {
-    "--rabbitmq4": ("patchelf", None, rabbitmq4.services),
+    "--rabbitmq4": ("patchelf", None, rabbitmq4.require_tools),
     "--clocks": ("libfaketime", None, faketime.library),
 }
 

@@ -7,6 +7,7 @@ import select
 import shutil
 import signal
 import subprocess
+import time
 import uuid
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -67,21 +68,43 @@ class Databases:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def fresh_url(self) -> str:
-        """The URL of a new, empty database."""
+    def await_ready(self, seconds: float = 60) -> None:
+        """Wait until the server accepts connections.
+
+        Raises:
+            Broken: it did not in time.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                psycopg.connect(self._url, connect_timeout=2).close()
+            except psycopg.OperationalError as error:
+                if time.monotonic() > deadline:
+                    raise Broken(f"PostgreSQL does not accept connections: {error}") from error
+                time.sleep(0.05)  # a foreign process: there is no event to wait for
+            else:
+                return
+
+    def fresh_url(self, template: str | None = None) -> str:
+        """Create a database, empty or a copy of the one whose URL is `template`; return its URL."""
         name = f"test_{uuid.uuid4().hex}"
-        self._run(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        source = "template1" if template is None else _name_in(template)
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        self._run(create.format(sql.Identifier(name), sql.Identifier(source)))
         base, _, options = self._url.partition("?")
         return f"{base.rpartition('/')[0]}/{name}" + (f"?{options}" if options else "")
 
     def drop(self, url: str) -> None:
         """Remove the database of this URL, whoever is connected to it."""
-        name = url.partition("?")[0].rpartition("/")[2]
-        self._run(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        self._run(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(_name_in(url))))
 
     def _run(self, statement: sql.Composed) -> None:
         with psycopg.connect(self._url, autocommit=True) as connection:
             connection.execute(statement)
+
+
+def _name_in(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]
 
 
 class Postgres:
@@ -172,9 +195,9 @@ class Postgres:
         """Kill it and remove all that it left."""
         self._server.close()
 
-    def fresh_url(self) -> str:
-        """The URL of a new, empty database."""
-        return self._databases.fresh_url()
+    def fresh_url(self, template: str | None = None) -> str:
+        """Create a database, empty or a copy of the one whose URL is `template`; return its URL."""
+        return self._databases.fresh_url(template)
 
     def drop(self, url: str) -> None:
         """Remove the database of this URL; the cluster must be up."""

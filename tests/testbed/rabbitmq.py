@@ -7,8 +7,10 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,6 +109,21 @@ class Vhosts:
         name = f"test-{uuid.uuid4().hex}"
         self.make(name)
         return f"{self._base}/{name}"
+
+    def await_ready(self, seconds: float = 60) -> None:
+        """Wait until the management API answers.
+
+        Raises:
+            Broken: it did not in time.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            with suppress(httpx.TransportError):
+                if self._api.get("/vhosts").is_success:
+                    return
+            if time.monotonic() > deadline:
+                raise Broken(f"RabbitMQ's management API at {self._api.base_url} does not answer")
+            time.sleep(0.05)  # a foreign process: there is no event to wait for
 
     def make(self, name: str) -> None:
         """Make a virtual host, if it is not there."""

@@ -55,7 +55,7 @@ def programs(version: str) -> Programs:
     return Programs(scripts, root / "usr/lib/erlang/bin")
 
 
-def services() -> None:
+def require_tools() -> None:
     """Raise `Missing` unless there is what fetching takes."""
     for program in ("apt-get", "dpkg-deb", "patchelf"):
         if shutil.which(program) is None:
@@ -63,7 +63,7 @@ def services() -> None:
 
 
 def _fetch(root: Path, suite: str, more: tuple[str, ...]) -> None:
-    services()
+    require_tools()
     folder = root.with_suffix(".fetching")
     shutil.rmtree(folder, ignore_errors=True)
     for name in ("sources", "preferences", "lists/partial", "cache/archives/partial", "debs", "root"):

@@ -65,13 +65,13 @@ def test_services_of_ours_are_locked_down_and_known_to_kyb(name: str) -> None:
 
 
 @pytest.fixture
-def environment(amqp_url: str, postgres_url: str, tmp_path: Path) -> dict[str, str]:
+def environment(amqp_url: str, empty_postgres_url: str, tmp_path: Path) -> dict[str, str]:
     """The settings of compose.yaml where nothing but the hosts and ports is another one."""
     settings: dict[str, str] = dict(COMPOSE["x-settings"])
     port = str(free_port())
     moved = {
         "KYB_BROKER_URL": amqp_url,
-        "KYB_LEDGER_URL": postgres_url,
+        "KYB_LEDGER_URL": empty_postgres_url,
         "KYB_STORAGE__RESULTS": str(tmp_path),
         "KYB_HTTP__PORT": str(free_port()),
     }

@@ -32,7 +32,7 @@ default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 _LENT = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pip.conf")
 
 
-def services() -> None:
+def require_tools() -> None:
     """Install what is missing, as root on Debian; elsewhere one line says what to install."""
     if all(shutil.which(tool) for tool in ("buildah", "podman", "runc", "mmdebstrap")):
         return

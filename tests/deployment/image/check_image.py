@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from sandbox import Sandbox
-from tests.deployment.image.build import IMAGE, ROOT, base, build, engine, inspected, services
+from tests.deployment.image.build import IMAGE, ROOT, base, build, engine, inspected, require_tools
 from tests.end_to_end.conftest import Upstream
 from tests.testbed.server import free_port
 
@@ -35,7 +35,7 @@ LOCKED_DOWN = ("--rm", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-p
 
 @pytest.fixture(scope="session", autouse=True)
 def image() -> None:
-    services()
+    require_tools()
     base()
     build()
 

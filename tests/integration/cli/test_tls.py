@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import Sandbox
-from tests.conftest import private
+from tests.conftest import require
 from tests.integration.cli.conftest import Kyb, process, until
 from tests.testbed.certificates import Authority, Tls
 from tests.testbed.postgres import Postgres
@@ -41,7 +41,7 @@ def guarded(
 ) -> Iterator[Guarded]:
     ours = authority.issue("kyb-worker")
     others = Authority(tmp_path_factory.mktemp("tls") / "others").issue("kyb-worker")
-    with closing(private(lambda: Postgres(tls=server_tls))) as postgres:
+    with closing(require(lambda: Postgres(tls=server_tls))) as postgres:
         postgres.start()
         assert rabbitmq.tls_port is not None
         yield Guarded(rabbitmq.tls_port, postgres.port, ours, others)

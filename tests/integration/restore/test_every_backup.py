@@ -19,8 +19,10 @@ from messages.errors import Code
 from messages.events import Status
 from sandbox import Sandbox
 from sandbox.core import SandboxState
-from tests.crash.cases import COMPANIES, SAYARI, SCENARIOS, Scenario, files_of
 from tests.support.sandbox_harness import SandboxHarness
+from tests.support.scenario import Scenario, file_digests
+from tests.support.scenarios import SCENARIOS
+from tests.support.vendor_setup import write_companies, write_entities
 from tests.testbed.ledgers import ledger_at
 from workers.ledger.disaster_recovery import finish_recovery, start_recovery
 from workers.ledger.records import Job
@@ -31,34 +33,26 @@ BACKUPS = 3
 
 
 def _into_a_given_portfolio(folder: Path, sandbox: Sandbox) -> dict[str, Any]:
-    (folder / "companies.csv").write_bytes(COMPANIES)
     with harness(sandbox, folder, folder / "aside.db") as aside:
         portfolio = aside.creditsafe.portfolios.create("Given").portfolio_id
-    return {"file": str(folder / "companies.csv"), "portfolio": {"id": portfolio}}
+    return {"file": write_companies(folder), "portfolio": {"id": portfolio}}
 
 
 def _into_a_given_project(folder: Path, sandbox: Sandbox) -> dict[str, Any]:
-    (folder / "entities.csv").write_bytes(SAYARI)
     with harness(sandbox, folder, folder / "aside.db") as aside:
         project = aside.sayari.projects.create("Given").id
-    return {"file": str(folder / "entities.csv"), "project": {"id": project}}
+    return {"file": write_entities(folder), "project": {"id": project}}
 
 
 def _and_delete_the_project(folder: Path, _: Sandbox) -> dict[str, Any]:
-    (folder / "entities.csv").write_bytes(SAYARI)
-    return {"file": str(folder / "entities.csv"), "delete_project": True}
+    return {"file": write_entities(folder), "delete_project": True}
 
 
-CASES = SCENARIOS | {
-    # What was there before is not known any more.
+#: After a restore, what was there before the command is no longer known.
+CASES = {
     **{
-        name: replace(SCENARIOS[name], unknowable=True)
-        for name in (
-            "creditsafe.add_records",
-            "creditsafe.deduplicate",
-            "sayari.collect_changes",
-            "portfolio.process",
-        )
+        name: replace(each, outcome_may_be_unknown=each.outcome_may_be_unknown or each.unknown_after_restore)
+        for name, each in SCENARIOS.items()
     },
     "import into a given portfolio": Scenario("creditsafe.import_file", _into_a_given_portfolio, True),
     "resolve in a given project": Scenario("sayari.resolve_entities", _into_a_given_project, True),
@@ -87,7 +81,7 @@ def test_what_a_backup_has_forgotten_is_not_done_again(
                 again = {
                     (effect, key): count
                     for (effect, key), count in sandbox.state.effects.items()
-                    if count != done.get((effect, key)) and effect not in scenario.harmless
+                    if count != done.get((effect, key)) and effect not in scenario.repeatable_effects
                 }
                 assert not again, f"{backup.name}: done again: {again}"
                 check(scenario, job, undisturbed, backup.name)
@@ -116,7 +110,7 @@ def test_commands_that_a_ledger_has_forgotten_find_what_they_had_begun(name: str
             doubled = {
                 (effect, key): count
                 for (effect, key), count in sandbox.state.effects.items()
-                if count != 1 and effect not in scenario.harmless
+                if count != 1 and effect not in scenario.repeatable_effects
             }
             assert not doubled, f"after {turns} turns: {doubled}"
             check(scenario, job, None, f"after {turns} turns")
@@ -160,7 +154,7 @@ def test_new_commands_are_new_again_once_it_is_settled(tmp_path: Path, sandbox: 
 
 
 def check(scenario: Scenario, job: Job, undisturbed: Job | None, when: str) -> None:
-    if scenario.unknowable and job.error is not None:
+    if scenario.outcome_may_be_unknown and job.error is not None:
         # rejected: what it was done to has been deleted in the end; the job's own copy: likewise
         gone = "the job's own copy" in job.error["message"]
         assert gone or job.error["code"] in {Code.OUTCOME_UNKNOWN, Code.VENDOR_REJECTED}, (
@@ -170,7 +164,7 @@ def check(scenario: Scenario, job: Job, undisturbed: Job | None, when: str) -> N
     assert job.error is None, f"{when}: {job.error}"
     assert job.status is Status.COMPLETED
     if undisturbed is not None:
-        assert files_of(job.result) == files_of(undisturbed.result)
+        assert file_digests(job.result) == file_digests(undisturbed.result)
 
 
 @contextmanager

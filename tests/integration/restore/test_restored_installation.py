@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from sandbox import Sandbox
-from tests.crash.cases import COMPANIES, SAYARI
 from tests.end_to_end.conftest import Upstream, Workers
 from tests.integration.cli.conftest import Kyb
+from tests.support.vendor_setup import COMPANIES, ENTITIES
 from tests.testbed import postgres
 from workers.ledger.database import Database
 
@@ -27,7 +27,7 @@ def ledger_url(postgres_url: str) -> str:
 
 def commands(folder: Path, ids: str) -> list[tuple[str, str, dict[str, Any]]]:
     (folder / "companies.csv").write_bytes(COMPANIES)
-    (folder / "entities.csv").write_bytes(SAYARI)
+    (folder / "entities.csv").write_bytes(ENTITIES)
     companies, entities = str(folder / "companies.csv"), str(folder / "entities.csv")
     return [
         (f"{ids}-import", "creditsafe.import_file", {"file": companies, "portfolio": {"name": ids}}),

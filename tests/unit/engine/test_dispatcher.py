@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 
 from sandbox import Sandbox
 from sandbox.core import Fault
-from tests.crash.cases import COMPANIES, environment
+from tests.support.scenario import worker_environment
+from tests.support.vendor_setup import COMPANIES
 from workers.engine import dispatcher
 from workers.engine.admission import Admission
 from workers.engine.worker import Worker
@@ -32,7 +33,7 @@ def test_turns_in_hand_are_not_handed_out_again(
 ) -> None:
     """One thread, three jobs, and a vendor that takes its time: two wait longer than a lost turn is waited for."""
     url = "memory://" if broker == "embedded" else request.getfixturevalue("amqp_url")
-    settings = environment(sandbox, tmp_path, url, sqlite_url)
+    settings = worker_environment(sandbox, tmp_path, url, sqlite_url)
     for name, value in settings.items() | {("KYB_WORKER__THREADS", "1"), ("KYB_DATA8__TIMEOUT", "30")}:
         monkeypatch.setenv(name, value)
     for name, seconds in {

@@ -20,7 +20,7 @@ from workers.ledger.schema import metadata
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     new = f"sqlite:///{tmp_path}/new.db"
-    database = Database(new if request.param == "sqlite" else request.getfixturevalue("postgres_url"))
+    database = Database(new if request.param == "sqlite" else request.getfixturevalue("empty_postgres_url"))
     yield database
     database.close()
 

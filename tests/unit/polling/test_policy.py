@@ -194,6 +194,7 @@ def test_jobs_that_end_long_before_the_first_look_are_found_out() -> None:
     assert next_poll_delay(PollState(0), 1, 1e5, blind) < 500
 
 
+@pytest.mark.long
 def test_rule_is_near_the_optimum_and_useless_progress_does_no_harm() -> None:
     jobs = 60
     best, ten, many = (

@@ -15,7 +15,7 @@ import pika
 
 from sandbox.core import Fault
 from tests.chaos.installation import POISON, Installation
-from tests.chaos.trial import Scenario, Situation
+from tests.chaos.trial import Disturbance, Situation
 from tests.chaos.versions import next_version, upgrade
 from tests.chaos.work import Task, hopeless, poison
 from tests.testbed import faketime
@@ -350,55 +350,55 @@ def embedded_killed(now: Situation) -> None:
 #: Seconds in which work must go on after a worker's death, and after a broker's return.
 DEATH, RETURN = 5.0, 15.0
 
-SCENARIOS = [
-    Scenario("a worker killed every second", worker_killed_every_second, answers_lost=True, within=DEATH),
-    Scenario("all workers killed at once", all_workers_killed, answers_lost=True, within=DEATH, quick=True),
-    Scenario(
+DISTURBANCES = [
+    Disturbance("a worker killed every second", worker_killed_every_second, answers_lost=True, within=DEATH),
+    Disturbance("all workers killed at once", all_workers_killed, answers_lost=True, within=DEATH, quick=True),
+    Disturbance(
         "all workers killed again and again", all_workers_killed_again_and_again, answers_lost=True, within=DEATH
     ),
-    Scenario("SIGTERM to all workers amid calls", all_workers_terminated, amid_calls, within=DEATH, quick=True),
-    Scenario("rolling restart of workers", rolling_restart, amid_calls, within=DEATH),
-    Scenario("rolling restart, new version and ledger", new_version, amid_calls, within=DEATH),
-    Scenario("RabbitMQ restarted", rabbitmq_restarted, within=RETURN),
-    Scenario("RabbitMQ killed", rabbitmq_killed, within=RETURN),
-    Scenario("RabbitMQ away for a minute", rabbitmq_away, length=60.0, within=RETURN),
-    Scenario("RabbitMQ out of memory", rabbitmq_out_of_memory, within=RETURN),
-    Scenario("RabbitMQ hung for 10 s", rabbitmq_hung, within=RETURN),
-    Scenario(
+    Disturbance("SIGTERM to all workers amid calls", all_workers_terminated, amid_calls, within=DEATH, quick=True),
+    Disturbance("rolling restart of workers", rolling_restart, amid_calls, within=DEATH),
+    Disturbance("rolling restart, new version and ledger", new_version, amid_calls, within=DEATH),
+    Disturbance("RabbitMQ restarted", rabbitmq_restarted, within=RETURN),
+    Disturbance("RabbitMQ killed", rabbitmq_killed, within=RETURN),
+    Disturbance("RabbitMQ away for a minute", rabbitmq_away, length=60.0, within=RETURN),
+    Disturbance("RabbitMQ out of memory", rabbitmq_out_of_memory, within=RETURN),
+    Disturbance("RabbitMQ hung for 10 s", rabbitmq_hung, within=RETURN),
+    Disturbance(
         "all connections closed every second", connections_closed_every_second, within=RETURN, quick=True
     ),
-    Scenario("RabbitMQ's data lost", rabbitmq_wiped, resend=10.0, within=RETURN),
-    Scenario("three nodes, one after another killed", nodes_killed, cluster=True, spread=30.0, within=RETURN),
-    Scenario("bodies of 16 and 128 MiB", huge_bodies),
-    Scenario("PostgreSQL restarted", postgres_restarted, answers_lost=True),
-    Scenario("PostgreSQL killed twice", postgres_killed, answers_lost=True),
-    Scenario("PostgreSQL away for 6 s", postgres_away, answers_lost=True),
-    Scenario("all backends terminated every 0.15 s", backends_terminated, answers_lost=True, quick=True),
-    Scenario("PostgreSQL read-only", postgres_read_only, answers_lost=True),
-    Scenario("PostgreSQL's disk full", postgres_disk_full, answers_lost=True, small_disk=True),
-    Scenario("vendors: 5 % answered 500", faulty(kind="status", chance=0.05), answers_lost=True),
-    Scenario("vendors: 20 % answered 429", faulty(kind="status", status=429, retry_after=1, chance=0.2)),
-    Scenario(
+    Disturbance("RabbitMQ's data lost", rabbitmq_wiped, resend=10.0, within=RETURN),
+    Disturbance("three nodes, one after another killed", nodes_killed, cluster=True, spread=30.0, within=RETURN),
+    Disturbance("bodies of 16 and 128 MiB", huge_bodies),
+    Disturbance("PostgreSQL restarted", postgres_restarted, answers_lost=True),
+    Disturbance("PostgreSQL killed twice", postgres_killed, answers_lost=True),
+    Disturbance("PostgreSQL away for 6 s", postgres_away, answers_lost=True),
+    Disturbance("all backends terminated every 0.15 s", backends_terminated, answers_lost=True, quick=True),
+    Disturbance("PostgreSQL read-only", postgres_read_only, answers_lost=True),
+    Disturbance("PostgreSQL's disk full", postgres_disk_full, answers_lost=True, small_disk=True),
+    Disturbance("vendors: 5 % answered 500", faulty(kind="status", chance=0.05), answers_lost=True),
+    Disturbance("vendors: 20 % answered 429", faulty(kind="status", status=429, retry_after=1, chance=0.2)),
+    Disturbance(
         "vendors: 3 % hang for 30 s", faulty(kind="slow", seconds=30, chance=0.03), patient, answers_lost=True
     ),
-    Scenario("vendors: effects come after the timeout", effects_hang, answers_lost=True),
-    Scenario("vendors: 10 % of answers lost", faulty(kind="lost_after", chance=0.1), answers_lost=True),
-    Scenario("vendors: 10 % of requests lost", faulty(kind="lost_before", chance=0.1), answers_lost=True),
-    Scenario("vendors: tokens forgotten every 1.7 s", tokens_forgotten),
-    Scenario("vendors: result links expired", links_expired),
-    Scenario("vendors: away for a minute", faulty(kind="status", status=503, retry_after=1), length=60.0),
-    Scenario("vendors: jobs that fail or never end", wait_a_moment, impatient, besides=hopeless),
-    Scenario("everything published five times", everything_five_times, quick=True),
-    Scenario("clocks a minute apart", worker_killed_every_second, clocks_apart, answers_lost=True),
-    Scenario(
+    Disturbance("vendors: effects come after the timeout", effects_hang, answers_lost=True),
+    Disturbance("vendors: 10 % of answers lost", faulty(kind="lost_after", chance=0.1), answers_lost=True),
+    Disturbance("vendors: 10 % of requests lost", faulty(kind="lost_before", chance=0.1), answers_lost=True),
+    Disturbance("vendors: tokens forgotten every 1.7 s", tokens_forgotten),
+    Disturbance("vendors: result links expired", links_expired),
+    Disturbance("vendors: away for a minute", faulty(kind="status", status=503, retry_after=1), length=60.0),
+    Disturbance("vendors: jobs that fail or never end", wait_a_moment, impatient, besides=hopeless),
+    Disturbance("everything published five times", everything_five_times, quick=True),
+    Disturbance("clocks a minute apart", worker_killed_every_second, clocks_apart, answers_lost=True),
+    Disturbance(
         "two jobs that kill their process", wait_a_moment, with_poison,
         besides=poison(2), at_once=True, answers_lost=True, quick=True,
     ),
-    Scenario(
+    Disturbance(
         "eight jobs that kill their process", wait_a_moment, with_poison,
         besides=poison(8), at_once=True, answers_lost=True,
     ),
-    Scenario(
+    Disturbance(
         "embedded, killed again and again", embedded_killed, embedded=True, answers_lost=True, quick=True, within=DEATH
     ),
 ]  # fmt: skip

@@ -1,0 +1,21 @@
+"""Scenario of `sayari.fetch_entities`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sandbox import Sandbox
+from tests.support.scenario import Scenario
+from tests.support.vendor_setup import write_entity_ids
+
+
+def data(folder: Path, _: Sandbox) -> dict[str, Any]:
+    return {"file": write_entity_ids(folder)}
+
+
+SCENARIO = Scenario(
+    "sayari.fetch_entities",
+    data,
+    stride=17,
+)
