@@ -109,7 +109,7 @@ class Installation:
         """Insert waits of earlier jobs, in seconds of this benchmark, as if they had just ended."""
         with closing(Database(self._ledger_url)) as database:
             ledger = Ledger(database)
-            origin = ledger.now() - max(each.began + each.ended for each in samples)
+            origin = ledger.database.now() - max(each.began + each.ended for each in samples)
             jobs = [_job_row(f"past-{n}", origin + each.began + each.ended) for n, each in enumerate(samples)]
             steps = [_step_row(f"past-{n}", origin + each.began, each) for n, each in enumerate(samples)]
             with database.write() as connection:

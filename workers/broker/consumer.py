@@ -121,7 +121,7 @@ class ConsumerLink:
             try:
                 connection = reach(self._urls, "kyb-workers consumer", self._dial)
             except BrokerUnavailable as error:
-                log.warning("not consuming", error=str(error))
+                log.warning("broker unavailable", error=str(error))
             else:
                 self._serve(connection)
             self._stopping.wait(RECONNECT_DELAY_SECONDS)
@@ -215,5 +215,5 @@ class ConsumerLink:
 
     def _closed(self, connection: pika.SelectConnection, error: object) -> None:
         if not self._stopping.is_set():
-            log.warning("not consuming", error=str(error) or type(error).__name__)
+            log.warning("broker unavailable", error=str(error) or type(error).__name__)
         connection.ioloop.stop()

@@ -35,7 +35,7 @@ from workers.errors import JobFailed, StorageUnavailable
 from workers.files.storage import DraftLost
 from workers.ledger.claim import Claim, Fenced, TurnDeferred
 from workers.ledger.database import LedgerUnavailable
-from workers.ledger.ledger import Acceptance, JobLock, Ledger
+from workers.ledger.job_store import Acceptance, JobLock, JobStore
 from workers.ledger.records import PollUrgency, encode
 from workers.observability import metrics, tracing
 from workers.observability.turn_stats import INTERRUPTED, TurnOutcome
@@ -84,7 +84,7 @@ class Turns:
     """Runs turns.
 
     Args:
-        ledger: the record.
+        store: where jobs are locked, claimed and rescheduled.
         jobs: the function of every command.
         services: what the functions work with.
         limits: bounds of every run, in seconds.
@@ -94,18 +94,18 @@ class Turns:
 
     def __init__(
         self,
-        ledger: Ledger,
+        store: JobStore,
         jobs: Mapping[str, JobFunction],
         services: Services,
         limits: RunLimits,
         deadline: float,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._ledger = ledger
+        self._store = store
         self._jobs = jobs
         self._services = services
         self._limits = limits
-        self._admission = Admission(ledger, services.storage, deadline)
+        self._admission = Admission(store, services.storage, deadline)
         self._stopping = stopping
         self._experience = HistoryCache()
         self._suspects = threading.Lock()
@@ -136,7 +136,7 @@ class Turns:
         metrics.received(request.type, accepted.value)
         if begun is not None:
             self._hold(request.id, 1, lambda hold, _: hold.begun(begun))
-        elif accepted not in {Acceptance.ENDED, Acceptance.SCHEDULED}:
+        elif accepted not in {Acceptance.DUPLICATE_ENDED, Acceptance.SCHEDULED}:
             self.take(request.id, 1, again=again)
 
     def take(self, job_id: str, turn: int, *, again: bool = False) -> None:
@@ -151,9 +151,9 @@ class Turns:
         self, job_id: str, turn: int, take: Callable[[JobLock, Callable[[int], bool]], Claim | None]
     ) -> None:
         """Run what `take` takes while nobody else can run a turn of the job."""
-        with self._ledger.hold(job_id) as hold:
+        with self._store.lock(job_id) as hold:
             if hold is None:
-                self._ledger.reschedule(job_id, turn, LOCKED_RETRY_SECONDS)
+                self._store.reschedule(job_id, turn, LOCKED_RETRY_SECONDS)
                 return
             try:
                 with self._isolation() as admit:
@@ -161,7 +161,7 @@ class Turns:
                     if claim is not None:
                         self._observed(claim)
             except TurnDeferred:
-                self._ledger.reschedule(job_id, turn, LOCKED_RETRY_SECONDS)
+                self._store.reschedule(job_id, turn, LOCKED_RETRY_SECONDS)
 
     @contextmanager
     def _isolation(self) -> Iterator[Callable[[int], bool]]:
@@ -181,18 +181,18 @@ class Turns:
 
     def _observed(self, claim: Claim) -> None:
         """Run the turn, and tell once how it ended to whoever counts and traces."""
-        job, began, ending = claim.job, time.monotonic(), INTERRUPTED
+        job, began, outcome = claim.job, time.monotonic(), INTERRUPTED
         run = Run(claim, self._limits, self._stopping, past=self._experience.of)
         with tracing.turn(job) as span, _bound(claim):
             try:
-                ending = self._run(claim, run)
+                outcome = self._run(claim, run)
             except Fenced:
-                ending = TurnOutcome("fenced")
-                log.warning("another worker has taken this turn", step=run.step)
+                outcome = TurnOutcome("fenced")
+                log.warning("turn fenced", step=run.step)
             finally:
                 lasted = time.time() - job.accepted_at
-                metrics.turn_ended(job.command, ending, time.monotonic() - began, run.stats, lasted)
-                span.ended(ending, run.step)
+                metrics.turn_ended(job.command, outcome, time.monotonic() - began, run.stats, lasted)
+                span.ended(outcome, run.step)
 
     def _run(self, claim: Claim, run: Run) -> TurnOutcome:
         job = claim.job
@@ -200,33 +200,33 @@ class Turns:
             result = dump(self._play(claim, run))
             claim.finish(Outcome.COMPLETED, result=result)
             log.info("completed", turns=job.turns)
-            ending = TurnOutcome("completed", result=result)
+            outcome = TurnOutcome("completed", result=result)
         except Suspended as suspended:
-            ending = self._suspend(claim, suspended)
+            outcome = self._suspend(claim, suspended)
         except Cancelled:
             claim.finish(Outcome.CANCELLED)
             log.info("cancelled", step=run.step)
-            ending = TurnOutcome("cancelled")
+            outcome = TurnOutcome("cancelled")
         except (Fenced, LedgerUnavailable):
             raise
         except VendorError as error:
-            ending = self._vendor_trouble(claim, run, error)
+            outcome = self._vendor_trouble(claim, run, error)
         except StorageUnavailable as error:
-            ending = self._storage_trouble(claim, run, error)
+            outcome = self._storage_trouble(claim, run, error)
         except JobFailed as failed:
             void = failed.void if isinstance(failed, VendorJobFailed) else ()
-            ending = self._fail(claim, run, failed, void=void)
+            outcome = self._fail(claim, run, failed, void=void)
         except Exception as error:
             if isinstance(error, DraftLost) and job.restored_at is not None:
                 # Published or removed in what the ledger has forgotten: what wrote it is done anew.
-                log.warning("a draft is gone since the ledger was restored", step=run.step)
+                log.warning("draft lost after recovery", step=run.step)
                 claim.void_transfers()
                 return self._suspend(claim, Suspended(claim.now + RETRY_BASE_SECONDS))
-            log.exception("defect", step=run.step)
-            ending = self._fail(
+            log.exception("unhandled exception", step=run.step)
+            outcome = self._fail(
                 claim, run, JobFailed(Code.INTERNAL_ERROR, "a defect of ours; the trace is in the log")
             )
-        return ending
+        return outcome
 
     def _play(self, claim: Claim, run: Run) -> Result:
         job = claim.job
@@ -257,8 +257,8 @@ class Turns:
         if isinstance(error, RateLimited) and error.status is None:
             # Our own budget: nothing was sent, so nothing has failed. Those who wait do not all come at once.
             wait = (error.retry_after or 0.0) * random.uniform(1.0, 1.1)  # noqa: S311 - no secret
-            ending = self._suspend(claim, Suspended(claim.now + wait, urgency=_same_look(claim, run)))
-            return ending if ending.is_terminal else TurnOutcome("budget", error.vendor)
+            outcome = self._suspend(claim, Suspended(claim.now + wait, urgency=_same_look(claim, run)))
+            return outcome if outcome.is_terminal else TurnOutcome("rate_limited", error.vendor)
         job = claim.job
         failure: tuple[Code, str] | None = None
         if isinstance(error, AuthenticationError):

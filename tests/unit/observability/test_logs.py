@@ -130,7 +130,7 @@ def test_what_an_exception_says_is_not_repeated(log: io.StringIO) -> None:
             except ValueError as cause:
                 raise ExceptionGroup("Personmark", [KeyError("Personmark")]) from cause
         except ExceptionGroup:
-            logger.exception("defect")
+            logger.exception("unhandled exception")
     text = log.getvalue()
     assert "Personmark" not in text
     assert text.count("builtins.ValueError") == 2
