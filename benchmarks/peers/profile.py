@@ -34,7 +34,7 @@ PARTS = (
     ),
     ("handing messages to threads: Dramatiq, decoding", r"ConsumerThread\.run"),
     ("SQL: job lock", r"ledger/locks\.py"),
-    ("SQL: accepting commands", r"Ledger\.accept "),
+    ("SQL: accepting commands", r"JobStore\.accept "),
     ("SQL: claiming a turn, its steps, its end", r"ledger/claim\.py"),
     ("calls to the vendor, validation of the answers", r"clients/"),
     ("polling policy", r"polling/"),
