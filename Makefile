@@ -59,10 +59,11 @@ check-k8s: .venv/checkov.stamp ## Check the production manifests with checkov; `
 check-alerts: .venv/dev.stamp ## Check alerts, dashboard and a real scrape with promtool
 	@$(BIN)/python -m tests.deployment.alerts
 
-lint: .venv/dev.stamp ## Check format, rules, types and prose
+lint: .venv/dev.stamp ## Check format, rules, layers, types and words
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports --no-logo
 	@$(BIN)/python .ci/prose.py
 
 .PHONY: format docs

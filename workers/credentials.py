@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 from pydantic import SecretStr
 
-from workers.observability.redaction import REDACTOR
+from workers.redaction import REDACTOR
 
 log = structlog.get_logger("kyb.credentials")
 

@@ -31,7 +31,8 @@ from tests.support.turn_harness import COMMAND, command
 from workers.engine.context import Run, RunLimits
 from workers.engine.dispatcher import LOST_AFTER_SECONDS, Dispatcher
 from workers.engine.registry import Services
-from workers.engine.turns import Reject, Turns
+from workers.engine.turns import Turns
+from workers.errors import Reject
 from workers.files.storage import Storage
 from workers.jobs.catalogue import JOBS
 from workers.ledger.database import LedgerUnavailable

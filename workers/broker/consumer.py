@@ -18,7 +18,6 @@ from pika.channel import Channel
 
 from workers.broker import topology
 from workers.broker.connection import BrokerUnavailable, Urls, reach
-from workers.observability.health import ANSWER_TIMEOUT_SECONDS, CONSUMER_STUCK_SECONDS
 from workers.observability.heartbeat import Heartbeat
 
 log = structlog.get_logger("kyb.broker")
@@ -27,6 +26,10 @@ log = structlog.get_logger("kyb.broker")
 RECONNECT_DELAY_SECONDS = 1.0
 #: Seconds between two questions whether RabbitMQ still answers on a channel that consumes.
 PING_INTERVAL_SECONDS = 2.0
+#: RabbitMQ counts as unavailable when a ping was not answered for this long.
+ANSWER_TIMEOUT_SECONDS = 5.0
+#: Whatever the consuming thread waits for ends sooner than this, by timeouts and heartbeats.
+CONSUMER_STUCK_SECONDS = 300.0
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from workers.broker.handoff import Handoff
 from workers.ledger.database import LedgerUnavailable
 from workers.ledger.dispatch_queue import DispatchQueue
 from workers.observability import metrics, tracing
-from workers.observability.health import DISPATCHER_STUCK_SECONDS
 from workers.observability.heartbeat import Heartbeat
 from workers.rate_limits.poll_scheduler import PollScheduler
 
@@ -32,6 +31,8 @@ BATCH_LINGER_SECONDS = 0.05
 LEADER_RETRY_SECONDS = 1.0
 #: Turns or events handed over at once.
 BATCH_SIZE = 200
+#: The dispatcher is stuck when it has not completed a tick for this long although both servers answered.
+DISPATCHER_STUCK_SECONDS = 60.0
 #: Seconds between two searches for lost turns, and between two reports of unacked turns.
 REQUEUE_INTERVAL_SECONDS = 5.0
 #: A turn handed out so many seconds ago may be lost; whether it is, the ledger and the queue tell.

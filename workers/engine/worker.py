@@ -11,7 +11,7 @@ import dramatiq
 import structlog
 
 from messages.catalogue import QUEUES
-from workers.broker.dramatiq import EmbeddedBroker, RabbitBroker, Requeue
+from workers.broker.dramatiq import EmbeddedBroker, RabbitBroker
 from workers.broker.encoder import REJECT
 from workers.broker.handoff import EmbeddedHandoff, Handoff, RabbitHandoff
 from workers.broker.publisher import Publisher
@@ -20,7 +20,8 @@ from workers.engine.client_factory import build_services, rate_limits_from
 from workers.engine.context import RunLimits
 from workers.engine.dispatcher import Dispatcher
 from workers.engine.registry import Services
-from workers.engine.turns import Reject, Turns
+from workers.engine.turns import Turns
+from workers.errors import Reject, Requeue
 from workers.jobs.catalogue import JOBS
 from workers.ledger.database import Database, LedgerUnavailable
 from workers.ledger.ledger import Ledger

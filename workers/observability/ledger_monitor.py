@@ -13,7 +13,6 @@ from prometheus_client.core import GaugeMetricFamily
 from workers.ledger.database import LedgerOutdated, LedgerUnavailable
 from workers.ledger.queries import LedgerQueries
 from workers.ledger.statistics import LedgerStats
-from workers.observability.health import ANSWER_TIMEOUT_SECONDS
 from workers.observability.heartbeat import Heartbeat
 from workers.rate_limits.limiter import remaining_calls
 from workers.settings import Rate
@@ -22,6 +21,8 @@ log = structlog.get_logger("kyb.ledger_monitor")
 
 #: Seconds between two checks whether the ledger answers.
 CHECK_INTERVAL_SECONDS = 2.0
+#: The ledger counts as unavailable when a check was not answered for this long.
+ANSWER_TIMEOUT_SECONDS = 5.0
 #: Least number of seconds between two reads of the statistics, and the largest share of time that reading may take.
 STATS_INTERVAL_SECONDS = 5.0
 STATS_MAX_LOAD = 0.01

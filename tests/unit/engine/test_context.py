@@ -23,7 +23,7 @@ from messages.errors import Code
 from messages.events import Status
 from tests.support.turn_harness import LIMITS, TurnHarness, command
 from workers.engine.context import PollResult, Run, RunLimits, Stage, repeatable
-from workers.engine.turns import count_call
+from workers.engine.turn_context import count_call
 from workers.errors import JobFailed, StorageUnavailable, Undecided
 from workers.ledger.claim import Claim
 from workers.ledger.database import LedgerUnavailable

@@ -12,7 +12,7 @@ import pytest
 from messages.events import Status
 from tests.support.turn_harness import TurnHarness, command
 from workers.engine.admission import SCHEDULE_AHEAD_DAYS
-from workers.engine.turns import Reject
+from workers.errors import Reject
 from workers.ledger.records import Job, to_datetime
 
 DEADLINE = 60.0

@@ -19,7 +19,7 @@ from pydantic import BaseModel, SecretStr
 from sandbox.core import Fault
 from tests.unit.observability.conftest import Floor
 from workers.observability import logs
-from workers.observability.redaction import REDACTOR, REPLACEMENT, Redactor, secrets_in
+from workers.redaction import REDACTOR, REPLACEMENT, Redactor, secrets_in
 from workers.settings import LogSettings, Settings, load
 
 #: With what URLs, forms, JSON and Base64 spell otherwise.

@@ -16,7 +16,7 @@ from clients.errors import VendorUnavailable
 from messages.envelope import parse
 from sandbox.core import Fault
 from tests.unit.observability.conftest import Counted, Floor
-from workers.engine.turns import Reject
+from workers.errors import Reject
 from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
 from workers.ledger.schema import job

@@ -20,7 +20,7 @@ from messages.events import Status
 from tests.support.turn_harness import TurnHarness
 from workers.engine.context import PollResult, Run, RunLimits
 from workers.engine.history_cache import comparable_steps
-from workers.engine.turns import count_call
+from workers.engine.turn_context import count_call
 from workers.ledger.records import DurationSample
 from workers.ledger.schema import step
 from workers.polling.history import History
