@@ -1,4 +1,4 @@
-"""What a job costs beside its vendor: counted, since a count is the same on any machine (docs/performance.md)."""
+"""What a job costs beside its vendor: counted, since a count is the same on any machine (docs/explanation/polling.md)."""
 
 from __future__ import annotations
 
