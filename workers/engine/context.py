@@ -1,7 +1,7 @@
-"""The durable part: what a job function uses to act, to ask and to wait, so that it survives any crash.
+"""Durable execution: what a job function uses to act, to poll and to move data, so that it survives any crash.
 
-A job function is run from the top in every turn. What it has done is recorded in the ledger and returned
-from there; it goes as far as it can and then ends the turn, holding nothing while it waits.
+Every turn runs the job function from the top and replays the recorded steps: their results come from the ledger. The
+function then goes as far as it can and ends the turn. A waiting job holds no thread, no message and no memory.
 
     an effect     not there ──intend──▶ intended ──effect──▶ done
                       ▲                    │ crash, or the answer was lost
@@ -10,7 +10,7 @@ from there; it goes as far as it can and then ends the turn, holding nothing whi
 
     a poll        open ──running──▶ open (the turn ends, the next is due later) ──done──▶ done
 
-    a transfer    open, with a checkpoint after each piece ──▶ done; several pieces may be at work at once
+    a transfer    open, with a checkpoint after each piece ──▶ done; several pieces may be in progress at once
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from workers.engine.recovery import baseline, repeatable
 from workers.engine.run_limits import RunLimits
 from workers.engine.signals import Cancelled, Suspended, VendorJobFailed
 from workers.engine.stages import Stage
+from workers.engine.transfer_progress import checkpoint_progress, records_done
 from workers.errors import JobFailed, StorageUnavailable, Undecided
 from workers.ledger.claim import Claim
 from workers.ledger.records import PollUrgency, Step
@@ -42,12 +43,20 @@ J = TypeVar("J")
 R = TypeVar("R")
 T = TypeVar("T")
 
-#: A transfer records a checkpoint at most this often; what came since is repeated after a crash.
+#: A transfer records a checkpoint at most this often. After a crash, the pieces since the last one are repeated.
 CHECKPOINT_INTERVAL_SECONDS = 1.0
 
 
 class Run:
-    """One turn of one job, as its function sees it."""
+    """One turn of one job, as its job function sees it.
+
+    Args:
+        claim: the turn's right to write to the ledger.
+        limits: bounds of the run.
+        stopping: returns whether the process is shutting down.
+        monotonic: seconds of a clock that is never set back.
+        read_history: reads the durations of earlier jobs, by claim and step name.
+    """
 
     def __init__(
         self,
@@ -55,42 +64,42 @@ class Run:
         limits: RunLimits,
         stopping: Callable[[], bool],
         monotonic: Callable[[], float] = time.monotonic,
-        past: Callable[[Claim, str], History] = lambda _claim, _name: History(),
+        read_history: Callable[[Claim, str], History] = lambda _claim, _name: History(),
     ) -> None:
         self._claim = claim
         self._limits = limits
         self._stopping = stopping
         self._monotonic = monotonic
-        self._past = past
+        self._read_history = read_history
         self._began = monotonic()
-        #: Whether this turn has finished a step.
-        self._acted = False
-        #: The step at work, for errors and logs.
+        #: Whether this turn has completed a step.
+        self._step_completed = False
+        #: The current step, for errors and logs.
         self.step: str | None = None
-        #: Whether it is a look at a vendor's job.
+        #: Whether the current step is polling the vendor.
         self.polling = False
-        #: What is to be counted of this turn.
+        #: What metrics count of this turn.
         self.stats = TurnStats()
-        #: The pieces of a transfer that are at work at once, and whether its slice is over: nothing is begun then.
-        self._window: OrderedPool[Any, Any] | None = None
-        self._ending = False
+        #: The pieces of a transfer in progress, and whether its time slice is over: then no further piece begins.
+        self._pool: OrderedPool[Any, Any] | None = None
+        self._slice_over = False
         self._stage: Stage | None = None
 
     @property
     def job_id(self) -> str:
-        """The job's id: the natural key to derive vendors' names from."""
+        """The job's id, from which names at vendors (natural keys) are derived."""
         return self._claim.job.id
 
     @property
     def restored(self) -> bool:
-        """Whether the ledger may have forgotten what this job did: it was restored from a back-up."""
+        """Whether the ledger was restored from a backup, so that it may have forgotten what this job did."""
         return self._claim.job.restored_at is not None
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
-        """Within the block every step is one of the stage: a job function can be run as a part of another job.
+        """Run another command's job function as a part of this job: every step in the block belongs to the stage.
 
-        What it derives from the job's id must differ from what other stages derive.
+        Names that it derives from the job's id must differ from those of other stages.
         """
         self._stage = stage
         try:
@@ -102,7 +111,7 @@ class Run:
             self._stage = None
 
     def generation(self, name: str) -> int:
-        """1, and one more each time the step was undone for a retry: for names that vendors take only once."""
+        """Return 1, plus one for each time a retry undid the step: for names that a vendor accepts only once."""
         step = self._claim.steps.get(self._named(name))
         return 1 if step is None else step.generation
 
@@ -114,36 +123,39 @@ class Run:
         recover: Callable[[], J | None] | None = None,
         unique: bool = False,
     ) -> J:
-        """Do an effect at a vendor once, whatever happens.
+        """Do an effect at a vendor exactly once, across crashes and lost answers.
 
-        The intent is recorded when the call is about to leave (`clients.transport.before_effect`), not before: what
-        was never sent, for want of a token, of budget or of a vendor that answers, leaves no doubt behind.
+        The intent is recorded just before the request leaves (`clients.transport.before_effect`). A request that was
+        never sent, because there was no token, no permit of the rate limit or no connection, leaves no doubt.
+
+        A ledger that was restored from a backup may have forgotten the effect. It is then treated as one that may
+        have happened.
 
         Args:
             name: of the step, unique in the job.
-            effect: exactly one call that changes something; gives plain JSON, not None.
-            recover: asked when the effect may have happened: its result if it did, None if it did not.
-                Raises `Undecided` if that cannot be told. Without it, it never can.
-            unique: the vendor refuses a second one by itself, so that None can be trusted at once;
-                otherwise it is trusted when no request can be in flight any more.
+            effect: makes exactly one call that changes something; returns plain JSON, not None.
+            recover: called when the effect may have happened. Returns its result if it did, None if it did not, and
+                raises `Undecided` if the vendor cannot say. Without `recover` nobody can.
+            unique: the vendor refuses a second effect by itself, so that None from `recover` is trusted at once.
+                Otherwise it is trusted once no request can be in flight any more.
 
-        A ledger that was restored from a back-up may have forgotten the effect: then it is treated as one that
-        may have happened.
+        Returns:
+            The recorded result of the effect.
 
         Raises:
-            JobFailed: `outcome_unknown` if the effect may have happened and nobody can tell.
+            JobFailed: `outcome_unknown` if the effect may have happened and the vendor cannot say.
         """
         self.step = name = self._named(name)
         step = self._claim.steps.get(name)
         if step is not None and step.state == "done":
             return cast("J", step.value)
-        step = self._doubted(name, step, recover)
+        step = self._doubt_after_restore(name, step, recover)
         in_doubt = unique and step is not None and step.state == "intended"
         if step is not None and step.state == "intended":
-            found = self._recover(step, recover, unique=unique or recover in {repeatable, baseline})
-            if found is not None:
-                self._record(name, "effect", found)
-                return found
+            adopted = self._recover(step, recover, unique=unique or recover in {repeatable, baseline})
+            if adopted is not None:
+                self._record(name, "effect", adopted)
+                return adopted
         self._raise_if_cancelled()
         self._suspend_if_slice_over()
         intended = False
@@ -154,7 +166,7 @@ class Run:
                 self._claim.intend(name)
             intended = True
 
-        listening = before_effect.set(intend)
+        token = before_effect.set(intend)
         try:
             value = effect()
         except OutcomeUnknown as lost:
@@ -162,28 +174,36 @@ class Run:
                 raise self._unknown(f"{lost.message}, and the vendor offers no way to find out") from lost
             raise
         except VendorError:
-            # an earlier attempt may still take effect, whatever became of this one
+            # A failed attempt leaves no effect; one before it may still take effect.
             if intended and not in_doubt:
                 self._claim.record_not_done(name)
             raise
         finally:
-            before_effect.reset(listening)
+            before_effect.reset(token)
         self._record(name, "effect", value)
         return value
 
     def poll(
-        self, name: str, ask: Callable[[], PollResult], *, size: int | None = None, redo: Sequence[str] = ()
+        self,
+        name: str,
+        poll_vendor: Callable[[], PollResult],
+        *,
+        size: int | None = None,
+        redo: Sequence[str] = (),
     ) -> Any:
-        """Wait until a vendor's job is done; one look a turn, nothing held in between.
+        """Wait until a vendor job is done: one poll a turn, and nothing is held between turns.
 
         Args:
             name: of the step.
-            ask: one look at the vendor.
-            size: rows at work, if known: durations are compared among equals.
-            redo: steps to be done anew when the vendor's job failed and ours is retried.
+            poll_vendor: polls the vendor once.
+            size: rows that the vendor works on, if known: durations are compared between jobs of similar size.
+            redo: steps to repeat when the vendor job has failed and our job is retried.
+
+        Returns:
+            The `answer` of the poll that found the vendor job done.
 
         Raises:
-            JobFailed: `vendor_failed`, or `stalled` when nothing has moved for too long.
+            JobFailed: `vendor_failed`, or `stalled` when the vendor reports no progress for too long.
         """
         unstaged, name = name, self._named(name)
         self.step = name
@@ -193,22 +213,22 @@ class Run:
         self._raise_if_cancelled()
         if step is None or step.state == "void":
             self._claim.record_poll(name, size=size, value=None, polled=False)
-            history = self._past(self._claim, name)
+            history = self._read_history(self._claim, name)
             planned = plan_first_poll(size, self._limits, history, rate_limited=self._rate_limited)
             raise self._poll_later(name, planned, history, Progress(step=name))
         self.polling = True
-        sighting = ask()
+        result = poll_vendor()
         self.polling = False
         self._claim.job.polls += 1
         self.stats.polls += 1
-        if sighting.state == "done":
-            self._note_delay(step, sighting)
+        if result.state == "done":
+            self._note_delay(step, result)
             self._claim.job.consecutive_failures = 0
-            self._claim.record_poll_done(name, sighting.answer)
-            return sighting.answer
-        if sighting.state == "failed":
-            raise VendorJobFailed("the vendor's job ended as failed", sighting.detail, (*redo, unstaged))
-        raise self._wait(step, sighting)
+            self._claim.record_poll_done(name, result.answer)
+            return result.answer
+        if result.state == "failed":
+            raise VendorJobFailed("the vendor's job ended as failed", result.detail, (*redo, unstaged))
+        raise self._wait(step, result)
 
     def transfer(
         self,
@@ -218,15 +238,17 @@ class Run:
         total: int | None = None,
         store: Callable[[], None] = lambda: None,
     ) -> Any:
-        """Move much data in pieces, in slices of a turn, going on after a crash where it was.
+        """Move much data in pieces, one time slice a turn, and continue after a crash at the last checkpoint.
 
         Args:
             name: of the step.
-            work: called with the last checkpoint (None at first); does one piece at a time, or several at once
-                with `in_order`, and yields a JSON object after each, from which it can go on. The last one is
-                recorded and returned.
+            work: called with the last checkpoint, None at first. It moves one piece at a time, or several at once
+                with `map_ordered`, and yields a JSON object after each, from which it can continue.
             total: what `done` of the checkpoints counts up to, if known.
-            store: called before a checkpoint is recorded: makes true what it says, e.g. `Appender.store`.
+            store: called before a checkpoint is recorded; makes the pieces before it durable, e.g. `Appender.store`.
+
+        Returns:
+            The last JSON object that `work` yielded.
         """
         unstaged, name = name, self._named(name)
         self.step = name
@@ -236,17 +258,19 @@ class Run:
         self._raise_if_cancelled()
         self._suspend_if_slice_over()
         last = saved = step.value if step is not None and step.state == "open" else None
-        first = _done(last)
+        first = records_done(last)
         began = checked = self._monotonic()
-        coming: float = math.inf
-        self._window, self._ending = None, False
+        in_progress: float = math.inf
+        self._pool, self._slice_over = None, False
         with closing(work(last)) as pieces:
             try:
                 for last in pieces:
                     now = self._monotonic()
-                    self._ending = self._ending or now - began >= self._limits.slice or self._stopping()
-                    if self._ending:
-                        coming = self._still_coming(coming)
+                    self._slice_over = (
+                        self._slice_over or now - began >= self._limits.slice or self._stopping()
+                    )
+                    if self._slice_over:
+                        in_progress = self._pieces_in_progress(in_progress)
                     if now - checked >= CHECKPOINT_INTERVAL_SECONDS:
                         store()
                         self._checkpoint(name, last, total)
@@ -257,49 +281,44 @@ class Run:
                     self._checkpoint(name, last, total)
                 raise
             finally:
-                self._close_window()
-                self.stats.moved.append((unstaged, _done(last) - first))
+                if self._pool is not None:
+                    self._pool.close()
+                self.stats.moved.append((unstaged, records_done(last) - first))
         store()
         self._record(name, "transfer", last)
         return last
 
     def map_ordered(
-        self, work: Callable[[T], R], items: Iterable[T], at_once: int
+        self, work: Callable[[T], R], items: Iterable[T], max_concurrency: int
     ) -> Generator[tuple[T, R], None, None]:
-        """Within a transfer: do `work` for several items at once, and give each with its result, in their order.
+        """Within a transfer, do `work` for several items at once, and yield each with its result, in their order.
 
-        When the slice is over no further item is begun, and what is at work comes yet: calls are repeated only
-        after an error, a cancellation or a crash, see `workers.engine.ordered_pool`.
+        When the time slice is over, no further item begins and those in progress are awaited. So calls are repeated
+        only after an error, a cancellation or a crash (see `workers.engine.ordered_pool`).
 
         Args:
-            work: one call, made in another thread; may be repeated, and overtaken by those for later items. It
-                must leave this run alone.
-            items: read as far as there is room.
-            at_once: how many; so many and one more are in memory.
+            work: makes one call, in another thread. It may be repeated, may be overtaken by the calls for later
+                items, and must not use this run.
+            items: read only as far as there is room.
+            max_concurrency: calls at once; as many items and one more are in memory.
         """
-        self._window = OrderedPool(work, items, at_once, lambda: self._ending)
-        yield from self._window
-        if self._ending:  # the items have not come to their end, or nobody knows
+        self._pool = OrderedPool(work, items, max_concurrency, lambda: self._slice_over)
+        yield from self._pool
+        if self._slice_over:  # there may be further items
             raise Suspended(self._claim.now)
 
-    # -- inside -----------------------------------------------------------------------------------------
-
-    def _still_coming(self, before: float) -> int:
-        """How many pieces are at work at the end of a slice; suspends when none is, or when they get no fewer."""
-        left = len(self._window) if self._window is not None else 0
-        if not 0 < left < before:
+    def _pieces_in_progress(self, before: float) -> int:
+        """Return how many pieces are in progress after the slice; suspend when none is, or when they get no fewer."""
+        remaining = len(self._pool) if self._pool is not None else 0
+        if not 0 < remaining < before:
             raise Suspended(self._claim.now)
-        return left
-
-    def _close_window(self) -> None:
-        if self._window is not None:
-            self._window.close()
+        return remaining
 
     def _named(self, step: str) -> str:
         return step if self._stage is None else self._stage.step(step)
 
-    def _of_the_job(self, progress: Progress) -> Progress:
-        """A step's progress, with the whole job's percentage in stages, which never goes back."""
+    def _job_progress(self, progress: Progress) -> Progress:
+        """Return a step's progress; in a stage with the percentage of the whole job, which never decreases."""
         if self._stage is None:
             return progress
         before = (self._claim.job.progress or {}).get("percent") or 0.0
@@ -309,26 +328,22 @@ class Run:
     def _record(self, name: str, kind: str, value: object) -> None:
         self._claim.job.consecutive_failures = 0
         self._claim.record(name, kind, value)
-        self._acted = True
+        self._step_completed = True
 
     def _checkpoint(self, name: str, value: Any, total: int | None) -> None:
         self._claim.job.consecutive_failures = 0
-        done = _done(value) if isinstance(value, dict) and "done" in value else None
-        # More may have come to light than was counted before.
-        percent = min(round(100.0 * done / total, 1), 100.0) if done is not None and total else None
-        progress = Progress(step=name, percent=percent, done=done, total=total)
-        self._claim.checkpoint(name, value, self._of_the_job(progress))
+        self._claim.checkpoint(name, value, self._job_progress(checkpoint_progress(name, value, total)))
         self._raise_if_cancelled()
 
-    def _doubted(self, name: str, step: Step | None, recover: object) -> Step | None:
-        """The step; in a restored ledger that has not seen it since, as one that may have been done before."""
+    def _doubt_after_restore(self, name: str, step: Step | None, recover: object) -> Step | None:
+        """Return the step; after a restore, one that the ledger may have forgotten counts as intended."""
         restored_at = self._claim.job.restored_at
         if restored_at is None or recover is repeatable:
             return step
         if step is None or step.started_at < restored_at:
             step = self._claim.record_uncertain(name, restored_at)
         if recover is baseline and step.started_at == restored_at:
-            raise self._unknown("the ledger was restored, and what was there before cannot be seen any more")
+            raise self._unknown("the ledger was restored, and what was there before can no longer be seen")
         return step
 
     def _recover(self, step: Step, recover: Callable[[], J | None] | None, *, unique: bool) -> J | None:
@@ -337,22 +352,22 @@ class Run:
             raise self._unknown("the vendor offers no way to find out")
         asked_at = self._claim.now
         try:
-            found = recover()
+            adopted = recover()
         except Undecided as undecided:
             self.stats.recovered.append("undecided")
             raise self._unknown(str(undecided)) from undecided
-        if found is None and not unique:
+        if adopted is None and not unique:
             certain_at = step.started_at + self._limits.effect_settle_seconds
             if asked_at < certain_at:
                 raise Suspended(certain_at)
-        self.stats.recovered.append("not_happened" if found is None else "adopted")
-        return found
+        self.stats.recovered.append("not_happened" if adopted is None else "adopted")
+        return adopted
 
-    def _note_delay(self, step: Step, sighting: PollResult) -> None:
+    def _note_delay(self, step: Step, result: PollResult) -> None:
         now = self._claim.now
-        seen = step.started_at if step.last_polled_at is None else step.last_polled_at
-        delay = now - sighting.done_at.timestamp() if sighting.done_at is not None else None
-        self.stats.found_done.append((now - seen, delay))
+        last_seen_running = step.started_at if step.last_polled_at is None else step.last_polled_at
+        delay = now - result.done_at.timestamp() if result.done_at is not None else None
+        self.stats.found_done.append((now - last_seen_running, delay))
 
     def _unknown(self, why: str) -> JobFailed:
         return JobFailed(
@@ -362,7 +377,7 @@ class Run:
     def _wait(self, step: Step, result: PollResult) -> BaseException:
         """Return what ends the turn of a poll whose vendor job still runs: a later poll, or a stall."""
         now = self._claim.now
-        history = self._past(self._claim, step.name)
+        history = self._read_history(self._claim, step.name)
         planned = plan_next_poll(step, result, now, self._limits, history, rate_limited=self._rate_limited)
         if isinstance(planned, Stalled):
             return JobFailed(Code.STALLED, f"no progress at the vendor for {planned.seconds:.0f} s")
@@ -370,17 +385,14 @@ class Run:
         self._claim.record_poll(
             step.name, size=step.size, value=planned.seen, polled=True, told=planned.reported
         )
-        progress = Progress(
-            step=step.name, percent=result.percent, done=result.done, total=result.total, eta=result.eta
-        )
-        return self._poll_later(step.name, planned, history, progress)
+        return self._poll_later(step.name, planned, history, result.progress(step.name))
 
     def _poll_later(self, name: str, planned: NextPoll, history: History, progress: Progress) -> Suspended:
         now, key, urgency = self._claim.now, self._claim.last_rate_limit_key, None
         if key is not None:
             curve = delay_curve(planned.state, history)
             urgency = PollUrgency(key, now + curve.due, curve.base, curve.rate, curve.accel)
-        return Suspended(now + planned.delay, self._of_the_job(progress), name, urgency)
+        return Suspended(now + planned.delay, self._job_progress(progress), name, urgency)
 
     @property
     def _rate_limited(self) -> bool:
@@ -388,17 +400,11 @@ class Run:
         return self._claim.last_rate_limit_key in self._limits.rate_limits
 
     def _suspend_if_slice_over(self) -> None:
-        """A turn that has done something begins nothing more once it has lasted as long as a slice."""
+        """Suspend a turn that has completed a step and used up its time slice: it starts no further step."""
         over = self._monotonic() - self._began >= self._limits.slice or self._stopping()
-        if self._acted and over:
+        if self._step_completed and over:
             raise Suspended(self._claim.now)
 
     def _raise_if_cancelled(self) -> None:
         if self._claim.job.cancel_requested:
             raise Cancelled
-
-
-def _done(checkpoint: Any) -> int:
-    """How many records a checkpoint says are done; 0 where it does not count them."""
-    done = checkpoint.get("done") if isinstance(checkpoint, dict) else None
-    return done if isinstance(done, int) else 0

@@ -81,7 +81,7 @@ class Turns:
         self._limits = limits
         self._admission = Admission(store, services.storage, deadline)
         self._stopping = stopping
-        self._experience = HistoryCache()
+        self._histories = HistoryCache()
         self._suspects = threading.Lock()
 
     def arrive(self, body: bytes, queue: str | None = None, *, again: bool = False) -> None:
@@ -156,7 +156,7 @@ class Turns:
     def _observed(self, claim: Claim) -> None:
         """Run the turn, and tell once how it ended to whoever counts and traces."""
         job, began, outcome = claim.job, time.monotonic(), INTERRUPTED
-        run = Run(claim, self._limits, self._stopping, past=self._experience.of)
+        run = Run(claim, self._limits, self._stopping, read_history=self._histories.of)
         with tracing.turn(job) as span, bind_turn(claim):
             try:
                 outcome = self._run(claim, run)

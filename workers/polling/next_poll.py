@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from messages.events import Progress
 from workers.ledger.records import Step
 from workers.polling.history import History
 from workers.polling.policy import PollState, next_poll_delay
@@ -39,6 +40,10 @@ class PollResult:
     detail: str | None = None
     retry_after: float | None = None
     done_at: datetime | None = None
+
+    def progress(self, step: str) -> Progress:
+        """Return the vendor's progress as that of the step."""
+        return Progress(step=step, percent=self.percent, done=self.done, total=self.total, eta=self.eta)
 
     def share(self, elapsed: float, now: float) -> float | None:
         """How much is done, 0 to 1, by the best of what the vendor says; None if it says nothing usable."""
