@@ -10,7 +10,7 @@ import pytest
 
 from messages.compatibility import breaking
 from messages.schemas import schemas
-from workers.cli.commands.contract import documents
+from workers.cli.commands.contract import contract_files
 
 FOLDER = Path(__file__).parents[3] / "docs" / "contract"
 SCHEMAS = {
@@ -25,16 +25,16 @@ def test_the_messages_change_by_addition_only() -> None:
 
 
 def test_the_files_are_those_of_this_version() -> None:
-    shipped = {name: text for name, text in documents().items() if name != "asyncapi.json"}
+    shipped = {name: text for name, text in contract_files().items() if name != "asyncapi.json"}
     there = {str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*") if path.is_file()} - {
         "asyncapi.json"
     }
-    wrong = sorted(there ^ shipped.keys()) + [
+    stale = sorted(there ^ shipped.keys()) + [
         name
         for name in there & shipped.keys()
         if (FOLDER / name).read_text(encoding="utf-8") != shipped[name]
     ]
-    assert not wrong, f"run `make contract`: {', '.join(wrong[:10])}"
+    assert not stale, f"run `make contract`: {', '.join(stale[:10])}"
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
