@@ -1,11 +1,11 @@
-"""For code that sends commands and follows events, with whatever AMQP client it has: typed, and nothing but pydantic.
+"""Typed commands and events for clients of the workers, for use with any AMQP client. It needs only pydantic.
 
 message = command_message(StartJob(workflow="CompanyCleanse"), id="crm-4711", source="/crm")
 channel.basic_publish(message.exchange, message.routing_key, message.body, BasicProperties(**message.properties))
 
 event = read_event(body)
 if isinstance(event.result, StartJobResult):
-print(event.result.outputs["Cleansed"].uri)
+    print(event.result.outputs["Cleansed"].uri)
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ M = TypeVar("M", bound=Model)
 
 @dataclass(frozen=True)
 class Message:
-    """What to publish, with confirms and as `mandatory`; `properties` are named as pika's BasicProperties."""
+    """An AMQP message to publish with confirms and as `mandatory`; `properties` fit pika's BasicProperties."""
 
     exchange: str
     routing_key: str
@@ -50,19 +50,20 @@ def command_message(
     traceparent: str | None = None,
     tracestate: str | None = None,
 ) -> Message:
-    """A command as a message.
+    """Return a command as an AMQP message.
 
     Args:
-        command: what is to be done.
-        id: from your own record of the work, so that a repeat is the same job: 1 to 128 of `A-Z a-z 0-9 . _ : -`.
-        source: who you are, a URI reference.
-        correlation_id: comes back in every event; the id unless given.
-        not_before: when the job may begin, with a zone; at once unless given.
-        traceparent: W3C trace context, continued by the job.
-        tracestate: likewise.
+        command: the command.
+        id: taken from your own record of the work, so that a repeated command is the same job: 1 to 128 characters of
+            `A-Z a-z 0-9 . _ : -`.
+        source: the sender, as a URI reference.
+        correlation_id: returned in every event; the id unless given.
+        not_before: when the job may begin, with a time zone; at once unless given.
+        traceparent: the W3C trace context, which the job continues.
+        tracestate: the vendor-specific part of the trace context.
 
     Raises:
-        InvalidCommand: the workers would reject it; `details` names each bad attribute.
+        InvalidCommand: the workers would reject the command; `details` names each bad attribute.
     """
     request = Request(id, source, command, correlation_id or id, traceparent, tracestate, not_before)
     body = json.dumps(request.event(), ensure_ascii=False).encode()
@@ -71,19 +72,19 @@ def command_message(
 
 
 class UnreadableEvent(ValueError):
-    """The body is no event of these workers; the message says what is wrong, without its values."""
+    """The body is not an event of these workers; the message says why, without any values of the body."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """What became of a command.
+    """An event that reports the outcome of a command.
 
     Attributes:
-        id: the same event sent twice has the same id.
-        command: the command's type.
-        sequence: strictly rising within a job; None of `rejected`.
-        result: of `completed`; None if the command is newer than this code, see `data`.
-        data: everything that was told, as JSON values.
+        id: the same in both copies of an event that arrives twice.
+        command: the type of the command.
+        sequence: rises strictly within a job; None for `rejected`.
+        result: the result of a `completed` job; None if this version does not know the command, see `data`.
+        data: all fields of the event, as JSON values.
     """
 
     id: str
@@ -113,15 +114,17 @@ class _Attributes(BaseModel):
 
 
 def read_event(body: bytes) -> Event:
-    """An event from the exchange `kyb.events`. What later versions add is left out of the typed fields.
+    """Read an event from the exchange `kyb.events`.
 
-    Raises `UnreadableEvent`.
+    The typed fields leave out what later versions add; `Event.data` has it.
+
+    Raises:
+        UnreadableEvent: the body is not an event of these workers.
     """
     try:
         attributes = _Attributes.model_validate(read_json(body))
-        data = _tolerant(EventData, attributes.data)
+        data = _read_tolerantly(EventData, attributes.data)
         command = COMMANDS.get(data.command)
-        told = data.result is not None and command is not None
         return Event(
             id=attributes.id,
             command=data.command,
@@ -132,20 +135,22 @@ def read_event(body: bytes) -> Event:
             sequence=attributes.sequence,
             status=data.status,
             progress=data.progress,
-            result=_tolerant(command.result, data.result) if command and told else None,
+            result=_read_tolerantly(command.result, data.result)
+            if command and data.result is not None
+            else None,
             error=data.error,
             stats=data.stats,
             data=attributes.data,
         )
     except ValidationError as error:
-        wrong = "; ".join(f"{each.field}: {each.message}" for each in field_errors(error))
-        raise UnreadableEvent(wrong) from None
+        problems = "; ".join(f"{each.field}: {each.message}" for each in field_errors(error))
+        raise UnreadableEvent(problems) from None
     except ValueError as error:
         raise UnreadableEvent(str(error)) from None
 
 
-def _tolerant(model: type[M], values: Any) -> M:
-    """The model of JSON values; fields that it does not know are ignored."""
+def _read_tolerantly(model: type[M], values: Any) -> M:
+    """Return a model of JSON values, without the fields that it does not know."""
     text = json.dumps(values)
     try:
         return model.model_validate_json(text)

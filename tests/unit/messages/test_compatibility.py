@@ -215,5 +215,5 @@ def test_a_reason_says_where_and_what() -> None:
     assert breaking(SCHEMAS, changed) == [
         "data8.start_job.json: .data.name: is required",
         "job.retry.completed.json: .data.stats.polls: may be left out",
-        "job.retry.completed.json: .data.stats.polls: is not told any more",
+        "job.retry.completed.json: .data.stats.polls: is no longer sent",
     ]
