@@ -1,9 +1,9 @@
-# One image for everything that `kyb` does: worker, keeper, migration, command line, demo, sandbox.
+# One image for every `kyb` command: worker, dispatcher, migration, command line, demo, sandbox.
 #
 #   docker build -t kyb-workers:0.1.0 .
 #   docker run --rm --read-only --tmpfs /tmp --cap-drop ALL --network none --workdir /tmp kyb-workers:0.1.0 demo
 #
-# Any image with Python 3.11 or later and its venv will do as PYTHON_IMAGE.
+# PYTHON_IMAGE may be any image with Python 3.11 or later and the venv module.
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
 FROM ${PYTHON_IMAGE} AS build
@@ -17,8 +17,8 @@ COPY messages messages
 COPY clients clients
 COPY workers workers
 COPY sandbox sandbox
-# Compiled once here: the container's disk is read-only. What built it stays behind, and what no file needs: of
-# pyarrow its network part, of botocore all services but S3 and those that give credentials.
+# Compile here, since the container's disk is read-only. Remove the build tools and the unused parts of libraries:
+# pyarrow's network code, and all services of botocore but S3 and those that issue credentials.
 RUN /opt/kyb/bin/pip install --quiet --no-deps --no-build-isolation . \
     && /opt/kyb/bin/pip uninstall --quiet --yes setuptools pip \
     && find /opt/kyb/lib -path '*/pyarrow/*' -type f \
@@ -27,7 +27,7 @@ RUN /opt/kyb/bin/pip install --quiet --no-deps --no-build-isolation . \
         ! -name s3 ! -name sts ! -name 'sso*' -exec rm -rf {} + \
     && /opt/kyb/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/kyb/lib
 
-# What is left of the base when nothing more is to be installed or built. The package list stays, for scanners.
+# The base image without its package managers and build tools. The package list stays, for vulnerability scanners.
 FROM ${PYTHON_IMAGE} AS runtime
 RUN rm -rf /usr/bin/apt* /usr/lib/apt /usr/lib/*/libapt-* /etc/apt /var/lib/apt /var/cache/apt /var/log/* \
         /usr/bin/dpkg* /usr/bin/perl* /usr/lib/*/perl-base /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/* \
@@ -40,7 +40,7 @@ RUN rm -rf /usr/bin/apt* /usr/lib/apt /usr/lib/*/libapt-* /etc/apt /var/lib/apt 
     && chown -R 10001:10001 /data
 COPY --from=build /opt/kyb /opt/kyb
 
-# One layer: what was removed above is not there underneath either.
+# One layer, so that the removed files are not in a layer below.
 FROM scratch
 # hadolint ignore=DL3067
 COPY --from=runtime / /

@@ -42,27 +42,37 @@ test-rabbitmq4: .venv/dev.stamp ## Run what has to do with RabbitMQ on 4.0 and 4
 	@for version in 4.0 4.3; do KYB_TEST_RABBITMQ_VERSION=$$version $(BIN)/pytest -n 2 tests/integration/broker \
 		tests/integration/cli/test_broker.py tests/end_to_end/test_interventions.py $(ARGS) || exit; done
 
-chaos: .venv/dev.stamp ## Disturb whole installations in every way (about an hour); writes docs/reliability.md
+chaos: .venv/dev.stamp ## Disturb whole installations in every way (about an hour); writes docs/explanation/reliability.md
 	@$(BIN)/python -m tests.testbed --rabbitmq4 --clocks
 	@$(BIN)/python -m tests.testbed.rabbitmq4 4.3
-	@$(BIN)/python -m tests.chaos --rabbitmq system,4.3 --report docs/reliability.md $(ARGS)
+	@$(BIN)/python -m tests.chaos --rabbitmq system,4.3 --report docs/explanation/reliability.md $(ARGS)
 
 check-image: .venv/dev.stamp ## Build the image and run it locked down, on real parts (root; 2 minutes, more the first time)
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/pytest -q tests/deployment/image/check_image.py $(ARGS)
 
-check-k8s: .venv/checkov.stamp ## Hold the production manifests against checkov's rules; `make test` checks the rest
+check-k8s: .venv/checkov.stamp ## Check the production manifests with checkov; `make test` checks the rest
 	@$(BIN)/kubectl kustomize k8s/prod > .venv/prod.yaml
 	@$(CHECKOV)/bin/checkov --skip-download --framework kubernetes --compact --quiet --file .venv/prod.yaml \
-		--skip-check CKV_K8S_15,CKV_K8S_43  # whoever releases replaces the placeholder's tag by a digest
+		--skip-check CKV_K8S_15,CKV_K8S_43  # a release replaces the tag of the placeholder by a digest
 
-check-alerts: .venv/dev.stamp ## Hold alerts, dashboard and a real scrape to promtool
+check-alerts: .venv/dev.stamp ## Check alerts, dashboard and a real scrape with promtool
 	@$(BIN)/python -m tests.deployment.alerts
 
-lint: .venv/dev.stamp ## Check format, rules and types
+lint: .venv/dev.stamp ## Check format, rules, layers, types and words
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports --no-logo
+	@$(BIN)/python .ci/prose.py
+
+.PHONY: format docs
+format: .venv/dev.stamp ## Format the code, and fix what ruff can fix
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format --quiet .
+
+docs: .venv/dev.stamp ## Build the documentation into site/; broken links fail it
+	@$(BIN)/zensical build --strict --clean
 
 bench-polling: .venv/dev.stamp ## Compare the polling rule with what is usual, and with the best there is
 	@$(BIN)/python -m benchmarks.polling --write docs
@@ -85,9 +95,9 @@ bench-storage: .venv/dev.stamp ## Read and write on each kind of storage; prints
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/python -m benchmarks.storage
 
-bench-scaling: .venv/dev.stamp ## Measure what a job costs of each resource, and compute the way to ten million a day
+bench-scaling: .venv/dev.stamp ## Measure what a job costs of each resource, and project it to ten million jobs a day
 	@$(BIN)/python -m tests.testbed
-	@$(BIN)/python -m benchmarks.scaling --write docs
+	@$(BIN)/python -m benchmarks.scaling --write docs/benchmarks
 
 bench-peers: .venv/dev.stamp .venv-peers/stamp ## Do the same jobs with what else could be used, in turns (about 37 minutes)
 	@$(BIN)/python -m tests.testbed
@@ -102,7 +112,7 @@ lock: ## Write the locks anew after a change of dependencies (needs uv); UPGRADE
 	@$(LOCK) $(UPGRADE) --no-annotate $(PEERS).in --output-file $(PEERS).txt >/dev/null
 
 clean: ## Remove the virtual environment and all caches
-	@rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	@rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache build site *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/python.stamp:

@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 from pydantic import SecretStr
 
-from workers.observability.redaction import REDACTOR
+from workers.redaction import REDACTOR
 
 log = structlog.get_logger("kyb.credentials")
 
@@ -42,11 +42,11 @@ def reloading_secret(variable: str, loaded: str | SecretStr) -> Callable[[], str
         nonlocal last
         found = _read(path)
         if found is None:
-            log.warning("a secret cannot be read again, the last one is used", variable=variable)
+            log.warning("secret unreadable", variable=variable)
         elif found != last:
             REDACTOR.learn(found)
             last = found
-            log.info("a secret has changed", variable=variable)
+            log.info("secret reloaded", variable=variable)
         return last
 
     return now

@@ -1,4 +1,4 @@
-"""How a job says that it cannot go on."""
+"""Errors by which jobs and messages end."""
 
 from __future__ import annotations
 
@@ -40,3 +40,11 @@ class Undecided(Exception):
 
     The job fails as `outcome_unknown` instead of doing the effect a second time.
     """
+
+
+class Reject(Exception):
+    """Dead-letters the message: it is no valid command. The text is the reason."""
+
+
+class Requeue(Exception):
+    """Returns the message to its queue, to be delivered again."""

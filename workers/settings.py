@@ -29,7 +29,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as Unparsable
 
 from workers.credentials import secrets_folder
-from workers.observability.redaction import REDACTOR, secrets_in
+from workers.redaction import REDACTOR, secrets_in
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _SPANS = {"second": 1.0, "minute": 60.0, "hour": 3_600.0, "day": 86_400.0}

@@ -105,7 +105,7 @@ class Installation:
         """Put waits of earlier jobs, in seconds as they are here, into the ledger as if they had just ended."""
         with closing(Database(self._ledger_url)) as database:
             ledger = Ledger(database)
-            late = ledger.now() - max(past.began + past.ended for past in pasts)
+            late = ledger.database.now() - max(past.began + past.ended for past in pasts)
             jobs = [_ended(f"past-{n}", late + past.began + past.ended) for n, past in enumerate(pasts)]
             steps = [_waited(f"past-{n}", late + past.began, past) for n, past in enumerate(pasts)]
             with database.write() as connection:

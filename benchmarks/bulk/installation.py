@@ -116,7 +116,7 @@ class Worker:
         self._database = Database(ledger_url)
         self._database.upgrade()
         self._ledger = Ledger(self._database)
-        self._admission = Admission(self._ledger, Storage([str(folder)], str(self._results)), 86_400.0)
+        self._admission = Admission(self._ledger.jobs, Storage([str(folder)], str(self._results)), 86_400.0)
         self._jobs = 0
         settings = {
             "KYB_LEDGER_URL": ledger_url, "KYB_STORAGE__INPUTS": str(folder), "KYB_WORKER__TURN": str(turn),
@@ -143,7 +143,7 @@ class Worker:
         idle, cpu = resident(pid), cpu_seconds(pid)
         memory = []
         self._admission.accept(json.dumps(event).encode(), None, handed=False)
-        while not (job := self._ledger.job(id)) or not job.status.ended:
+        while not (job := self._ledger.queries.job(id)) or not job.status.ended:
             memory.append(resident(pid))
             time.sleep(LOOK)
             if self._process.poll() is not None:
@@ -151,7 +151,7 @@ class Worker:
         if job.status is not Status.COMPLETED or job.ended_at is None:
             raise RuntimeError(f"the job has failed: {job.error}")
         cpu = cpu_seconds(pid) - cpu
-        steps = self._ledger.steps(id)
+        steps = self._ledger.queries.steps(id)
         took = {
             step.name: (step.ended_at or 0.0) - (job.accepted_at if step.kind != "poll" else step.started_at)
             for step in steps

@@ -155,7 +155,7 @@ def waiting(site: Site, installation: Installation, jobs: int, probes: int = 3) 
         if contender.ours:
             with closing(Database(installation.database_url)) as database:
                 ledger = Ledger(database)
-                wait(ledger, "far", [ledger.now() + DAY + n for n in range(jobs)])
+                wait(ledger, "far", [ledger.database.now() + DAY + n for n in range(jobs)])
         else:
             contender.wait(installation.environment, [f"far{n}" for n in range(jobs)], DAY)
         made = time.monotonic() - began
@@ -191,7 +191,7 @@ def _probe(site: Site, installation: Installation, name: str) -> float:
     if installation.contender.ours:
         with closing(Database(installation.database_url)) as database:
             ledger = Ledger(database)
-            due = [ledger.now() + due_in]
+            due = [ledger.database.now() + due_in]
             wait(ledger, name, due, end=True)
             return lateness(ledger, name, due)[0]
     vendor = site.vendor

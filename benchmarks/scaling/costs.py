@@ -77,7 +77,7 @@ class Bench:
             seconds = time.monotonic() - began
             time.sleep(1.5)  # PostgreSQL's counters follow within a second
             after = self._reading()
-            done = [job for job in ledger.jobs(limit=jobs) if job.id in ids]
+            done = [job for job in ledger.queries.jobs(limit=jobs) if job.id in ids]
         turns = sum(job.turns for job in done)
         events = int(self._ask("SELECT count(*) FROM event WHERE job_id = ANY(%s)", list(ids)))
         used = {name: after[name] - before[name] for name in after}
@@ -103,10 +103,10 @@ class Bench:
             self._number += 1
             ids.append(f"job-{self._number}")
             body = command_body("data8.start_job", ids[-1], data)
-            ledger.accept(parse(body), 86_400.0, handed=False)
+            ledger.jobs.accept(parse(body), 86_400.0, handed=False)
         left = set(ids)
         while left:
-            left -= {job.id for job in ledger.jobs(statuses=["completed"], limit=jobs)}
+            left -= {job.id for job in ledger.queries.jobs(statuses=["completed"], limit=jobs)}
             time.sleep(0.3)
         return set(ids)
 

@@ -74,7 +74,7 @@ class Trial:
                 "%",
                 5.0,
             )
-            now = ledger.now()
+            now = ledger.database.now()
             wait(ledger, "far", [now + DAY + n for n in range(self._jobs)])
             analyze(ledger)
             self._line(
@@ -104,20 +104,20 @@ class Trial:
         print(f"{name}: {value:.2f} {unit}", file=sys.stderr, flush=True)  # noqa: T201 - progress
 
     def _warm(self, ledger: Ledger) -> None:
-        due = [ledger.now()] * 200
+        due = [ledger.database.now()] * 200
         wait(ledger, "warm", due, end=True)
         lateness(ledger, "warm", due)
 
     def _soon(self, ledger: Ledger) -> None:
         found = []
         for number in range(20):
-            due = [ledger.now() + 1.0]
+            due = [ledger.database.now() + 1.0]
             wait(ledger, f"soon{number}", due, end=True)
             found += lateness(ledger, f"soon{number}", due)
         self._line("a turn due in 1 s ends after its time, worst of 20", max(found), "s", 0.5)
 
     def _many(self, ledger: Ledger) -> None:
-        start = ledger.now() + 3.0
+        start = ledger.database.now() + 3.0
         due = [start + n / self._rate for n in range(self._rate * 20)]
         wait(ledger, "many", due, end=True)
         found = sorted(lateness(ledger, "many", due))
@@ -131,7 +131,7 @@ class Trial:
     def _after(self, what: str, ledger: Ledger, disturb: Callable[[], None], bound: float) -> None:
         disturb()
         name = f"after{len(self.lines)}"
-        due = [ledger.now()]
+        due = [ledger.database.now()]
         wait(ledger, name, due, end=True)
         self._line(f"after {what}", lateness(ledger, name, due)[0], "s", bound)
 

@@ -30,7 +30,7 @@ def wait(ledger: Ledger, name: str, due: Sequence[float], *, end: bool = False) 
         due: one time for each.
         end: whether the turn ends the job without asking a vendor: it has been cancelled meanwhile.
     """
-    now = ledger.now()
+    now = ledger.database.now()
     rows = [
         {
             "id": f"{name}-{number}", "command": "data8.start_job", "queue": "kyb.data8", "vendor": "data8",

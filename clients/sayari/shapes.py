@@ -28,7 +28,7 @@ class Shape(BaseModel):
 
     @validator(mode="wrap")
     @classmethod
-    def _requeue_lost_turns(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _store_given(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         shape = handler(value)
         if isinstance(value, dict):
             object.__setattr__(shape, "_given", value)

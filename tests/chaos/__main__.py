@@ -1,6 +1,7 @@
-"""`python -m tests.chaos`: all disturbances, each with six jobs of each of 18 commands; a table, and docs/reliability.md.
+"""`python -m tests.chaos`: run all disturbances, each with six jobs of each of 18 commands.
 
-With `--findings FILE` they may be made in pieces: those of the file that are not made anew are kept.
+`--report docs/explanation/reliability.md` writes the results into that page. With `--findings FILE` a run may be split:
+the file keeps the earlier findings that a later run does not replace.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def main() -> int:
         help=f"versions, comma-separated: {SYSTEM}, {', '.join(rabbitmq4.RELEASES)}",
     )
     parser.add_argument("--findings", type=Path, help="file of earlier findings, to be added to")
-    parser.add_argument("--report", type=Path, help="write the report there")
+    parser.add_argument("--report", type=Path, help="page whose results are replaced")
     given = parser.parse_args()
     folder = Path(given.keep or tempfile.mkdtemp(prefix="kyb-chaos-"))
     findings = report.read(given.findings) if given.findings else []
@@ -61,7 +62,7 @@ def main() -> int:
                 if given.findings:
                     report.write(given.findings, findings)
     if given.report:
-        given.report.write_text(report.document(findings, [FIRST, *DISTURBANCES]))
+        report.write_page(given.report, findings, [FIRST, *DISTURBANCES])
     return 1 if wrong else 0
 
 

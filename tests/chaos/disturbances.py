@@ -153,7 +153,7 @@ def huge_bodies(now: Situation) -> None:
         now.noise += 1
     connection.close()
     time.sleep(2.0)
-    now.notes.append(f"{now.installation.workers.peak_memory()} MiB at most in a worker")
+    now.notes.append(f"at most {now.installation.workers.peak_memory()} MiB in one worker")
 
 
 def rabbitmq_out_of_memory(now: Situation) -> None:
@@ -227,7 +227,7 @@ def postgres_disk_full(now: Situation) -> None:
     filler.unlink()
     refused = now.installation.postgres.output().count("No space left on device")
     assert refused, "the disk was never full"
-    now.notes.append(f"{refused} times no space left on device")
+    now.notes.append(f"disk reported as full {refused} times")
     now.installation.postgres.start_again()
 
 
@@ -294,7 +294,7 @@ def everything_five_times(now: Situation) -> None:
         publisher.join()
     other = [_other(task) for task in now.tasks]
     _repeat(now.installation.amqp_url, other)
-    now.notes.append(f"{len(other)} with other data to be rejected")
+    now.notes.append(f"{len(other)} more with other data, rejected")
 
 
 def _other(task: Task) -> Task:
@@ -354,42 +354,42 @@ DISTURBANCES = [
     Disturbance("a worker killed every second", worker_killed_every_second, answers_lost=True, within=DEATH),
     Disturbance("all workers killed at once", all_workers_killed, answers_lost=True, within=DEATH, quick=True),
     Disturbance(
-        "all workers killed again and again", all_workers_killed_again_and_again, answers_lost=True, within=DEATH
+        "all workers killed repeatedly", all_workers_killed_again_and_again, answers_lost=True, within=DEATH
     ),
-    Disturbance("SIGTERM to all workers amid calls", all_workers_terminated, amid_calls, within=DEATH, quick=True),
+    Disturbance("SIGTERM to all workers during calls", all_workers_terminated, amid_calls, within=DEATH, quick=True),
     Disturbance("rolling restart of workers", rolling_restart, amid_calls, within=DEATH),
     Disturbance("rolling restart, new version and ledger", new_version, amid_calls, within=DEATH),
     Disturbance("RabbitMQ restarted", rabbitmq_restarted, within=RETURN),
     Disturbance("RabbitMQ killed", rabbitmq_killed, within=RETURN),
-    Disturbance("RabbitMQ away for a minute", rabbitmq_away, length=60.0, within=RETURN),
+    Disturbance("RabbitMQ unavailable for a minute", rabbitmq_away, length=60.0, within=RETURN),
     Disturbance("RabbitMQ out of memory", rabbitmq_out_of_memory, within=RETURN),
     Disturbance("RabbitMQ hung for 10 s", rabbitmq_hung, within=RETURN),
     Disturbance(
         "all connections closed every second", connections_closed_every_second, within=RETURN, quick=True
     ),
-    Disturbance("RabbitMQ's data lost", rabbitmq_wiped, resend=10.0, within=RETURN),
-    Disturbance("three nodes, one after another killed", nodes_killed, cluster=True, spread=30.0, within=RETURN),
-    Disturbance("bodies of 16 and 128 MiB", huge_bodies),
+    Disturbance("RabbitMQ loses its data", rabbitmq_wiped, resend=10.0, within=RETURN),
+    Disturbance("three nodes, killed one after another", nodes_killed, cluster=True, spread=30.0, within=RETURN),
+    Disturbance("message bodies of 16 and 128 MiB", huge_bodies),
     Disturbance("PostgreSQL restarted", postgres_restarted, answers_lost=True),
     Disturbance("PostgreSQL killed twice", postgres_killed, answers_lost=True),
-    Disturbance("PostgreSQL away for 6 s", postgres_away, answers_lost=True),
+    Disturbance("PostgreSQL unavailable for 6 s", postgres_away, answers_lost=True),
     Disturbance("all backends terminated every 0.15 s", backends_terminated, answers_lost=True, quick=True),
     Disturbance("PostgreSQL read-only", postgres_read_only, answers_lost=True),
-    Disturbance("PostgreSQL's disk full", postgres_disk_full, answers_lost=True, small_disk=True),
-    Disturbance("vendors: 5 % answered 500", faulty(kind="status", chance=0.05), answers_lost=True),
-    Disturbance("vendors: 20 % answered 429", faulty(kind="status", status=429, retry_after=1, chance=0.2)),
+    Disturbance("PostgreSQL's disk is full", postgres_disk_full, answers_lost=True, small_disk=True),
+    Disturbance("vendors: 5 % of calls answered 500", faulty(kind="status", chance=0.05), answers_lost=True),
+    Disturbance("vendors: 20 % of calls answered 429", faulty(kind="status", status=429, retry_after=1, chance=0.2)),
     Disturbance(
-        "vendors: 3 % hang for 30 s", faulty(kind="slow", seconds=30, chance=0.03), patient, answers_lost=True
+        "vendors: 3 % of calls hang for 30 s", faulty(kind="slow", seconds=30, chance=0.03), patient, answers_lost=True
     ),
-    Disturbance("vendors: effects come after the timeout", effects_hang, answers_lost=True),
+    Disturbance("vendors: effects happen after the timeout", effects_hang, answers_lost=True),
     Disturbance("vendors: 10 % of answers lost", faulty(kind="lost_after", chance=0.1), answers_lost=True),
     Disturbance("vendors: 10 % of requests lost", faulty(kind="lost_before", chance=0.1), answers_lost=True),
-    Disturbance("vendors: tokens forgotten every 1.7 s", tokens_forgotten),
+    Disturbance("vendors: tokens revoked every 1.7 s", tokens_forgotten),
     Disturbance("vendors: result links expired", links_expired),
-    Disturbance("vendors: away for a minute", faulty(kind="status", status=503, retry_after=1), length=60.0),
+    Disturbance("vendors: unavailable for a minute", faulty(kind="status", status=503, retry_after=1), length=60.0),
     Disturbance("vendors: jobs that fail or never end", wait_a_moment, impatient, besides=hopeless),
     Disturbance("everything published five times", everything_five_times, quick=True),
-    Disturbance("clocks a minute apart", worker_killed_every_second, clocks_apart, answers_lost=True),
+    Disturbance("clocks one minute apart", worker_killed_every_second, clocks_apart, answers_lost=True),
     Disturbance(
         "two jobs that kill their process", wait_a_moment, with_poison,
         besides=poison(2), at_once=True, answers_lost=True, quick=True,
@@ -399,6 +399,6 @@ DISTURBANCES = [
         besides=poison(8), at_once=True, answers_lost=True,
     ),
     Disturbance(
-        "embedded, killed again and again", embedded_killed, embedded=True, answers_lost=True, quick=True, within=DEATH
+        "embedded, killed repeatedly", embedded_killed, embedded=True, answers_lost=True, quick=True, within=DEATH
     ),
 ]  # fmt: skip

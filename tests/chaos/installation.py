@@ -60,14 +60,14 @@ class Workers:
         self._count = count
         self._lock = threading.RLock()
         self._stopping = threading.Event()
-        self._keeper = threading.Thread(target=self._requeue_lost_turns, name="keeper", daemon=True)
+        self._supervisor = threading.Thread(target=self._restart_dead_workers, name="supervisor", daemon=True)
         self.log = log
         self.running: list[subprocess.Popen[bytes]] = []
         self.deaths = 0
 
     def start(self) -> None:
         """Start all, wait until they serve, and start again whoever dies from now on."""
-        self._keeper.start()
+        self._supervisor.start()
         deadline = time.monotonic() + 60
         while sum(line.get("event") == "serving" for line in self.lines()) < self._count:
             assert time.monotonic() < deadline, f"the workers do not serve: {self.log}"
@@ -102,8 +102,8 @@ class Workers:
     def close(self) -> None:
         """kill -9 of all, for good."""
         self._stopping.set()
-        if self._keeper.is_alive():
-            self._keeper.join()
+        if self._supervisor.is_alive():
+            self._supervisor.join()
         for worker in self.running:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(worker.pid, signal.SIGKILL)
@@ -118,7 +118,7 @@ class Workers:
                 if isinstance(found, dict):
                     yield found
 
-    def _requeue_lost_turns(self) -> None:
+    def _restart_dead_workers(self) -> None:
         while not self._stopping.is_set():
             with self._lock:
                 alive = [worker for worker in self.running if worker.poll() is None]

@@ -193,7 +193,7 @@ class Trial:
             threading.Thread(target=self._upstream.publish, args=arguments, daemon=True).start()
             return time.monotonic()
         folder = self._plant.folder
-        admission = Admission(self._ledger, Storage([str(folder)], str(folder / "results")), 86_400)
+        admission = Admission(self._ledger.jobs, Storage([str(folder)], str(folder / "results")), 86_400)
         for task in self._tasks:
             admission.accept(task.body, None, handed=False)
         return time.monotonic()
@@ -210,7 +210,7 @@ class Trial:
         ends: dict[str, float] = {}
         deadline = time.monotonic() + PATIENCE
         while len(ends) < len(wanted) and time.monotonic() < deadline:
-            for job in self._ledger.jobs(limit=len(wanted)):
+            for job in self._ledger.queries.jobs(limit=len(wanted)):
                 if job.status.ended:
                     ends.setdefault(job.id, time.monotonic())
             time.sleep(0.05)  # a ledger has no event to await
@@ -233,7 +233,7 @@ class Trial:
                 self._finding.lost += 1
                 wrong.append(f"never ended: {self._standing(task.id)}")
         for task in self._extra:
-            job = self._ledger.job(task.id)
+            job = self._ledger.queries.job(task.id)
             if job is None or job.error is None or job.error["code"] != task.fails_as:
                 wrong.append(f"not {task.fails_as}: {self._standing(task.id)}")
         _effects(self._finding, self._plant, self._expected, self._extra)
@@ -241,8 +241,8 @@ class Trial:
             _queues(self._finding, self._plant, rejected=len(self._upstream.rejected) + noise)
 
     def _judge(self, number: int, task: Task) -> None:
-        finding, job = self._finding, self._ledger.job(task.id)
-        events = self._ledger.events(job_id=task.id)
+        finding, job = self._finding, self._ledger.queries.job(task.id)
+        events = self._ledger.queries.events(job_id=task.id)
         written = {event.id for event in events if event.type.endswith(FINAL)}
         if len(written) != 1:
             finding.wrong.append(f"{task.id}: final events written: {sorted(written)}")
@@ -262,10 +262,10 @@ class Trial:
             finding.wrong.append(f"{task.id}: {job.error['code']}: {job.error['message']}")
 
     def _standing(self, id: str) -> str:
-        job = self._ledger.job(id)
+        job = self._ledger.queries.job(id)
         if job is None:
             return f"{id} is not in the ledger"
-        steps = {step.name: step.state for step in self._ledger.steps(id)}
+        steps = {step.name: step.state for step in self._ledger.queries.steps(id)}
         return f"{id}: {job.status}, turn {job.turn}, takes {job.begin_count}, due {job.due_at}, error {job.error}, {steps}"
 
 

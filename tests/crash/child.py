@@ -100,11 +100,11 @@ def run(
     worker.start()
     if body is not None:
         storage = Storage(settings.storage.roots(), settings.storage.results)
-        Admission(worker.ledger, storage, settings.polling.deadline).accept(body, None, handed=False)
+        Admission(worker.ledger.jobs, storage, settings.polling.deadline).accept(body, None, handed=False)
     deadline = time.monotonic() + 60
     while not _ended(worker, job_id):
         if time.monotonic() > deadline:
-            sys.stderr.write(f"stuck: {worker.ledger.job(job_id)}\n")
+            sys.stderr.write(f"stuck: {worker.ledger.queries.job(job_id)}\n")
             os._exit(7)
         time.sleep(0.01)  # a ledger has no event to await
     worker.stop()
@@ -114,8 +114,8 @@ def run(
 
 
 def _ended(worker: Worker, job_id: str) -> bool:
-    job = worker.ledger.job(job_id)
+    job = worker.ledger.queries.job(job_id)
     if job is None or not job.status.ended:
         return False
     with worker.ledger.database.read() as connection:
-        return not worker.ledger.unpublished(connection, 1)
+        return not worker.ledger.dispatch.unpublished_events(connection, 1)

@@ -67,7 +67,7 @@ class Trial:
                 code = start(settings, body, None, self.folder / "second")
             assert code == 0, f"the last worker ended with {code}"
             ledger = Ledger(Database(url))
-            job = ledger.job("job:1")
+            job = ledger.queries.job("job:1")
             assert job is not None
             return died, crossed, sandbox, ledger, job
 
@@ -150,7 +150,7 @@ def test_worker_on_rabbitmq_and_postgresql_killed_at_boundaries(
             if died:
                 code = start(settings, None, None, tmp_path / f"second-{die_at}", job_id)
             assert code == 0, f"the last worker ended with {code}"
-            job = ledger.job(job_id)
+            job = ledger.queries.job(job_id)
             assert job is not None
             expected = expected or outcome_of(scenario, job)
             check_outcome(scenario, sandbox, ledger, job, expected)

@@ -31,7 +31,8 @@ from tests.support.turn_harness import COMMAND, command
 from workers.engine.context import Run, RunLimits
 from workers.engine.dispatcher import LOST_AFTER_SECONDS, Dispatcher
 from workers.engine.registry import Services
-from workers.engine.turns import Reject, Turns
+from workers.engine.turns import Turns
+from workers.errors import Reject
 from workers.files.storage import Storage
 from workers.jobs.catalogue import JOBS
 from workers.ledger.database import LedgerUnavailable
@@ -77,12 +78,17 @@ class TurnProtocol(RuleBasedStateMachine):
         self.broker = Broker()
         self.vendor = Vendor(self.clock, self.meanwhile)
         self.clock.passing = self.vendor.land
-        self.dispatcher = Dispatcher(self.ledger, self.broker, QUEUES, PollScheduler(self.ledger, {}))  # type: ignore[arg-type]
-        self.dispatcher._kept = float("inf")  # the keeper has a rule of its own
+        self.dispatcher = Dispatcher(
+            self.ledger.dispatch,
+            self.broker,  # type: ignore[arg-type]
+            QUEUES,
+            PollScheduler(self.ledger.dispatch, {}),
+        )
+        self.dispatcher._kept = float("inf")  # a rule of its own requeues lost turns
         self.stopping = False
         storage = Storage([self.folder], f"{self.folder}/results")
         self.turns = Turns(
-            self.ledger,
+            self.ledger.jobs,
             {**JOBS, COMMAND: self.job_function},
             Services(storage, self.ledger, DEADLINE),
             LIMITS,
@@ -141,10 +147,10 @@ class TurnProtocol(RuleBasedStateMachine):
     @rule(which=st.integers(0, 50), plan=plans)
     def old_message_comes_again(self, which: int, plan: Plan) -> None:
         message = self.old[which % len(self.old)]
-        before = self.ledger.job(message.job_id)
+        before = self.ledger.queries.job(message.job_id)
         self.work(message, plan)
         if before is not None and (before.turn != message.turn or before.status.ended):
-            assert self.ledger.job(message.job_id) == before, "an old message has changed something"
+            assert self.ledger.queries.job(message.job_id) == before, "an old message has changed something"
 
     @rule(plan=plans, between=st.sampled_from(["", "", "crash", "quick worker", "quick crash"]))
     def dispatcher_works(self, plan: Plan, between: str) -> None:
@@ -156,7 +162,7 @@ class TurnProtocol(RuleBasedStateMachine):
         self.clock.advance(seconds)
 
     @rule(lost=st.sampled_from(["", "", "one", "all"]), which=st.integers(0, 5))
-    def messages_are_lost_and_the_keeper_works(self, lost: str, which: int) -> None:
+    def messages_are_lost_and_lost_turns_requeued(self, lost: str, which: int) -> None:
         if lost == "one" and self.broker.pending:
             del self.broker.pending[which % len(self.broker.pending)]
         if lost == "all":
@@ -166,7 +172,7 @@ class TurnProtocol(RuleBasedStateMachine):
     @rule(subject=st.sampled_from(SUBJECTS), what=st.sampled_from(["retry", "retry and repeat", "cancel"]))
     def somebody_intervenes(self, subject: str, what: str) -> None:
         """A command that only has to do with a job as it is now; others are tested in `test_run`."""
-        found = self.ledger.job(subject)
+        found = self.ledger.queries.job(subject)
         if found is None or found.status.ended == (what == "cancel"):
             return
         if what == "cancel":
@@ -246,11 +252,11 @@ class TurnProtocol(RuleBasedStateMachine):
                 self.work(message, Plan())
             case "usurped before" | "usurped after":
                 self.lose_holds()
-                found = self.ledger.job(message.job_id)
+                found = self.ledger.queries.job(message.job_id)
                 assert found is not None
                 self.work(Message(message.queue, None, found.id, found.turn), Plan())
             case "cancelled":
-                self.ledger.cancel(message.job_id)
+                self.ledger.jobs.cancel(message.job_id)
             case "dispatched":
                 self.dispatch()
 
@@ -297,7 +303,7 @@ class TurnProtocol(RuleBasedStateMachine):
 
     @invariant()
     def each_ending_is_told_once_and_last(self) -> None:
-        for stored in self.ledger.events(after=self.read, limit=100_000):
+        for stored in self.ledger.queries.events(after=self.read, limit=100_000):
             self.read = stored.number
             if stored.id in self.published:  # put into the outbox once more, for a repeat
                 assert stored.body == self.published[stored.id]
@@ -319,7 +325,7 @@ class TurnProtocol(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost(self) -> None:
-        """A job that has not ended is due, or in a message, or the keeper hands it out again."""
+        """A job that has not ended is due, or in a message, or the dispatcher requeues it."""
         coming = {(message.job_id, message.turn) for message in self.broker.pending}
         astray = [
             found.id
@@ -332,8 +338,8 @@ class TurnProtocol(RuleBasedStateMachine):
         self.clock.seconds += 2 * LOST_AFTER_SECONDS
         with self.database.engine.connect() as connection:
             for queue in QUEUES:
-                self.ledger.requeue_lost(connection, queue, LOST_AFTER_SECONDS, empty=True)
-            due = {due.job_id for due in self.ledger.due(connection, 1_000)[0]}
+                self.ledger.dispatch.requeue_lost(connection, queue, LOST_AFTER_SECONDS, empty=True)
+            due = {due.job_id for due in self.ledger.dispatch.due(connection, 1_000)[0]}
             connection.rollback()
         self.clock.seconds = clock
         assert due.issuperset(astray), f"nobody will ever go on with {set(astray) - due}"
@@ -347,7 +353,7 @@ class TurnProtocol(RuleBasedStateMachine):
             for found in self.all_jobs():
                 if found.id in SUBJECTS and found.status in {Status.FAILED, Status.CANCELLED}:
                     self.repeats[found.id] = self.repeats.get(found.id, 0) + 1
-                    self.ledger.retry(found.id, f"mended {attempt}", DEADLINE, repeat_effect=True)
+                    self.ledger.jobs.retry(found.id, f"mended {attempt}", DEADLINE, repeat_effect=True)
             self.come_to_rest()
         for found in self.all_jobs():
             if found.id in SUBJECTS:
@@ -395,7 +401,7 @@ class TurnProtocol(RuleBasedStateMachine):
                 last[body["subject"]] = int(body["sequence"])
 
     def all_jobs(self) -> list[Job]:
-        return self.ledger.jobs(limit=1_000)
+        return self.ledger.queries.jobs(limit=1_000)
 
 
 def machine_on(url: str, folder: str) -> type[TurnProtocol]:

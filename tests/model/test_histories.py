@@ -38,7 +38,7 @@ def turn(model: TurnProtocol, plan: Plan | None = None, seconds: float = 61.0) -
 
 
 def job(model: TurnProtocol) -> Job:
-    found = model.ledger.job("a")
+    found = model.ledger.queries.job("a")
     assert found is not None
     return found
 
@@ -64,7 +64,7 @@ def test_lost_answer_at_the_deadline_leaves_a_way_to_find_out(model: TurnProtoco
     arrive(model, "named", Plan(call=0, trouble="down"))
     turn(model, Plan(call=0, trouble="lost after"), seconds=DEADLINE + 1)
     assert code(model) == Code.VENDOR_UNAVAILABLE
-    model.ledger.retry("a", "somebody", DEADLINE, repeat_effect=False)
+    model.ledger.jobs.retry("a", "somebody", DEADLINE, repeat_effect=False)
     model.come_to_rest()
     assert job(model).status is Status.COMPLETED
     assert model.vendor.count("named", "a") == 1
@@ -93,11 +93,11 @@ def test_repeat_effect_counts_the_edition_on(model: TurnProtocol) -> None:
     arrive(model, "keyless")
     turn(model, Plan(call=0, trouble="vendor job fails"))
     assert code(model) == Code.VENDOR_FAILED
-    model.ledger.retry("a", "first", DEADLINE, repeat_effect=False)
+    model.ledger.jobs.retry("a", "first", DEADLINE, repeat_effect=False)
     turn(model, Plan(call=0, trouble="lost after"))
     turn(model)
     assert code(model) == Code.OUTCOME_UNKNOWN
-    model.ledger.retry("a", "second", DEADLINE, repeat_effect=True)
+    model.ledger.jobs.retry("a", "second", DEADLINE, repeat_effect=True)
     model.come_to_rest()
     assert model.vendor.done == {("keyless", "a/1"): 1, ("keyless", "a/2"): 1, ("keyless", "a/3"): 1}
 
@@ -134,7 +134,7 @@ def test_turn_that_arrives_before_its_predecessor_lets_go_is_looked_at_again(mod
     arrive(model, "named")
 
     def busy() -> None:
-        with model.ledger.hold("a"):
+        with model.ledger.jobs.lock("a"):
             for message in list(model.broker.pending):
                 model.deliver(message)
 

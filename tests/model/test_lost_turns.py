@@ -1,4 +1,4 @@
-"""The keeper's rule: what a queue that is first in, first out has lost is handed out again, a backlog never."""
+"""The dispatcher requeues turns that a first-in, first-out queue has lost, and never a mere backlog."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ class Queue:
                 self.model.clock.advance(what)
 
     def handed_out_again(self) -> set[str]:
-        """What the keeper finds lost."""
+        """Return the jobs whose turns the dispatcher finds lost."""
         before = {found.id for found in self.model.all_jobs() if found.due_at is not None}
         with self.model.database.write() as connection:
             empty = self.model.broker.waiting(QUEUE) == 0
-            self.model.ledger.requeue_lost(connection, QUEUE, LOST_AFTER_SECONDS, empty=empty)
+            self.model.ledger.dispatch.requeue_lost(connection, QUEUE, LOST_AFTER_SECONDS, empty=empty)
         return {found.id for found in self.model.all_jobs() if found.due_at is not None} - before
 
 
@@ -108,9 +108,9 @@ def test_turn_that_was_taken_before_it_was_marked_is_not_lost_for_good(machine: 
     model.deliver(model.broker.pending[0])
     model.control("job.cancel", "a")
     model.come_to_rest()
-    model.ledger.retry("a", "somebody", 600.0, repeat_effect=False)
+    model.ledger.jobs.retry("a", "somebody", 600.0, repeat_effect=False)
     model.dispatch(between="quick crash")
     model.broker.pending.clear()
     model.nothing_is_lost()
     model.come_to_rest()
-    assert model.ledger.job("a").status == "completed"  # type: ignore[union-attr]
+    assert model.ledger.queries.job("a").status == "completed"  # type: ignore[union-attr]

@@ -62,7 +62,7 @@ class Plant:
         self.ledger = Ledger(Database(self.environment["KYB_LEDGER_URL"]))
         self.ledger.database.upgrade()
         self.admission = Admission(
-            self.ledger, Storage([str(self.folder)], str(self.folder / "results")), 600.0
+            self.ledger.jobs, Storage([str(self.folder)], str(self.folder / "results")), 600.0
         )
 
     def start(self) -> subprocess.Popen[bytes]:
@@ -88,7 +88,7 @@ class Plant:
         return eventually(lambda: self._ended(id), seconds)
 
     def _ended(self, id: str) -> Job | None:
-        found = self.ledger.job(id)
+        found = self.ledger.queries.job(id)
         return found if found is not None and found.status.ended else None
 
     def log(self) -> str:

@@ -140,5 +140,5 @@ def test_command_that_is_rejected_repeats_no_values(installation: Plant) -> None
         with pytest.raises(InvalidCommand) as wrong:
             installation.submit(f"wrong-{number}", "sayari.resolve_entities", data)
         assert wrong.value.details
-    assert len(installation.ledger.events()) == 3
+    assert len(installation.ledger.queries.events()) == 3
     assert f"{PERSON}," not in installation.rows()

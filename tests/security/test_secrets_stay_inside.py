@@ -110,7 +110,7 @@ def test_servers_that_are_away_and_settings_that_are_wrong(
     worker = installation.start()
 
     def said() -> bool | None:
-        return True if worker.poll() is not None or "not consuming" in installation.log() else None
+        return True if worker.poll() is not None or "broker unavailable" in installation.log() else None
 
     eventually(said)
     assert installation.log()

@@ -56,7 +56,7 @@ class SandboxHarness:
         self.limit(LIMITS)
 
     def limit(self, limits: RunLimits) -> None:
-        self._turns = Turns(self.ledger, JOBS, self._services, limits, 60.0)
+        self._turns = Turns(self.ledger.jobs, JOBS, self._services, limits, 60.0)
 
     def close(self) -> None:
         self._services.close()
@@ -79,7 +79,7 @@ class SandboxHarness:
         return self.job(id)
 
     def job(self, id: str = "job") -> Job:
-        found = self.ledger.job(id)
+        found = self.ledger.queries.job(id)
         assert found is not None
         return found
 

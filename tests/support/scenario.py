@@ -102,7 +102,9 @@ def check_outcome(
     }
     assert not doubled, f"effects not done exactly once: {doubled}"
     final = [
-        e for e in ledger.events(job_id=job.id) if e.type.endswith((".completed", ".failed", ".cancelled"))
+        e
+        for e in ledger.queries.events(job_id=job.id)
+        if e.type.endswith((".completed", ".failed", ".cancelled"))
     ]
     assert len({e.id for e in final}) == 1
     if scenario.outcome_may_be_unknown and job.error is not None:

@@ -52,7 +52,7 @@ class TurnHarness:
         self.stopping = False
         services = Services(Storage([str(folder)], str(folder / "results")), self.ledger, deadline)
         self.turns = Turns(
-            self.ledger, {**JOBS, COMMAND: self._job}, services, limits, deadline, lambda: self.stopping
+            self.ledger.jobs, {**JOBS, COMMAND: self._job}, services, limits, deadline, lambda: self.stopping
         )
 
     def _job(self, _command: object, run: Run, _services: object) -> StartJobResult:
@@ -82,11 +82,11 @@ class TurnHarness:
 
     def job(self, id: str = "job") -> Job:
         """The job as it stands."""
-        found = self.ledger.job(id)
+        found = self.ledger.queries.job(id)
         assert found is not None
         return found
 
     def finals(self, id: str = "job") -> list[str]:
         """The types of the job's final events."""
-        types = [stored.type for stored in self.ledger.events(job_id=id)]
+        types = [stored.type for stored in self.ledger.queries.events(job_id=id)]
         return [type_ for type_ in types if Outcome(type_.rpartition(".")[2]).final]

@@ -1,4 +1,4 @@
-"""Node.js and Java with their AMQP clients, for the scripts of `docs/integration`."""
+"""Node.js and Java with their AMQP clients, for the scripts of `docs/how-to/integrate`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.testbed.server import Broken, Missing
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = ROOT / "docs" / "integration"
+SCRIPTS = ROOT / "docs" / "how-to" / "integrate"
 #: Where amqplib is, at the version that the lock of the scripts names.
 NODE_MODULES = ROOT / ".testbed" / "node"
 

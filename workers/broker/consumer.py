@@ -18,7 +18,6 @@ from pika.channel import Channel
 
 from workers.broker import topology
 from workers.broker.connection import BrokerUnavailable, Urls, reach
-from workers.observability.health import ANSWER_TIMEOUT_SECONDS, CONSUMER_STUCK_SECONDS
 from workers.observability.heartbeat import Heartbeat
 
 log = structlog.get_logger("kyb.broker")
@@ -27,6 +26,10 @@ log = structlog.get_logger("kyb.broker")
 RECONNECT_DELAY_SECONDS = 1.0
 #: Seconds between two questions whether RabbitMQ still answers on a channel that consumes.
 PING_INTERVAL_SECONDS = 2.0
+#: RabbitMQ counts as unavailable when a ping was not answered for this long.
+ANSWER_TIMEOUT_SECONDS = 5.0
+#: Whatever the consuming thread waits for ends sooner than this, by timeouts and heartbeats.
+CONSUMER_STUCK_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class ConsumerLink:
             try:
                 connection = reach(self._urls, "kyb-workers consumer", self._dial)
             except BrokerUnavailable as error:
-                log.warning("not consuming", error=str(error))
+                log.warning("broker unavailable", error=str(error))
             else:
                 self._serve(connection)
             self._stopping.wait(RECONNECT_DELAY_SECONDS)
@@ -215,5 +218,5 @@ class ConsumerLink:
 
     def _closed(self, connection: pika.SelectConnection, error: object) -> None:
         if not self._stopping.is_set():
-            log.warning("not consuming", error=str(error) or type(error).__name__)
+            log.warning("broker unavailable", error=str(error) or type(error).__name__)
         connection.ioloop.stop()

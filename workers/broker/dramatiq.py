@@ -19,13 +19,9 @@ from workers.broker.encoder import CloudEventEncoder
 from workers.broker.publisher import CLOUD_EVENT, Publisher
 from workers.broker.publisher_connection import OutboundMessage
 from workers.broker.topology import dead
-from workers.engine.turns import Reject
+from workers.errors import Reject
 
 dramatiq.set_encoder(CloudEventEncoder())
-
-
-class Requeue(Exception):
-    """The message is to be delivered again."""
 
 
 class Settlement(Middleware):

@@ -110,7 +110,7 @@ class ConfirmingConnection:
         try:
             self._connection.ioloop.start()
         except Exception as error:
-            log.exception("defect")
+            log.exception("unhandled exception")
             self._break(error)
         finally:
             self._connection.ioloop.close()

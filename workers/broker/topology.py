@@ -63,7 +63,7 @@ def declare(connection: pika.BlockingConnection) -> None:
         )
         channel.queue_bind(EVENT_LOG, EVENTS, "#")
     except ChannelClosedByBroker as error:
-        log.warning("the event log is not there yet", queue=EVENT_LOG, error=str(error))
+        log.warning("event log unavailable", queue=EVENT_LOG, error=str(error))
     else:
         channel.close()
 

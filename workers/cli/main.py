@@ -23,7 +23,7 @@ COMMANDS = {
     "vendors": "Check the vendors' settings, or call any documented operation.",
     "sandbox": "Serve the three vendors' stand-ins on loopback.",
     "contract": "Write the JSON Schemas and the AsyncAPI document.",
-    "ledger": "Create or migrate the ledger's tables; say that it was restored.",
+    "ledger": "Create or migrate the ledger's tables; recover a restored ledger.",
 }
 
 #: Commands whose module has another path below `workers.cli.commands` than their name.

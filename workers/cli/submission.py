@@ -52,7 +52,7 @@ def sender(settings: Settings, *, watch: bool) -> Iterator[Send]:
     if settings.embedded:
         storage = storage_of(settings)
         with opened_ledger(settings) as ledger:
-            admission = Admission(ledger, storage, settings.polling.deadline)
+            admission = Admission(ledger.jobs, storage, settings.polling.deadline)
             yield lambda request: recorded(ledger, admission, request, watch=watch)
     else:
         with _to_broker(broker_urls(settings), watch=watch) as send:
@@ -61,10 +61,10 @@ def sender(settings: Settings, *, watch: bool) -> Iterator[Send]:
 
 def standing_in_ledger(ledger: Ledger, job_id: str) -> JobSnapshot | None:
     """Where a job stands by the ledger."""
-    job = ledger.job(job_id)
+    job = ledger.queries.job(job_id)
     if job is None:
         return None
-    stats = job_stats(job, job.ended_at if job.ended_at is not None else ledger.now())
+    stats = job_stats(job, job.ended_at if job.ended_at is not None else ledger.database.now())
     return JobSnapshot(
         job_id, job.command, job.status, job.progress, job.result, job.error, stats.model_dump(mode="json")
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from messages.envelope import InvalidCommand, Request, parse
 from messages.errors import Code, FieldError
 from workers.files.storage import InputNotAllowed, Storage
-from workers.ledger.ledger import Acceptance, Ledger
+from workers.ledger.job_store import Acceptance, JobStore
 from workers.ledger.records import Job
 from workers.observability import tracing
 
@@ -17,13 +17,13 @@ class Admission:
     """Records valid commands as jobs, and what is wrong with the others as their `rejected` event.
 
     Args:
-        ledger: the record.
+        jobs: where commands become jobs.
         storage: knows which inputs a command may name.
         deadline: seconds that a job may take in all.
     """
 
-    def __init__(self, ledger: Ledger, storage: Storage, deadline: float) -> None:
-        self._ledger = ledger
+    def __init__(self, jobs: JobStore, storage: Storage, deadline: float) -> None:
+        self._jobs = jobs
         self._storage = storage
         self._deadline = deadline
 
@@ -44,11 +44,11 @@ class Admission:
             request = self._valid(body, queue)
             self._check_schedule(request)
             request = tracing.rooted(request)
-            accepted, begun = self._ledger.accept(request, self._deadline, handed=handed)
+            accepted, begun = self._jobs.accept(request, self._deadline, handed=handed)
             if accepted is Acceptance.CONFLICT:
                 raise _invalid(request, "id", "is the id of another job", Code.ID_CONFLICT)
         except InvalidCommand as invalid:
-            self._ledger.reject(invalid, body)
+            self._jobs.reject(invalid, body)
             raise
         return request, accepted, begun
 
@@ -64,7 +64,7 @@ class Admission:
         return request
 
     def _check_schedule(self, request: Request) -> None:
-        latest = self._ledger.now() + SCHEDULE_AHEAD_DAYS * 86_400
+        latest = self._jobs.database.now() + SCHEDULE_AHEAD_DAYS * 86_400
         if request.not_before is not None and request.not_before.timestamp() > latest:
             raise _invalid(request, "notbefore", f"is more than {SCHEDULE_AHEAD_DAYS} days ahead")
 

@@ -13,7 +13,7 @@ from clients.sayari import Sayari
 from clients.transport import Observation
 from workers.credentials import reloading_secret
 from workers.engine.registry import Services
-from workers.engine.turns import count_call
+from workers.engine.turn_context import count_call
 from workers.files.storage import Storage
 from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger

@@ -288,7 +288,7 @@ class Run:
         except VendorError:
             # an earlier attempt may still take effect, whatever became of this one
             if intended and not in_doubt:
-                self._claim.forget(name)
+                self._claim.record_not_done(name)
             raise
         finally:
             before_effect.reset(listening)
@@ -316,7 +316,7 @@ class Run:
             return step.value
         self._raise_if_cancelled()
         if step is None or step.state == "void":
-            self._claim.waiting(name, size=size, value=None, polled=False)
+            self._claim.record_poll(name, size=size, value=None, polled=False)
             raise self._poll_later(name, PollState(0.0, size=size), Progress(step=name))
         self.polling = True
         sighting = ask()
@@ -326,7 +326,7 @@ class Run:
         if sighting.state == "done":
             self._note_delay(step, sighting)
             self._claim.job.consecutive_failures = 0
-            self._claim.found(name, sighting.answer)
+            self._claim.record_poll_done(name, sighting.answer)
             return sighting.answer
         if sighting.state == "failed":
             raise VendorJobFailed("the vendor's job ended as failed", sighting.detail, (*redo, unstaged))
@@ -448,7 +448,7 @@ class Run:
         if restored_at is None or recover is repeatable:
             return step
         if step is None or step.started_at < restored_at:
-            step = self._claim.doubt(name, restored_at)
+            step = self._claim.record_uncertain(name, restored_at)
         if recover is baseline and step.started_at == restored_at:
             raise self._unknown("the ledger was restored, and what was there before cannot be seen any more")
         return step
@@ -504,7 +504,7 @@ class Run:
             else now
         )
         told = (share, since) if share is not None and 0 < share <= REPORTED_SHARE_MAX else None
-        self._claim.waiting(step.name, size=step.size, value=seen, polled=True, told=told)
+        self._claim.record_poll(step.name, size=step.size, value=seen, polled=True, told=told)
         floor = sighting.retry_after or 0.0
         evidence = PollState(elapsed, step.polls, step.size, share, since - step.started_at, floor)
         progress = Progress(

@@ -16,9 +16,8 @@ from sqlalchemy import Connection
 from workers.broker.connection import BrokerUnavailable
 from workers.broker.handoff import Handoff
 from workers.ledger.database import LedgerUnavailable
-from workers.ledger.ledger import Ledger
+from workers.ledger.dispatch_queue import DispatchQueue
 from workers.observability import metrics, tracing
-from workers.observability.health import DISPATCHER_STUCK_SECONDS
 from workers.observability.heartbeat import Heartbeat
 from workers.rate_limits.poll_scheduler import PollScheduler
 
@@ -32,7 +31,9 @@ BATCH_LINGER_SECONDS = 0.05
 LEADER_RETRY_SECONDS = 1.0
 #: Turns or events handed over at once.
 BATCH_SIZE = 200
-#: Seconds between two rounds of the keeper.
+#: The dispatcher is stuck when it has not completed a tick for this long although both servers answered.
+DISPATCHER_STUCK_SECONDS = 60.0
+#: Seconds between two searches for lost turns, and between two reports of unacked turns.
 REQUEUE_INTERVAL_SECONDS = 5.0
 #: A turn handed out so many seconds ago may be lost; whether it is, the ledger and the queue tell.
 LOST_AFTER_SECONDS = 10.0
@@ -42,16 +43,16 @@ class Dispatcher:
     """The dispatching thread of one process.
 
     Args:
-        ledger: the record.
+        queue: due turns and unpublished events.
         handoff: where turns and events go.
         queues: those whose lost turns it looks after: all that turns are handed out to.
         ration: chooses when vendors' budgets do not allow all that is due.
     """
 
     def __init__(
-        self, ledger: Ledger, handoff: Handoff, queues: Sequence[str], ration: PollScheduler
+        self, queue: DispatchQueue, handoff: Handoff, queues: Sequence[str], ration: PollScheduler
     ) -> None:
-        self._ledger = ledger
+        self._queue = queue
         self._handoff = handoff
         self._queues = queues
         self._ration = ration
@@ -88,23 +89,23 @@ class Dispatcher:
             self.pulse.beat()
             try:
                 with (
-                    self._ledger.database.connect() as connection,
-                    self._ledger.try_lead(connection) as leading,
+                    self._queue.database.connect() as connection,
+                    self._queue.try_lead(connection) as leading,
                 ):
                     if leading:
                         self._set_leader(True)
-                        self._lead(self._ledger.database.for_reads(connection))
+                        self._lead(self._queue.database.for_reads(connection))
             except (LedgerUnavailable, BrokerUnavailable) as error:
-                log.warning("not dispatching", error=str(error))
+                log.warning("dispatch paused", error=str(error))
             except Exception:
-                log.exception("defect")
+                log.exception("unhandled exception")
             self._set_leader(False)
             self._heartbeat()
             self._stopping.wait(LEADER_RETRY_SECONDS)
 
     def _set_leader(self, leading: bool) -> None:
         self.is_leader = leading
-        metrics.LEADS.set(leading)
+        metrics.IS_LEADER.set(leading)
 
     def _heartbeat(self) -> None:
         """Tell the ledger now and then what this process has in hand: that is not lost."""
@@ -113,16 +114,16 @@ class Dispatcher:
         self._vouched = time.monotonic()
         if turns := self._handoff.unacked(REQUEUE_INTERVAL_SECONDS):
             try:
-                with self._ledger.database.write() as connection:
-                    self._ledger.held(connection, turns)
+                with self._queue.database.write() as connection:
+                    self._queue.heartbeat(connection, turns)
             except LedgerUnavailable as error:
-                log.warning("what this process has in hand may be handed out again", error=str(error))
+                log.warning("unacked turns not reported", error=str(error))
 
     def _lead(self, connection: Connection) -> None:
-        log.debug("dispatching")
+        log.debug("leader elected")
         if self._handoff.is_volatile:
-            with self._ledger.database.write() as writing:
-                self._ledger.requeue_all(writing)
+            with self._queue.database.write() as writing:
+                self._queue.requeue_all(writing)
         while True:
             self._wake.clear()
             self.pulse.beat()
@@ -136,20 +137,20 @@ class Dispatcher:
     def _tick(self, connection: Connection) -> float:
         """One round; gives the seconds until the next one is needed."""
         with connection.begin():
-            events = self._ledger.unpublished(connection, BATCH_SIZE)
-            due, later = self._ledger.due(connection, BATCH_SIZE, IDLE_TICK_SECONDS)
+            events = self._queue.unpublished_events(connection, BATCH_SIZE)
+            due, later = self._queue.due(connection, BATCH_SIZE, IDLE_TICK_SECONDS)
             turns = self._ration.choose(connection, due, BATCH_SIZE)
         if turns:
             self._handoff.turns(turns)
-            with self._ledger.database.write() as writing:
-                self._ledger.handed(writing, turns)
+            with self._queue.database.write() as writing:
+                self._queue.mark_dispatched(writing, turns)
             for turn in turns:
-                metrics.HANDED.labels(turn.queue).inc()
+                metrics.DISPATCHED.labels(turn.queue).inc()
         if events:
             began = time.monotonic()
             self._handoff.events(events)
-            with self._ledger.database.write() as writing:
-                self._ledger.published(writing, events)
+            with self._queue.database.write() as writing:
+                self._queue.mark_published(writing, events)
             metrics.PUBLISHED.inc(len(events))
             tracing.published(events, time.monotonic() - began)
         if time.monotonic() - self._kept >= REQUEUE_INTERVAL_SECONDS:
@@ -163,8 +164,8 @@ class Dispatcher:
         self._heartbeat()
         for queue in self._queues:
             empty = self._handoff.waiting(queue) == 0
-            with self._ledger.database.write() as writing:
-                lost = self._ledger.requeue_lost(writing, queue, LOST_AFTER_SECONDS, empty=empty)
+            with self._queue.database.write() as writing:
+                lost = self._queue.requeue_lost(writing, queue, LOST_AFTER_SECONDS, empty=empty)
             if lost:
-                metrics.LOST.labels(queue).inc(lost)
-                log.warning("handed out again", queue=queue, turns=lost)
+                metrics.REDISPATCHED.labels(queue).inc(lost)
+                log.warning("lost turns requeued", queue=queue, turns=lost)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from messages.portfolio import STAGES, ProcessPortfolio
 from workers.ledger.claim import Claim
+from workers.ledger.duration_samples import read_duration_samples
 from workers.polling.history import HISTORY_JOBS, History
 
 #: Histories are read anew after so many seconds.
@@ -32,7 +33,7 @@ class HistoryCache:
         if history is None or now - read_at >= HISTORY_TTL_SECONDS:
             if history is not None:
                 self._known[key] = (now, history)  # good enough for the other threads while this one reads
-            history = History(claim.duration_samples(places, HISTORY_JOBS))
+            history = History(read_duration_samples(claim.connection, places, HISTORY_JOBS))
             self._known[key] = (now, history)
         return history
 

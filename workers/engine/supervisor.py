@@ -64,7 +64,7 @@ class Supervisor:
             # A group of its own: Ctrl-C reaches us alone, and we pass it on once.
             child = subprocess.Popen(self._command, env=self._environments[number], process_group=0)  # noqa: S603
             self._children[number] = child
-            log.info("child started", number=number, pid=child.pid)
+            log.info("worker process started", number=number, pid=child.pid)
 
     def _reap(self) -> None:
         for number, child in list(self._children.items()):
@@ -72,7 +72,7 @@ class Supervisor:
             if code is not None:
                 del self._children[number]
                 self._due[number] = time.monotonic() + self._restart_delay
-                log.warning("child died", number=number, pid=child.pid, code=code)
+                log.warning("worker process exited", number=number, pid=child.pid, code=code)
 
     def _stop(self) -> None:
         for child in self._children.values():
@@ -83,7 +83,7 @@ class Supervisor:
             try:
                 child.wait(max(ends - time.monotonic(), 0.0))
             except subprocess.TimeoutExpired:
-                log.warning("child killed: it did not end within the grace", number=number, pid=child.pid)
+                log.warning("worker process killed", number=number, pid=child.pid)
                 child.kill()
                 child.wait()
 

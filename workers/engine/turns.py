@@ -16,12 +16,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from typing import Any
 
 import structlog
 
-from clients.errors import AuthenticationError, CircuitOpenError, RateLimited, Rejected, VendorError
-from clients.transport import Observation, correlation
+from clients.errors import RateLimited, VendorError
 from messages.base import Result, dump
 from messages.catalogue import COMMANDS
 from messages.envelope import InvalidCommand
@@ -31,15 +30,16 @@ from workers.engine.admission import Admission
 from workers.engine.context import Cancelled, Run, RunLimits, Suspended, VendorJobFailed
 from workers.engine.history_cache import HistoryCache
 from workers.engine.registry import JobFunction, Services
-from workers.errors import JobFailed, StorageUnavailable
+from workers.engine.retry_policy import RETRY_BASE_SECONDS, Fail, Retry, Wait, decide
+from workers.engine.turn_context import bind_turn
+from workers.errors import JobFailed, Reject, StorageUnavailable
 from workers.files.storage import DraftLost
 from workers.ledger.claim import Claim, Fenced, TurnDeferred
 from workers.ledger.database import LedgerUnavailable
-from workers.ledger.ledger import Acceptance, JobLock, Ledger
-from workers.ledger.records import PollUrgency, encode
+from workers.ledger.job_store import Acceptance, JobLock, JobStore
+from workers.ledger.records import encode
 from workers.observability import metrics, tracing
 from workers.observability.turn_stats import INTERRUPTED, TurnOutcome
-from workers.rate_limits.limiter import rate_limit_key
 
 log = structlog.get_logger("kyb.turn")
 
@@ -50,41 +50,13 @@ BEGIN_LIMIT = 5
 SUSPECT_AFTER = 2
 #: A turn that another worker holds is looked at again after so many seconds.
 LOCKED_RETRY_SECONDS = 5.0
-#: The first retry comes after about this many seconds, each further one after twice as many, up to a minute: so
-#: nobody comes back much later than the vendor does.
-RETRY_BASE_SECONDS = 1.0
-RETRY_MAX_SECONDS = 60.0
-
-_turn: ContextVar[Claim | None] = ContextVar("turn", default=None)
-_counting = threading.Lock()
-
-
-class Reject(Exception):
-    """The message is no use to anyone: it goes to the dead letters, with this reason."""
-
-
-def count_call(observation: Observation) -> None:
-    """Count a vendor call, also for the turn that makes it, and log it at debug level."""
-    claim = _turn.get()
-    if claim is not None:
-        with _counting:  # a transfer calls from several threads
-            claim.job.vendor_calls += 1
-        claim.last_rate_limit_key = rate_limit_key(observation.vendor, observation.budget)
-    metrics.vendor_called(observation)
-    tracing.vendor_called(observation)
-    log.debug(
-        "vendor call",
-        operation=f"{observation.vendor}.{observation.operation}",
-        status=observation.status,
-        seconds=round(observation.seconds, 3),
-    )
 
 
 class Turns:
     """Runs turns.
 
     Args:
-        ledger: the record.
+        store: where jobs are locked, claimed and rescheduled.
         jobs: the function of every command.
         services: what the functions work with.
         limits: bounds of every run, in seconds.
@@ -94,18 +66,18 @@ class Turns:
 
     def __init__(
         self,
-        ledger: Ledger,
+        store: JobStore,
         jobs: Mapping[str, JobFunction],
         services: Services,
         limits: RunLimits,
         deadline: float,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._ledger = ledger
+        self._store = store
         self._jobs = jobs
         self._services = services
         self._limits = limits
-        self._admission = Admission(ledger, services.storage, deadline)
+        self._admission = Admission(store, services.storage, deadline)
         self._stopping = stopping
         self._experience = HistoryCache()
         self._suspects = threading.Lock()
@@ -136,7 +108,7 @@ class Turns:
         metrics.received(request.type, accepted.value)
         if begun is not None:
             self._hold(request.id, 1, lambda hold, _: hold.begun(begun))
-        elif accepted not in {Acceptance.ENDED, Acceptance.SCHEDULED}:
+        elif accepted not in {Acceptance.DUPLICATE_ENDED, Acceptance.SCHEDULED}:
             self.take(request.id, 1, again=again)
 
     def take(self, job_id: str, turn: int, *, again: bool = False) -> None:
@@ -151,9 +123,9 @@ class Turns:
         self, job_id: str, turn: int, take: Callable[[JobLock, Callable[[int], bool]], Claim | None]
     ) -> None:
         """Run what `take` takes while nobody else can run a turn of the job."""
-        with self._ledger.hold(job_id) as hold:
+        with self._store.lock(job_id) as hold:
             if hold is None:
-                self._ledger.reschedule(job_id, turn, LOCKED_RETRY_SECONDS)
+                self._store.reschedule(job_id, turn, LOCKED_RETRY_SECONDS)
                 return
             try:
                 with self._isolation() as admit:
@@ -161,7 +133,7 @@ class Turns:
                     if claim is not None:
                         self._observed(claim)
             except TurnDeferred:
-                self._ledger.reschedule(job_id, turn, LOCKED_RETRY_SECONDS)
+                self._store.reschedule(job_id, turn, LOCKED_RETRY_SECONDS)
 
     @contextmanager
     def _isolation(self) -> Iterator[Callable[[int], bool]]:
@@ -181,18 +153,18 @@ class Turns:
 
     def _observed(self, claim: Claim) -> None:
         """Run the turn, and tell once how it ended to whoever counts and traces."""
-        job, began, ending = claim.job, time.monotonic(), INTERRUPTED
+        job, began, outcome = claim.job, time.monotonic(), INTERRUPTED
         run = Run(claim, self._limits, self._stopping, past=self._experience.of)
-        with tracing.turn(job) as span, _bound(claim):
+        with tracing.turn(job) as span, bind_turn(claim):
             try:
-                ending = self._run(claim, run)
+                outcome = self._run(claim, run)
             except Fenced:
-                ending = TurnOutcome("fenced")
-                log.warning("another worker has taken this turn", step=run.step)
+                outcome = TurnOutcome("fenced")
+                log.warning("turn fenced", step=run.step)
             finally:
                 lasted = time.time() - job.accepted_at
-                metrics.turn_ended(job.command, ending, time.monotonic() - began, run.stats, lasted)
-                span.ended(ending, run.step)
+                metrics.turn_ended(job.command, outcome, time.monotonic() - began, run.stats, lasted)
+                span.ended(outcome, run.step)
 
     def _run(self, claim: Claim, run: Run) -> TurnOutcome:
         job = claim.job
@@ -200,33 +172,31 @@ class Turns:
             result = dump(self._play(claim, run))
             claim.finish(Outcome.COMPLETED, result=result)
             log.info("completed", turns=job.turns)
-            ending = TurnOutcome("completed", result=result)
+            outcome = TurnOutcome("completed", result=result)
         except Suspended as suspended:
-            ending = self._suspend(claim, suspended)
+            outcome = self._suspend(claim, suspended)
         except Cancelled:
             claim.finish(Outcome.CANCELLED)
             log.info("cancelled", step=run.step)
-            ending = TurnOutcome("cancelled")
+            outcome = TurnOutcome("cancelled")
         except (Fenced, LedgerUnavailable):
             raise
-        except VendorError as error:
-            ending = self._vendor_trouble(claim, run, error)
-        except StorageUnavailable as error:
-            ending = self._storage_trouble(claim, run, error)
+        except (VendorError, StorageUnavailable) as error:
+            outcome = self._handle_error(claim, run, error)
         except JobFailed as failed:
             void = failed.void if isinstance(failed, VendorJobFailed) else ()
-            ending = self._fail(claim, run, failed, void=void)
+            outcome = self._fail(claim, run, failed, void=void)
         except Exception as error:
             if isinstance(error, DraftLost) and job.restored_at is not None:
                 # Published or removed in what the ledger has forgotten: what wrote it is done anew.
-                log.warning("a draft is gone since the ledger was restored", step=run.step)
+                log.warning("draft lost after recovery", step=run.step)
                 claim.void_transfers()
                 return self._suspend(claim, Suspended(claim.now + RETRY_BASE_SECONDS))
-            log.exception("defect", step=run.step)
-            ending = self._fail(
+            log.exception("unhandled exception", step=run.step)
+            outcome = self._fail(
                 claim, run, JobFailed(Code.INTERNAL_ERROR, "a defect of ours; the trace is in the log")
             )
-        return ending
+        return outcome
 
     def _play(self, claim: Claim, run: Run) -> Result:
         job = claim.job
@@ -252,61 +222,25 @@ class Turns:
         log.info("waiting", step=suspended.polled, seconds=round(max(due_at - now, 0.0), 2))
         return TurnOutcome("waiting")
 
-    def _vendor_trouble(self, claim: Claim, run: Run, error: VendorError) -> TurnOutcome:
-        """Retry what may go better later, within the deadline; end the job otherwise."""
-        if isinstance(error, RateLimited) and error.status is None:
-            # Our own budget: nothing was sent, so nothing has failed. Those who wait do not all come at once.
-            wait = (error.retry_after or 0.0) * random.uniform(1.0, 1.1)  # noqa: S311 - no secret
-            ending = self._suspend(claim, Suspended(claim.now + wait, urgency=_same_look(claim, run)))
-            return ending if ending.is_terminal else TurnOutcome("budget", error.vendor)
-        job = claim.job
-        failure: tuple[Code, str] | None = None
-        if isinstance(error, AuthenticationError):
-            failure = (Code.VENDOR_AUTH, error.message)
-        elif isinstance(error, Rejected):
-            failure = (Code.VENDOR_REJECTED, error.message)
-        elif claim.now >= job.deadline_at:
-            failure = (Code.VENDOR_UNAVAILABLE, error.message)
-        if failure is not None:
-            code, message = failure
-            text = f"{error.vendor} {error.operation}: {message}"
-            return self._fail(claim, run, JobFailed(code, text, error.detail), vendor_status=error.status)
-        if isinstance(error, CircuitOpenError):
-            # The circuit is open: nothing was sent, so this job has not failed once more.
-            delay = (error.retry_after or 0.0) * random.uniform(1.0, 1.1)  # noqa: S311 - no secret
-            claim.suspend(min(claim.now + delay, job.deadline_at), None, urgency=_same_look(claim, run))
-        else:
-            delay = self._try_again(claim, run, error.retry_after)
-        log.warning(
-            "retrying",
-            step=run.step,
-            operation=f"{error.vendor}.{error.operation}",
-            error=error.message,
-            status=error.status,
-            seconds=round(delay, 2),
-        )
+    def _handle_error(self, claim: Claim, run: Run, error: VendorError | StorageUnavailable) -> TurnOutcome:
+        """Do what the retry policy decides."""
+        jitter = random.random()  # noqa: S311 - no secret
+        decision = decide(error, claim.job, claim.now, max_delay=self._limits.max_delay, jitter=jitter)
+        if isinstance(decision, Fail):
+            return self._fail(claim, run, decision.failure, vendor_status=decision.vendor_status)
+        urgency = claim.job.urgency if run.polling else None  # a poll that was not made stays as urgent
+        if isinstance(decision, Wait) and isinstance(error, RateLimited):
+            outcome = self._suspend(claim, Suspended(claim.now + decision.delay, urgency=urgency))
+            return outcome if outcome.is_terminal else TurnOutcome("rate_limited", error.vendor)
+        if isinstance(decision, Retry):
+            claim.job.consecutive_failures += 1
+            claim.job.retries += 1
+        claim.suspend(min(claim.now + decision.delay, claim.job.deadline_at), None, urgency=urgency)
+        call: dict[str, Any] = {}
+        if isinstance(error, VendorError):
+            call = {"operation": f"{error.vendor}.{error.operation}", "status": error.status}
+        log.warning("retrying", step=run.step, error=error.message, seconds=round(decision.delay, 2), **call)
         return TurnOutcome("retrying", type(error).__name__)
-
-    def _storage_trouble(self, claim: Claim, run: Run, error: StorageUnavailable) -> TurnOutcome:
-        """Retry within the deadline, as with a vendor that is away."""
-        if claim.now >= claim.job.deadline_at:
-            message = f"the storage was away until the job's deadline: {error.message}"
-            return self._fail(claim, run, JobFailed(Code.DEADLINE_EXCEEDED, message))
-        delay = self._try_again(claim, run, error.retry_after)
-        log.warning("retrying", step=run.step, error=error.message, seconds=round(delay, 2))
-        return TurnOutcome("retrying", type(error).__name__)
-
-    def _try_again(self, claim: Claim, run: Run, retry_after: float | None) -> float:
-        """Suspend the job after a failed attempt, each time for longer; in how many seconds it is due."""
-        job = claim.job
-        backoff: float = min(
-            RETRY_BASE_SECONDS * 2**job.consecutive_failures, RETRY_MAX_SECONDS, self._limits.max_delay
-        )
-        delay = max(backoff * random.uniform(0.5, 1.0), retry_after or 0.0)  # noqa: S311 - no secret
-        job.consecutive_failures += 1
-        job.retries += 1
-        claim.suspend(min(claim.now + delay, job.deadline_at), None, urgency=_same_look(claim, run))
-        return delay
 
     def _fail(
         self,
@@ -324,11 +258,6 @@ class Turns:
         return TurnOutcome("failed", failed.code.value)
 
 
-def _same_look(claim: Claim, run: Run) -> PollUrgency | None:
-    """The urgency of a look that did not come about: it has not become less."""
-    return claim.job.urgency if run.polling else None
-
-
 def _error(
     code: Code,
     message: str,
@@ -344,23 +273,3 @@ def _error(
         step=step,
         retryable=code.retryable,
     )
-
-
-@contextmanager
-def _bound(claim: Claim) -> Iterator[None]:
-    """Every log line and vendor call in the block belongs to this turn."""
-    job = claim.job
-    token = _turn.set(claim)
-    correlated = correlation.set(job.correlation_id)
-    try:
-        with structlog.contextvars.bound_contextvars(
-            job_id=job.id,
-            command=job.command,
-            correlation_id=job.correlation_id,
-            vendor=job.vendor,
-            turn=job.turn,
-        ):
-            yield
-    finally:
-        correlation.reset(correlated)
-        _turn.reset(token)

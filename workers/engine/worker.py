@@ -11,7 +11,7 @@ import dramatiq
 import structlog
 
 from messages.catalogue import QUEUES
-from workers.broker.dramatiq import EmbeddedBroker, RabbitBroker, Requeue
+from workers.broker.dramatiq import EmbeddedBroker, RabbitBroker
 from workers.broker.encoder import REJECT
 from workers.broker.handoff import EmbeddedHandoff, Handoff, RabbitHandoff
 from workers.broker.publisher import Publisher
@@ -20,7 +20,8 @@ from workers.engine.client_factory import build_services, rate_limits_from
 from workers.engine.context import RunLimits
 from workers.engine.dispatcher import Dispatcher
 from workers.engine.registry import Services
-from workers.engine.turns import Reject, Turns
+from workers.engine.turns import Turns
+from workers.errors import Reject, Requeue
 from workers.jobs.catalogue import JOBS
 from workers.ledger.database import Database, LedgerUnavailable
 from workers.ledger.ledger import Ledger
@@ -68,7 +69,7 @@ class Worker:
         self._services = build_services(settings, self.ledger)
         self.queues = _served(self._services, queues)
         self.turns = Turns(
-            self.ledger,
+            self.ledger.jobs,
             JOBS,
             self._services,
             run_limits_from(settings),
@@ -90,7 +91,10 @@ class Worker:
         self._declare_actors()
         # Whoever dispatches looks after every queue, also those that only others serve, or nobody just now.
         self._dispatcher = Dispatcher(
-            self.ledger, handoff, list(QUEUES), PollScheduler(self.ledger, rate_limits_from(settings))
+            self.ledger.dispatch,
+            handoff,
+            list(QUEUES),
+            PollScheduler(self.ledger.dispatch, rate_limits_from(settings)),
         )
         self._threads = dramatiq.Worker(
             broker, queues=set(self.queues), worker_timeout=IDLE_WAKE_MILLISECONDS, worker_threads=threads
@@ -98,7 +102,7 @@ class Worker:
         self._at_work = ActiveTurns(threads)
         #: What `/metrics` shows of the ledger.
         self.watch = LedgerMonitor(
-            self.ledger, rate_limits_from(settings), lambda: self._dispatcher.is_leader
+            self.ledger.queries, rate_limits_from(settings), lambda: self._dispatcher.is_leader
         )
         #: What the probes are answered from.
         self.health = self._health()
@@ -149,7 +153,7 @@ class Worker:
         """The threads that must run while the worker does."""
         if not self._started:
             return {}
-        running = {"dispatcher": self._dispatcher.is_alive(), "watch": self.watch.is_alive()}
+        running = {"dispatcher": self._dispatcher.is_alive(), "ledger_monitor": self.watch.is_alive()}
         if isinstance(self.broker, RabbitBroker):
             running["consumer"] = self.broker.link.is_alive()
         running["turns"] = all(thread.is_alive() for thread in self._turn_threads())
@@ -202,7 +206,7 @@ class Worker:
                     self.turns.take(message["job_id"], message["turn"], again=again)
             except LedgerUnavailable as error:
                 again = True
-                log.warning("the ledger is away", error=str(error))
+                log.warning("ledger unavailable", error=str(error))
                 if self._stopping.wait(LEDGER_RETRY_SECONDS):
                     raise Requeue from None
             else:

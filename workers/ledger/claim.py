@@ -6,18 +6,18 @@ lost its hold without noticing cannot write any more: it gets `Fenced` and stops
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Table, bindparam, select, union_all, update
+from sqlalchemy import Connection, Executable, Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from messages.errors import Error
 from messages.events import Outcome, Progress, Status
 from workers.ledger.database import Database, translated
 from workers.ledger.outbox import EventPayload, append_event, job_stats
-from workers.ledger.records import DurationSample, Job, PollUrgency, Step, encode
+from workers.ledger.records import Job, PollUrgency, Step, encode
 from workers.ledger.schema import job, step
 
 #: At most one `progressed` event in so many seconds.
@@ -118,7 +118,7 @@ class Claim:
         """Record that the effect `name` is about to be done."""
         self._write_step(name, kind="effect", state="intended", value=None)
 
-    def doubt(self, name: str, before: float) -> Step:
+    def record_uncertain(self, name: str, before: float) -> Step:
         """Record that the effect `name` may have been done at any time before `before`."""
         self._write_step(name, kind="effect", state="intended", value=None, started_at=before)
         return self.steps[name]
@@ -127,14 +127,14 @@ class Claim:
         """Record that `name` is done, and what came of it."""
         self._write_step(name, kind=kind, state="done", value=value)
 
-    def found(self, name: str, value: object) -> None:
+    def record_poll_done(self, name: str, value: object) -> None:
         """Note that the poll `name` is done, and what came of it; the next write of the turn records it.
 
         Every turn ends with one. If the process dies before that, the vendor is asked once more.
         """
         self.pending_step_writes.append(self._step(name, kind="poll", state="done", value=value))
 
-    def forget(self, name: str) -> None:
+    def record_not_done(self, name: str) -> None:
         """Record that the intended effect `name` certainly did not happen."""
         self._write_step(name, kind="effect", state="void", value=None)
 
@@ -151,41 +151,7 @@ class Claim:
             self._upsert(name, kind="transfer", state="open", value=value)
             self._write_job({"begin_count": 0}, progress)
 
-    def duration_samples(self, places: Sequence[tuple[str, str]], limit: int) -> list[DurationSample]:
-        """The last waits of steps that are the same work, each a (command, step), the last first."""
-        waits = [
-            select(
-                step.c.started_at,
-                step.c.ended_at,
-                step.c.last_polled_at,
-                step.c.size,
-                step.c.reported_share,
-                step.c.reported_at,
-            )
-            .join(job, job.c.id == step.c.job_id)
-            .where(step.c.kind == "poll", step.c.name == name, step.c.ended_at.is_not(None))
-            .where(job.c.command == command)
-            .order_by(step.c.ended_at.desc())
-            .limit(limit)
-            .subquery()
-            for command, name in places
-        ]
-        found = union_all(*(select(wait) for wait in waits)).subquery()
-        with translated(), self.connection.begin():
-            rows = self.connection.execute(select(found).order_by(found.c.ended_at.desc()).limit(limit)).all()
-        return [
-            DurationSample(
-                ended=row.ended_at - row.started_at,
-                seen=None if row.last_polled_at is None else row.last_polled_at - row.started_at,
-                size=row.size,
-                reported_share=row.reported_share,
-                reported_after=None if row.reported_at is None else row.reported_at - row.started_at,
-                began=row.started_at,
-            )
-            for row in rows
-        ]
-
-    def waiting(
+    def record_poll(
         self,
         name: str,
         *,
@@ -232,7 +198,7 @@ class Claim:
         Args:
             due_at: epoch seconds.
             progress: what to tell.
-            polled: the poll whose `waiting` is to be written.
+            polled: the poll whose `record_poll` is to be written.
             urgency: if the next turn looks at a vendor, how urgent that is.
         """
         with translated(), self.connection.begin():

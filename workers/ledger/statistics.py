@@ -39,7 +39,7 @@ def collect_stats(database: Database, connection: Connection) -> LedgerStats:
     now = database.now()
     if not database.sqlite:
         connection.execute(text(f"SET LOCAL statement_timeout = {LONGEST_LOOK:d}"))
-    jobs = {(command, state): 0 for command in COMMANDS for state in ("waiting", "due", "out")}
+    jobs = {(command, state): 0 for command in COMMANDS for state in ("waiting", "due", "dispatched")}
     late = func.sum(case((job.c.due_at <= now, 1), else_=0))
     timers = (
         select(job.c.command, func.count(), late, func.min(job.c.due_at))
@@ -61,7 +61,7 @@ def collect_stats(database: Database, connection: Connection) -> LedgerStats:
     )
     oldest_out = dict.fromkeys(QUEUES, now)
     for its_queue, its_command, count, oldest in connection.execute(outside):
-        jobs[its_command, "out"] = count
+        jobs[its_command, "dispatched"] = count
         oldest_out[its_queue] = min(oldest_out.get(its_queue, now), oldest or now)
     untold = event.c.published_at.is_(None)
     return LedgerStats(

@@ -15,13 +15,7 @@ from dataclasses import dataclass, field
 
 from workers.observability.heartbeat import Heartbeat
 
-#: Seconds without a sign from RabbitMQ or the ledger after which they count as away.
-ANSWER_TIMEOUT_SECONDS = 5.0
-#: The dispatcher is stuck when it has not come round for so many seconds, both servers being there all the time.
-DISPATCHER_STUCK_SECONDS = 60.0
-#: All that the consuming thread waits for ends by itself sooner than this: in seconds, by timeouts and heartbeats.
-CONSUMER_STUCK_SECONDS = 300.0
-#: Turns are stuck when every thread has had one for so many times its slice and its vendor's timeout.
+#: Turns are stuck when every thread has run one for this many times its slice and its vendor's timeout.
 TURNS_STUCK_FACTOR = 10.0
 
 
@@ -93,7 +87,7 @@ class Health:
         """What only a restart will mend."""
         found = [name for name, runs in self.threads().items() if not runs]
         steady = min((pulse.healthy_for for pulse in self.servers.values()), default=0.0)
-        if not self.dispatcher.alive and steady > DISPATCHER_STUCK_SECONDS:
+        if not self.dispatcher.alive and steady > self.dispatcher.timeout:
             found.append("dispatcher")
         if self.consumer is not None and not self.consumer.alive:
             found.append("consumer")

@@ -11,12 +11,12 @@ class Heartbeat:
     """Beats while something works. Asking never waits.
 
     Args:
-        patience: seconds without a beat after which it no longer counts as alive.
+        timeout: seconds without a beat after which it no longer counts as alive.
         clock: monotonic seconds.
     """
 
-    def __init__(self, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._patience = patience
+    def __init__(self, timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.timeout = timeout
         self._clock = clock
         self._lock = threading.Lock()
         self._last: float | None = None
@@ -26,7 +26,7 @@ class Heartbeat:
         """It works."""
         with self._lock:
             now = self._clock()
-            if self._last is None or now - self._last > self._patience:
+            if self._last is None or now - self._last > self.timeout:
                 self._since = now
             self._last = now
 
@@ -37,15 +37,15 @@ class Heartbeat:
 
     @property
     def alive(self) -> bool:
-        """Whether it beat within its patience."""
+        """Whether it beat within its timeout."""
         with self._lock:
-            return self._last is not None and self._clock() - self._last <= self._patience
+            return self._last is not None and self._clock() - self._last <= self.timeout
 
     @property
     def healthy_for(self) -> float:
         """For how many seconds it has been alive without a gap; 0 if it is not."""
         with self._lock:
             now = self._clock()
-            if self._last is None or now - self._last > self._patience:
+            if self._last is None or now - self._last > self.timeout:
                 return 0.0
             return now - self._since

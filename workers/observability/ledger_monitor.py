@@ -1,4 +1,4 @@
-"""Looks after the ledger for those who ask how things stand: one thread, so that nobody else ever waits for it."""
+"""A thread that checks the ledger and reads its statistics, so that neither probes nor scrapes wait for the ledger."""
 
 from __future__ import annotations
 
@@ -11,40 +11,41 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from workers.ledger.database import LedgerOutdated, LedgerUnavailable
-from workers.ledger.ledger import Ledger
+from workers.ledger.queries import LedgerQueries
 from workers.ledger.statistics import LedgerStats
-from workers.observability.health import ANSWER_TIMEOUT_SECONDS
 from workers.observability.heartbeat import Heartbeat
 from workers.rate_limits.limiter import remaining_calls
 from workers.settings import Rate
 
-log = structlog.get_logger("kyb.watch")
+log = structlog.get_logger("kyb.ledger_monitor")
 
-#: Seconds between two looks whether the ledger answers.
+#: Seconds between two checks whether the ledger answers.
 CHECK_INTERVAL_SECONDS = 2.0
-#: Seconds between two looks at how the jobs stand; more if a look takes long, so that it is 1 % of the time at most.
+#: The ledger counts as unavailable when a check was not answered for this long.
+ANSWER_TIMEOUT_SECONDS = 5.0
+#: Least number of seconds between two reads of the statistics, and the largest share of time that reading may take.
 STATS_INTERVAL_SECONDS = 5.0
 STATS_MAX_LOAD = 0.01
-#: What was seen so many seconds ago is not shown any more.
+#: Seconds after which statistics are no longer exported.
 STATS_TTL_SECONDS = 60.0
 
 
 class LedgerMonitor:
-    """The thread, and what it saw, as a collector of Prometheus metrics. A scrape costs the ledger nothing.
+    """The thread and a collector of Prometheus metrics with the last values. A scrape costs the ledger nothing.
 
     Args:
-        ledger: watched.
-        rates: of the vendors served here: by vendor and class of operations.
-        leading: whether this process dispatches: it alone shows how the jobs of the ledger stand.
+        queries: of the ledger to monitor.
+        rates: rate limits of the vendors that this process serves, by vendor and class of operations.
+        leading: returns whether this process is the leader: only the leader exports the statistics of the ledger.
     """
 
     def __init__(
         self,
-        ledger: Ledger,
+        queries: LedgerQueries,
         rates: Mapping[tuple[str, str], Rate],
         leading: Callable[[], bool],
     ) -> None:
-        self._ledger = ledger
+        self._queries = queries
         self._rates = rates
         self._leading = leading
         self._stopping = threading.Event()
@@ -52,64 +53,66 @@ class LedgerMonitor:
         self._next = 0.0
         self._standing: LedgerStats | None = None
         self._left: dict[tuple[str, str], int] = {}
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="ledger-monitor", daemon=True)
         #: Beats while the ledger answers.
         self.pulse = Heartbeat(CHECK_INTERVAL_SECONDS + ANSWER_TIMEOUT_SECONDS)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End; a look at a ledger that does not answer is left to itself."""
+        """Stop the thread, without waiting for a ledger that does not answer."""
         self._stopping.set()
         self._thread.join(CHECK_INTERVAL_SECONDS)
 
     def is_alive(self) -> bool:
-        """Whether the thread runs."""
+        """Return whether the thread runs."""
         return self._thread.is_alive()
 
     def collect(self) -> Iterator[Metric]:
-        """What was seen last, if that is not too long ago."""
+        """Yield the last values unless they are too old."""
         recent = time.monotonic() - self._seen_at < STATS_TTL_SECONDS
         if recent:
-            yield from budgets(self._rates, self._left)
+            yield from rate_limit_metrics(self._rates, self._left)
         if recent and self._standing is not None and self._leading():
-            yield from jobs(self._standing)
+            yield from ledger_metrics(self._standing)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._ledger.check()
+                self._queries.check()
                 self.pulse.beat()
-                self._look()
+                self._read()
             except (LedgerUnavailable, LedgerOutdated) as error:
                 self.pulse.stop()
-                log.debug("the ledger is away", error=str(error))
+                log.debug("ledger unavailable", error=str(error))
             except Exception:
                 self.pulse.stop()
-                log.exception("defect")
+                log.exception("unhandled exception")
             self._stopping.wait(CHECK_INTERVAL_SECONDS)
 
-    def _look(self) -> None:
+    def _read(self) -> None:
         began = time.monotonic()
         if began < self._next:
             return
-        standing = self._ledger.stats() if self._leading() else None
-        self._left = remaining_calls(self._ledger.database, self._rates)
+        standing = self._queries.stats() if self._leading() else None
+        self._left = remaining_calls(self._queries.database, self._rates)
         self._standing = standing
         self._seen_at = time.monotonic()
         self._next = self._seen_at + max(STATS_INTERVAL_SECONDS, (self._seen_at - began) / STATS_MAX_LOAD)
 
 
-def budgets(rates: Mapping[tuple[str, str], Rate], left: Mapping[tuple[str, str], int]) -> Iterator[Metric]:
-    """The vendors' call budgets, shared by all workers of the ledger: each shows the same."""
+def rate_limit_metrics(
+    rates: Mapping[tuple[str, str], Rate], left: Mapping[tuple[str, str], int]
+) -> Iterator[Metric]:
+    """Yield the vendors' rate limits, which all workers of the ledger share."""
     limit = GaugeMetricFamily(
-        "kyb_vendor_budget_limit_calls", "Calls allowed in one window", labels=["vendor", "kind"]
+        "kyb_vendor_rate_limit_calls", "Calls allowed in one window", labels=["vendor", "kind"]
     )
     remaining = GaugeMetricFamily(
-        "kyb_vendor_budget_remaining_calls",
-        "Of them, calls that may still be made now",
+        "kyb_vendor_rate_limit_remaining_calls",
+        "Calls that may still be made in the current window",
         labels=["vendor", "kind"],
     )
     for key, rate in rates.items():
@@ -120,12 +123,12 @@ def budgets(rates: Mapping[tuple[str, str], Rate], left: Mapping[tuple[str, str]
     yield remaining
 
 
-def jobs(standing: LedgerStats) -> Iterator[Metric]:
-    """How the jobs of the whole ledger stand."""
+def ledger_metrics(standing: LedgerStats) -> Iterator[Metric]:
+    """Yield the statistics of the whole ledger."""
     now = standing.now
     by_state = GaugeMetricFamily(
         "kyb_jobs",
-        "Jobs that have not ended: `waiting` for their time, `due`, or `out`, a turn being in a queue or at work",
+        "Jobs that have not ended: `waiting` for their time, `due`, or `dispatched` (queued or running)",
         labels=["command", "state"],
     )
     for (command, state), count in standing.jobs.items():
@@ -133,21 +136,21 @@ def jobs(standing: LedgerStats) -> Iterator[Metric]:
     yield by_state
     yield GaugeMetricFamily(
         "kyb_oldest_due_job_age_seconds",
-        "For how long the longest due turn has not been handed out",
+        "How long the oldest due turn has waited to be dispatched",
         value=_age(now, standing.oldest_due),
     )
     oldest_out = GaugeMetricFamily(
         "kyb_queue_oldest_turn_age_seconds",
-        "For how long the oldest turn that was handed out has been in its queue or at work",
+        "How long the oldest dispatched turn has been queued or running",
         labels=["queue"],
     )
     for queue, dispatched_at in standing.oldest_out.items():
         oldest_out.add_metric([queue], _age(now, dispatched_at))
     yield oldest_out
-    yield GaugeMetricFamily("kyb_outbox_events", "Events not published yet", value=standing.unpublished)
+    yield GaugeMetricFamily("kyb_outbox_events", "Events not yet published", value=standing.unpublished)
     yield GaugeMetricFamily(
         "kyb_outbox_oldest_event_age_seconds",
-        "Age of the first of them",
+        "Age of the oldest unpublished event",
         value=_age(now, standing.oldest_unpublished),
     )
 

@@ -1,6 +1,6 @@
 """Logging: one line that matters per turn; pretty on a terminal, JSON elsewhere.
 
-No line holds a secret (`workers.observability.redaction`), nor what an exception nobody foresaw says of itself: it may repeat
+No line holds a secret (`workers.redaction`), nor what an exception nobody foresaw says of itself: it may repeat
 a record. Its type and where it came from are enough to find a defect.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from workers.observability.redaction import REDACTOR
+from workers.redaction import REDACTOR
 from workers.settings import LogSettings
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}

@@ -1,7 +1,7 @@
-"""What a worker counts, as Prometheus metrics of its process.
+"""Prometheus metrics of this process.
 
-A process counts for itself alone and shows that on its own port: Prometheus adds up. Labels take their values
-from code (commands, operations, codes, statuses), never from messages or vendors, so their number is bounded.
+Each process counts for itself and serves its own port; Prometheus adds up. Label values come from code (commands,
+operations, codes, statuses), never from messages or vendors, so their number is bounded.
 """
 
 from __future__ import annotations
@@ -25,70 +25,64 @@ _CALLS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _DELAYS = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_800)
 _JOBS = (1, 5, 15, 60, 300, 900, 3_600, 14_400, 43_200, 86_400, 259_200)
 
-RECEIVED = Counter("kyb_commands_received", "Commands by what became of them", ["command", "outcome"])
-ENDED = Counter(
-    "kyb_jobs_ended", "Jobs that ended, by how; `code` only where they failed", ["command", "status", "code"]
+RECEIVED = Counter("kyb_commands_received", "Received commands by outcome", ["command", "outcome"])
+ENDED = Counter("kyb_jobs_ended", "Ended jobs; `code` only if they failed", ["command", "status", "code"])
+JOB_SECONDS = Histogram(
+    "kyb_job_duration_seconds", "Time from acceptance to the end", ["command", "status"], buckets=_JOBS
 )
-LASTED = Histogram(
-    "kyb_job_duration_seconds", "From acceptance to the end", ["command", "status"], buckets=_JOBS
-)
-TURNS = Counter("kyb_turns", "Turns by how they ended", ["command", "ending"])
-TURN_SECONDS = Histogram("kyb_turn_duration_seconds", "Time that turns took", ["command"], buckets=_QUICK)
-POLLS = Counter("kyb_polls", "Looks at vendors' jobs", ["command"])
-RETRIES = Counter(
-    "kyb_retries", "Turns put off for another attempt, by what went wrong", ["command", "reason"]
-)
+TURNS = Counter("kyb_turns", "Turns by outcome", ["command", "outcome"])
+TURN_SECONDS = Histogram("kyb_turn_duration_seconds", "Duration of turns", ["command"], buckets=_QUICK)
+POLLS = Counter("kyb_polls", "Polls of vendor jobs", ["command"])
+RETRIES = Counter("kyb_retries", "Turns postponed for another attempt, by reason", ["command", "reason"])
 RECOVERED = Counter(
     "kyb_effects_recovered",
-    "Effects whose outcome was in doubt and was asked of the vendor: adopted, not_happened or undecided",
-    ["command", "finding"],
+    "Effects in doubt that were looked up at the vendor: adopted, not_happened or undecided",
+    ["command", "outcome"],
 )
 DELAY = Histogram(
     "kyb_detection_delay_seconds",
-    "How long a vendor's job sat done before it was seen, where the vendor says when it was done",
+    "Time from a vendor job's end to the poll that noticed it, where the vendor reports the end",
     ["command"],
     buckets=_DELAYS,
 )
 DELAY_BOUND = Histogram(
     "kyb_detection_delay_upper_bound_seconds",
-    "How long a vendor's job sat done before it was seen, at most: the time since the last look that saw it running",
+    "Upper bound of the detection delay: time since the last poll that saw the vendor's job running",
     ["command"],
     buckets=_DELAYS,
 )
-MOVED = Counter("kyb_records_moved", "Records that transfers moved, by kind of transfer", ["command", "kind"])
-RESULTS = Counter("kyb_result_records", "Records in results of completed jobs", ["command"])
-RESULT_BYTES = Counter("kyb_result_bytes", "Bytes in results of completed jobs", ["command"])
+RECORDS_TRANSFERRED = Counter(
+    "kyb_records_transferred", "Records that transfers moved, by kind of transfer", ["command", "kind"]
+)
+RESULTS = Counter("kyb_result_records", "Records in the results of completed jobs", ["command"])
+RESULT_BYTES = Counter("kyb_result_bytes", "Bytes in the results of completed jobs", ["command"])
 
 REQUESTS = Counter(
-    "kyb_vendor_requests", "HTTP requests to vendors, by status; `none` without an answer",
+    "kyb_vendor_requests", "HTTP requests to vendors by status; `none` if no answer came",
     ["vendor", "operation", "status"],
 )  # fmt: skip
 REQUEST_SECONDS = Histogram(
     "kyb_vendor_request_duration_seconds",
-    "Until the headers of the vendor's answer",
+    "Time until the headers of the vendor's answer",
     ["vendor", "operation"],
     buckets=_CALLS,
 )
 BYTES = Counter(
     "kyb_vendor_bytes", "Bytes of bodies sent to and received from vendors", ["vendor", "direction"]
 )
-TOKENS = Counter(
-    "kyb_token_refreshes", "Requests for tokens: granted, refused or failed", ["vendor", "outcome"]
+TOKENS = Counter("kyb_token_refreshes", "Token requests: granted, refused or failed", ["vendor", "outcome"])
+RATE_LIMITED_TURNS = Counter(
+    "kyb_rate_limited_turns", "Turns postponed because a vendor's rate limit was exhausted", ["vendor"]
 )
-TURNED_AWAY = Counter("kyb_budget_waits", "Turns put off because a call budget was used up", ["vendor"])
 
-HANDED = Counter("kyb_turns_handed_out", "Turns given to the broker", ["queue"])
-LOST = Counter("kyb_turns_recovered", "Turns handed out again since they must have been lost", ["queue"])
-PUBLISHED = Counter("kyb_events_published", "Events given to the broker")
-LEADS = Gauge("kyb_dispatcher_leading", "1 in the process that dispatches, 0 in those that stand by")
+DISPATCHED = Counter("kyb_turns_dispatched", "Turns published to the broker", ["queue"])
+REDISPATCHED = Counter("kyb_turns_redispatched", "Turns dispatched again because they were lost", ["queue"])
+PUBLISHED = Counter("kyb_events_published", "Events published to the broker")
+IS_LEADER = Gauge("kyb_dispatcher_is_leader", "1 in the process that dispatches, 0 in the others")
 
 _STATUSES = {status.value for status in HTTPStatus}
-#: First words of transfers' names.
-KINDS = {
-    "clear", "collect", "download", "export", "fetch", "inspect", "read", "take", "tally", "trace", "upload", "write",
-}  # fmt: skip
-#: Ends that alerts watch: their series are there from the beginning, so that the first one counts.
-_WATCHED = (
+#: Codes that alerts watch. Their series exist from the start, so that the first failure counts as an increase.
+_ALERTED_CODES = (
     Code.OUTCOME_UNKNOWN,
     Code.INTERNAL_ERROR,
     Code.VENDOR_AUTH,
@@ -103,19 +97,19 @@ for _vendor in ("creditsafe", "data8", "sayari"):
     TOKENS.labels(_vendor, "refused")
 for _command in COMMANDS:
     ENDED.labels(_command, Outcome.COMPLETED.value, "")
-    for _code in _WATCHED:
+    for _code in _ALERTED_CODES:
         ENDED.labels(_command, Outcome.FAILED.value, _code.value)
 
 
 class Collector(Protocol):
-    """What shows metrics that are not counted here."""
+    """A source of metrics outside the registry."""
 
     def collect(self) -> Iterable[Metric]:
-        """They, as they are now."""
+        """Yield the current metrics."""
 
 
-class _Together:
-    """This process's metrics and those of more collectors, as prometheus-client takes them."""
+class _CombinedRegistry:
+    """The registry and more collectors as one registry for prometheus-client."""
 
     def __init__(self, more: Iterable[Collector]) -> None:
         self._more = more
@@ -127,54 +121,59 @@ class _Together:
 
 
 def render(accept: str, more: Iterable[Collector] = ()) -> tuple[str, bytes]:
-    """Everything, as a scrape with this `Accept` header wants it: media type and text."""
+    """Return media type and text for a scrape with this `Accept` header."""
     encode, media_type = choose_encoder(accept)
-    return media_type, encode(_Together(more))
+    return media_type, encode(_CombinedRegistry(more))
 
 
 def received(command: str | None, outcome: str) -> None:
-    """A command arrived; `outcome` is `new`, `known`, `ended`, or the code it was rejected with."""
+    """Count a command that arrived.
+
+    Args:
+        command: its type, None if that is unreadable.
+        outcome: a value of `Acceptance`, or the code of the rejection.
+    """
     RECEIVED.labels(command if command in COMMANDS else "", outcome).inc()
 
 
-def turn_ended(command: str, ending: TurnOutcome, seconds: float, happened: TurnStats, lasted: float) -> None:
-    """A turn is over.
+def turn_ended(command: str, outcome: TurnOutcome, seconds: float, stats: TurnStats, lasted: float) -> None:
+    """Count a turn that has ended.
 
     Args:
         command: of the job.
-        ending: how the turn ended.
-        seconds: that it took.
-        happened: in it.
+        outcome: of the turn.
+        seconds: duration of the turn.
+        stats: of the turn.
         lasted: seconds since the job was accepted.
     """
-    TURNS.labels(command, ending.name).inc()
+    TURNS.labels(command, outcome.name).inc()
     TURN_SECONDS.labels(command).observe(seconds)
-    POLLS.labels(command).inc(happened.polls)
-    for finding in happened.recovered:
-        RECOVERED.labels(command, finding).inc()
-    for bound, delay in happened.found_done:
+    POLLS.labels(command).inc(stats.polls)
+    for recovered in stats.recovered:
+        RECOVERED.labels(command, recovered).inc()
+    for bound, delay in stats.found_done:
         DELAY_BOUND.labels(command).observe(max(bound, 0.0))
         if delay is not None:
             DELAY.labels(command).observe(max(delay, 0.0))
-    for step, records in happened.moved:
-        kind = step.partition(" ")[0]
-        MOVED.labels(command, kind if kind in KINDS else "other").inc(max(records, 0))
-    if ending.name == "retrying":
+    for step, records in stats.moved:
+        kind, _, _ = step.partition(" ")  # every transfer begins with a verb that stands in code
+        RECORDS_TRANSFERRED.labels(command, kind).inc(max(records, 0))
+    if outcome.name == "retrying":
         RETRIES.labels(
-            command, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", ending.reason).lower().removesuffix("_error")
+            command, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", outcome.reason).lower().removesuffix("_error")
         ).inc()
-    elif ending.name == "budget":
-        TURNED_AWAY.labels(ending.reason).inc()
-    elif ending.is_terminal:
-        ENDED.labels(command, ending.name, ending.reason).inc()
-        LASTED.labels(command, ending.name).observe(max(lasted, 0.0))
-        for file in _files(ending.result):
+    elif outcome.name == "rate_limited":
+        RATE_LIMITED_TURNS.labels(outcome.reason).inc()
+    elif outcome.is_terminal:
+        ENDED.labels(command, outcome.name, outcome.reason).inc()
+        JOB_SECONDS.labels(command, outcome.name).observe(max(lasted, 0.0))
+        for file in _files(outcome.result):
             RESULTS.labels(command).inc(file["records"] or 0)
             RESULT_BYTES.labels(command).inc(file["bytes"])
 
 
 def vendor_called(observation: Observation) -> None:
-    """An exchange with a vendor is over."""
+    """Count a request to a vendor and its answer."""
     vendor, status = observation.vendor, observation.status
     REQUESTS.labels(vendor, observation.operation, _known(status)).inc()
     REQUEST_SECONDS.labels(vendor, observation.operation).observe(observation.seconds)
@@ -199,7 +198,7 @@ def _known(status: int | None) -> str:
 
 
 def _files(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Every File (see `messages.base`) in a result."""
+    """Yield every File (see `messages.base`) of a result."""
     if isinstance(value, Mapping):
         if {"uri", "sha256", "records", "bytes"} <= value.keys():
             yield value

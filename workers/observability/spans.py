@@ -216,14 +216,14 @@ class RecordedTurn:
     def __init__(self, span: Span) -> None:
         self._span = span
 
-    def ended(self, ending: TurnOutcome, step: str | None) -> None:
+    def ended(self, outcome: TurnOutcome, step: str | None) -> None:
         """How it ended, and at which step."""
-        self._span.set_attribute("kyb.turn.ending", ending.name)
+        self._span.set_attribute("kyb.turn.outcome", outcome.name)
         if step is not None:
             self._span.set_attribute("kyb.step", step)
-        if ending.name in {"failed", "retrying"}:
-            self._span.set_attribute("error.type", ending.reason)
-        if ending.name == "failed":
+        if outcome.name in {"failed", "retrying"}:
+            self._span.set_attribute("error.type", outcome.reason)
+        if outcome.name == "failed":
             self._span.set_status(Status(StatusCode.ERROR))
 
 

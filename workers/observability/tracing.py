@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 class TurnSpan(Protocol):
     """What is told of a turn when it is over."""
 
-    def ended(self, ending: TurnOutcome, step: str | None) -> None:
+    def ended(self, outcome: TurnOutcome, step: str | None) -> None:
         """How it ended, and at which step."""
 
 
 class _Untraced:
-    def ended(self, ending: TurnOutcome, step: str | None) -> None:
+    def ended(self, outcome: TurnOutcome, step: str | None) -> None:
         pass
 
 

@@ -1,4 +1,4 @@
-"""What happened in a turn, for whoever counts: filled by `workers.engine.context`, told once by `workers.engine.turns`."""
+"""Statistics of a turn: filled by `workers.engine.context`, reported once by `workers.engine.turns`."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class TurnOutcome:
-    """How a turn ended.
+    """The outcome of a turn.
 
     Attributes:
-        name: `completed`, `failed` or `cancelled` end the job; a turn that is `waiting`, `retrying` or out of
-            `budget` is followed by another; one that was `fenced` or `interrupted` left that to somebody else.
-        reason: the code of a failure, what is retried, or whose budget.
+        name: `completed`, `failed` and `cancelled` end the job. After `waiting`, `retrying` and `rate_limited` another
+            turn follows. A turn that was `fenced` or `interrupted` leaves the job to another worker.
+        reason: the code of a failure, the error that is retried, or the vendor whose rate limit is exhausted.
         result: of a completed job.
     """
 
     name: Literal[
-        "completed", "failed", "cancelled", "waiting", "retrying", "budget", "fenced", "interrupted"
+        "completed", "failed", "cancelled", "waiting", "retrying", "rate_limited", "fenced", "interrupted"
     ]
     reason: str = ""
     result: Mapping[str, Any] | None = None
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the job ended with it."""
+        """Whether the job has ended."""
         return self.name in {"completed", "failed", "cancelled"}
 
 
@@ -35,13 +35,13 @@ INTERRUPTED = TurnOutcome("interrupted")
 
 @dataclass
 class TurnStats:
-    """What a turn did.
+    """Counts of one turn.
 
     Attributes:
-        polls: looks at the vendor's job.
-        recovered: what was found of each effect in doubt: `adopted`, `not_happened` or `undecided`.
-        found_done: for each vendor's job that was found done, the seconds since the last look that saw it
-            running, and those since it was done, if the vendor says when that was.
+        polls: polls of vendor jobs.
+        recovered: the result for each effect in doubt: `adopted`, `not_happened` or `undecided`.
+        found_done: for each vendor job that a poll found done, the seconds since the last poll that saw it running, and
+            since it ended, if the vendor reports that.
         moved: step and records of each transfer.
     """
 

@@ -35,7 +35,7 @@ _FORGET = delete(vendor_call).where(*_MINE, vendor_call.c.at <= bindparam("past"
 _SET_BACK = update(vendor_call).where(*_MINE, vendor_call.c.at > bindparam("now")).values(at=bindparam("now"))
 _COUNT = insert(vendor_call)
 
-log = structlog.get_logger("kyb.budget")
+log = structlog.get_logger("kyb.rate_limits")
 
 #: Seconds by which windows are longer than asked for: a call reaches the vendor a little after it was counted,
 #: one sooner than another.
@@ -131,7 +131,7 @@ class SharedRateLimiter:
             if not wait and counter is not None:
                 wait = counter.take()
         except LedgerUnavailable as error:
-            log.warning("calls cannot be counted: the ledger is away", error=str(error))
+            log.warning("rate limiter unavailable", error=str(error))
             return LEDGER_RETRY_SECONDS
         if wait > 0:
             self._full_until[kind] = time.monotonic() + wait
@@ -150,7 +150,7 @@ class SharedRateLimiter:
                     )
                 )
         except LedgerUnavailable as error:  # the others find out by themselves
-            log.warning("nobody can be told of a pause: the ledger is away", error=str(error))
+            log.warning("vendor pause not shared", error=str(error))
         self._looked = -PAUSE_CHECK_SECONDS
 
     def _paused(self, kind: str) -> float:

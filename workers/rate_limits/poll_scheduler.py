@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, func, select
 
-from workers.ledger.ledger import Ledger
+from workers.ledger.dispatch_queue import DispatchQueue
 from workers.ledger.records import DueTurn
 from workers.ledger.schema import vendor_call, vendor_pause
 from workers.rate_limits.limiter import RESERVED_SHARE, WINDOW_SLACK_SECONDS, rate_limit_key
@@ -21,12 +21,12 @@ class PollScheduler:
     """Chooses among due turns.
 
     Args:
-        ledger: the record, in which calls are counted too.
+        queue: the due turns.
         rates: of each vendor and class of operations that has one.
     """
 
-    def __init__(self, ledger: Ledger, rates: Mapping[tuple[str, str], Rate]) -> None:
-        self._ledger = ledger
+    def __init__(self, queue: DispatchQueue, rates: Mapping[tuple[str, str], Rate]) -> None:
+        self._queue = queue
         self._rates = {rate_limit_key(*key): (key, rate) for key, rate in rates.items()}
 
     def choose(self, connection: Connection, due: Sequence[DueTurn], limit: int) -> list[DueTurn]:
@@ -40,20 +40,20 @@ class PollScheduler:
         if all(turn.rate_limit not in self._rates for turn in due):
             return list(due)
         budgets = list(self._rates)
-        chosen = self._ledger.due_except_polls(connection, budgets, limit)
-        out = self._ledger.polls_in_flight(
+        chosen = self._queue.due_except_polls(connection, budgets, limit)
+        out = self._queue.polls_in_flight(
             connection, budgets
         )  # those that have begun are counted among the calls
         for budget in budgets:
             left = min(self._left(connection, budget) - out.get(budget, 0), limit)
             if left > 0:
-                chosen += self._ledger.due_polls(connection, budget, left)
+                chosen += self._queue.due_polls(connection, budget, left)
         return chosen
 
     def _left(self, connection: Connection, budget: str) -> int:
         """How many looks the budget allows just now, without its reserve."""
         (vendor, kind), rate = self._rates[budget]
-        now = self._ledger.now()
+        now = self._queue.database.now()
         paused = select(vendor_pause.c.until).where(
             vendor_pause.c.vendor == vendor, vendor_pause.c.kind == kind, vendor_pause.c.until > now
         )

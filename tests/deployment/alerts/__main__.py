@@ -1,6 +1,6 @@
-"""`python -m tests.alerts`: rules, dashboard and a real scrape, held to Prometheus's own tool.
+"""`python -m tests.alerts`: check rules, dashboard and a real scrape with promtool.
 
-promtool comes with Debian's package `prometheus`; as root with apt-get it is installed where it is missing.
+promtool is part of Debian's package `prometheus`. If it is missing, it is installed with apt-get, which needs root.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ENDED = 'kyb_jobs_ended_total{code="",command="sayari.resolve_entities",status="
 
 
 def main() -> int:
-    """Exit status: 0 when all is well."""
+    """Return the exit status: 0 if every check passes."""
     if not shutil.which("promtool"):
         install()
     with tempfile.TemporaryDirectory() as name:
@@ -54,14 +54,14 @@ def main() -> int:
 
 
 def promtool(folder: Path, *arguments: str, text: str | None = None) -> None:
-    """Run it; what it says is shown, and it must be content."""
+    """Run promtool and exit with its output unless it succeeds."""
     done = subprocess.run(["promtool", *arguments], cwd=folder, input=text, text=True, check=False)
     if done.returncode:
         sys.exit(f"promtool {' '.join(arguments)}: exit code {done.returncode}")
 
 
 def scrape(folder: Path) -> str:
-    """What a worker shows after a job."""
+    """Return the metrics of a worker that has completed a job."""
     with Sandbox(state=SandboxState(job_seconds=0.1, queue_seconds=0)) as sandbox:
         os.environ |= sandbox.environment()
         logs.configure(LogSettings(level="error"))
@@ -85,17 +85,17 @@ def scrape(folder: Path) -> str:
                 ):
                     return text
                 time.sleep(0.1)
-            sys.exit("the job did not end, or the ledger was not shown")
+            sys.exit("the job did not end, or the metrics of the ledger are missing")
         finally:
             probes.stop()
             worker.stop()
 
 
 def install() -> None:
-    """Install it, or say what to install."""
+    """Install promtool, or exit with the name of the package to install."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        sys.exit("the alerts are checked by promtool: install the package prometheus")
-    # RUNLEVEL=1: the package's own service is not started where init scripts start it.
+        sys.exit("promtool is missing: install the package prometheus")
+    # RUNLEVEL=1 keeps init scripts from starting the package's own service.
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for command in (["update"], ["install", "--yes", "--no-install-recommends", "prometheus"]):
         done = subprocess.run(["apt-get", "-qq", *command], env=environment, capture_output=True, check=False)

@@ -1,4 +1,4 @@
-"""The rules and the dashboard, as their checks need them."""
+"""The alert rules and the dashboard, as their checks read them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ RULES_TEST = Path(__file__).parent / "rules_test.yaml"
 
 
 def groups() -> list[dict[str, Any]]:
-    """The groups of rules, as Prometheus itself reads them."""
-    found: list[dict[str, Any]] = yaml.safe_load((FOLDER / "rules.yaml").read_text())["spec"]["groups"]
-    return found
+    """Return the rule groups in the format of Prometheus itself."""
+    rule_groups: list[dict[str, Any]] = yaml.safe_load((FOLDER / "rules.yaml").read_text())["spec"]["groups"]
+    return rule_groups
 
 
 def alerts() -> dict[str, dict[str, Any]]:
-    """The alerts by name."""
+    """Return the alerts by name."""
     return {rule["alert"]: rule for group in groups() for rule in group["rules"]}
 
 
 def dashboard_expressions() -> list[str]:
-    """What the dashboard asks, with a fixed interval in place of Grafana's."""
+    """Return the dashboard's expressions, with a fixed interval in place of Grafana's."""
     dashboard = json.loads((FOLDER / "dashboard.json").read_text())
     return [
         target["expr"].replace("$__rate_interval", "5m")
@@ -36,5 +36,5 @@ def dashboard_expressions() -> list[str]:
 
 
 def metrics_in(expression: str) -> set[str]:
-    """The metrics of ours that an expression names, without what histograms add."""
+    """Return the names of our metrics in an expression, without the suffixes of histograms."""
     return {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\bkyb_\w+", expression)}

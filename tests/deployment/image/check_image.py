@@ -134,7 +134,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def container(environment: dict[str, str], data: Path) -> Iterator[str]:
-    """A worker on the host's loopback, where RabbitMQ, PostgreSQL and the stand-ins are."""
+    """A worker on the host's loopback, where RabbitMQ, PostgreSQL and the sandbox run."""
     options = ["--network=host", f"--volume={data}:/data:rw"]
     options += [f"--env={name}={value}" for name, value in environment.items()]
     run("ledger", "upgrade", options=tuple(options))

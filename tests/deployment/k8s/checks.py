@@ -1,4 +1,4 @@
-"""What is wrong with manifests: also what an API server would take and what only shows on a bad night."""
+"""Checks of rendered manifests, also for mistakes that an API server accepts and that show only in an incident."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ import jsonschema
 import kubernetes_validate
 
 from tests.deployment.k8s.manifests import Document, title
-from tests.deployment.k8s.network_checks import budget_problems, network_problems, service_problems
+from tests.deployment.k8s.network_checks import disruption_budget_problems, network_problems, service_problems
 from tests.deployment.k8s.pod_checks import pod_problems
 from tests.deployment.k8s.scaling_checks import queue_problems, scaling_problems
 from tests.deployment.k8s.settings_checks import rate_problems, settings_problems
 
-#: The Kubernetes version whose schemas count.
-VERSION = "1.34"
+#: Version of Kubernetes whose schemas apply.
+KUBERNETES_VERSION = "1.34"
 _SCHEMAS = Path(__file__).with_name("schemas")
 
 
 def problems(documents: list[Document]) -> list[str]:
-    """One line for each problem; with one that a schema finds, the other checks are left out."""
-    found = [*_schemas(documents)]
-    if not found:
+    """Return one line per problem. If a schema finds one, skip the other checks."""
+    lines = [*_schemas(documents)]
+    if not lines:
         for check in (
-            _names, pod_problems, settings_problems, rate_problems, budget_problems, network_problems, service_problems,
+            _names, pod_problems, settings_problems, rate_problems, disruption_budget_problems, network_problems, service_problems,
             scaling_problems, queue_problems,
         ):  # fmt: skip
-            found += check(documents)
-    return found
+            lines += check(documents)
+    return lines
 
 
 def _schemas(documents: list[Document]) -> Iterator[str]:
@@ -50,7 +50,7 @@ def _invalid(text: str) -> str | None:
         if own.exists():
             jsonschema.validate(document, json.loads(own.read_text()))
         else:
-            kubernetes_validate.validate(document, VERSION, strict=True)
+            kubernetes_validate.validate(document, KUBERNETES_VERSION, strict=True)
     except jsonschema.ValidationError as error:
         return f"{error.json_path}: {error.message[:200]}"
     except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError) as error:
@@ -61,7 +61,7 @@ def _invalid(text: str) -> str | None:
 def _names(documents: list[Document]) -> Iterator[str]:
     for name, count in Counter(map(title, documents)).items():
         if count > 1:
-            yield f"{name} is there {count} times"
+            yield f"{name} occurs {count} times"
     spaces = {d["metadata"].get("namespace") for d in documents if d["kind"] != "Namespace"}
     if len(spaces) > 1:
         yield f"several namespaces: {sorted(map(str, spaces))}"

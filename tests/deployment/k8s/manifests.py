@@ -1,4 +1,4 @@
-"""Rendered manifests, and what each check needs to know of them."""
+"""Rendered manifests, and queries that the checks share."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import yaml
 ROOT = Path(__file__).parents[3]
 Document = dict[str, Any]
 
-#: Kinds that make pods.
+#: Kinds that create pods.
 WORKLOADS = ("Deployment", "StatefulSet", "Job")
 
 
 def rendered(folder: str) -> list[Document]:
-    """What `kubectl apply -k k8s/<folder>` would send."""
+    """Return the documents that `kubectl apply -k k8s/<folder>` would send."""
     kubectl = Path(sys.executable).with_name("kubectl")
     done = subprocess.run(
         [kubectl, "kustomize", ROOT / "k8s" / folder], capture_output=True, text=True, check=False
@@ -30,7 +30,7 @@ def rendered(folder: str) -> list[Document]:
 
 @dataclass(frozen=True)
 class Pods:
-    """The pods of one workload: their template's spec and labels, or those that an operator makes."""
+    """The pods of one workload: spec and labels of their template, or those that an operator creates."""
 
     name: str
     kind: str
@@ -40,51 +40,51 @@ class Pods:
 
     @property
     def containers(self) -> list[Document]:
-        """All of them."""
+        """All containers, init containers first."""
         return [*self.spec.get("initContainers", []), *self.spec.get("containers", [])]
 
     def ports(self) -> set[str | int]:
-        """Names and numbers of declared ports."""
+        """Return the names and numbers of the declared ports."""
         declared = [port for each in self.containers for port in each.get("ports", [])]
         return {p[key] for p in declared for key in ("name", "containerPort") if key in p}
 
     def secrets(self) -> set[str]:
-        """Names of the Secrets they mount."""
+        """Return the names of the mounted Secrets."""
         return {name for kind, name, _ in references(self.spec) if kind == "Secret"}
 
 
 def of_kind(documents: list[Document], *kinds: str) -> list[Document]:
-    """The documents of these kinds."""
+    """Return the documents of these kinds."""
     return [document for document in documents if document.get("kind") in kinds]
 
 
 def title(document: Document) -> str:
-    """How a problem names a document."""
+    """Return kind and name of a document, as problems name it."""
     return f"{document.get('kind')}/{document.get('metadata', {}).get('name')}"
 
 
 def pods(documents: list[Document]) -> list[Pods]:
-    """All pods that come of the documents."""
-    found = []
+    """Return the pods of all workloads."""
+    workloads = []
     for workload in of_kind(documents, *WORKLOADS):
         template = workload["spec"].get("template", {})
         labels = template.get("metadata", {}).get("labels", {})
-        found.append(Pods(title(workload), workload["kind"], labels, template.get("spec", {}), workload))
+        workloads.append(Pods(title(workload), workload["kind"], labels, template.get("spec", {}), workload))
     for cluster in of_kind(documents, "RabbitmqCluster"):
-        # As the operator labels them.
+        # The labels that the operator sets.
         labels = {"app.kubernetes.io/name": cluster["metadata"]["name"]}
-        found.append(Pods(title(cluster), cluster["kind"], labels, {}, cluster))
-    return found
+        workloads.append(Pods(title(cluster), cluster["kind"], labels, {}, cluster))
+    return workloads
 
 
 def selects(selector: Document | None, labels: dict[str, str]) -> bool:
-    """Whether a label selector by `matchLabels` selects these; one without any selects all."""
+    """Return whether a selector by `matchLabels` selects these labels; an empty one selects all."""
     wanted = (selector or {}).get("matchLabels", {})
     return all(labels.get(key) == value for key, value in wanted.items())
 
 
 def references(spec: Document) -> Iterator[tuple[str, str, list[str]]]:  # noqa: C901, PLR0912 - a list
-    """Kind, name and needed keys of all that a pod's spec refers to."""
+    """Yield kind, name and required keys of every resource that a pod's spec refers to."""
     if "serviceAccountName" in spec:
         yield "ServiceAccount", spec["serviceAccountName"], []
     for container in spec.get("containers", []):
@@ -111,7 +111,7 @@ def references(spec: Document) -> Iterator[tuple[str, str, list[str]]]:  # noqa:
 
 
 def keys_of(documents: list[Document], kind: str, name: str) -> set[str] | None:
-    """The keys of a ConfigMap or Secret; None if it is not there. An ExternalSecret makes its target."""
+    """Return the keys of a ConfigMap or Secret, None if it is missing. An ExternalSecret creates its target."""
     for document in of_kind(documents, kind):
         if document["metadata"]["name"] == name:
             return {*document.get("data", {}), *document.get("stringData", {})}

@@ -1,4 +1,4 @@
-"""Pods: what they refer to, what they may do, how they are asked whether they live, and how they end."""
+"""Checks of pods: their references, privileges, probes, shutdown and resources."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def _linked(each: Pods, documents: list[Document]) -> Iterator[str]:  # noqa: C9
         if kind in {"ConfigMap", "Secret"}:
             there = keys_of(documents, kind, name)
             if there is None:
-                yield f"there is no {kind} {name}"
+                yield f"{kind} {name} is missing"
             elif not there >= set(keys):
                 yield f"{kind} {name} has no {sorted(set(keys) - there)}"
         elif not any(d["metadata"]["name"] == name for d in of_kind(documents, kind)):
-            yield f"there is no {kind} {name}"
+            yield f"{kind} {name} is missing"
     claims = {c["metadata"]["name"] for c in each.workload["spec"].get("volumeClaimTemplates", [])}
     volumes = {volume["name"] for volume in each.spec.get("volumes", [])} | claims
     mounted = {mount["name"] for c in each.containers for mount in c.get("volumeMounts", [])}
@@ -52,7 +52,7 @@ def _linked(each: Pods, documents: list[Document]) -> Iterator[str]:  # noqa: C9
     for spread in each.spec.get("topologySpreadConstraints", []):
         wanted = spread.get("labelSelector", {})
         if not wanted.get("matchLabels") or not selects(wanted, each.labels):
-            yield "is spread by the pods of others"
+            yield "spreads over the pods of other workloads"
 
 
 def _restricted(each: Pods) -> Iterator[str]:  # noqa: C901 - a list
@@ -63,39 +63,39 @@ def _restricted(each: Pods) -> Iterator[str]:  # noqa: C901 - a list
     if context.get("seccompProfile", {}).get("type") != "RuntimeDefault":
         yield "has no seccomp profile"
     if spec.get("automountServiceAccountToken") is not False:
-        yield "gets a token"
+        yield "gets a Kubernetes token"
     if spec.get("enableServiceLinks") is not False:
-        yield "gets the variables of services, which may look like settings"
+        yield "gets the variables of services, which may collide with settings"
     if any(spec.get(key) for key in ("hostNetwork", "hostPID", "hostIPC")):
-        yield "shares the host"
+        yield "shares a namespace of the host"
     if any("hostPath" in volume for volume in spec.get("volumes", [])):
         yield "mounts the host's disk"
     for container in each.containers:
         own = container.get("securityContext", {})
         if own.get("allowPrivilegeEscalation") is not False or own.get("privileged"):
-            yield "may get privileges"
+            yield "may escalate privileges"
         if own.get("capabilities", {}).get("drop") != ["ALL"] or own.get("capabilities", {}).get("add"):
             yield "has capabilities"
         if own.get("readOnlyRootFilesystem") is not True:
-            yield "may write to its root"
+            yield "may write to its root file system"
 
 
 def _lively(each: Pods, documents: list[Document]) -> Iterator[str]:
     spec = each.spec
     for container in each.containers:
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-            asked = container.get(probe)
-            if asked is None and each.kind != "Job":
+            settings = container.get(probe)
+            if settings is None and each.kind != "Job":
                 yield f"has no {probe}"
-            target = (asked or {}).get("httpGet") or (asked or {}).get("tcpSocket")
+            target = (settings or {}).get("httpGet") or (settings or {}).get("tcpSocket")
             if target and target["port"] not in each.ports():
-                yield f"{probe} asks port {target['port']}, which is not declared"
+                yield f"{probe} uses port {target['port']}, which is not declared"
         if "workers" in container["image"] and container.get("args", [""])[0] == "worker":
             paths = [
                 container[p]["httpGet"]["path"] for p in ("livenessProbe", "readinessProbe") if p in container
             ]
             if paths != ["/livez", "/readyz"]:
-                yield "is not asked /livez and /readyz"
+                yield "has probes other than /livez and /readyz"
             shared = of_kind(documents, "ConfigMap")
             grace = next((d["data"]["KYB_WORKER__SHUTDOWN_GRACE"] for d in shared if "KYB_WORKER__SHUTDOWN_GRACE" in d["data"]), "30s")  # fmt: skip
             pause = (
@@ -106,7 +106,7 @@ def _lively(each: Pods, documents: list[Document]) -> Iterator[str]:
             )
             needed = float(pause[-1]) + _seconds(grace) + KILL_MARGIN_SECONDS
             if spec.get("terminationGracePeriodSeconds", 30) <= needed:
-                yield f"is killed before the {needed:.0f} s that its end may take"
+                yield f"is killed before the {needed:.0f} s that its shutdown may take"
         yield from _resources(container)
 
 
@@ -115,7 +115,7 @@ def _resources(container: Document) -> Iterator[str]:
     for name in ("cpu", "memory"):
         amounts = [_amount(given.get(kind, {}).get(name)) for kind in ("requests", "limits")]
         if None in amounts:
-            yield f"has no request or limit of {name} that can be read"
+            yield f"has no request or limit of {name} that is readable"
         elif amounts[0] > amounts[1]:  # type: ignore[operator]  # None is handled above
             yield f"requests more {name} than its limit"
 

@@ -1,4 +1,4 @@
-"""What KEDA scales, by what, and that every queue has somebody."""
+"""Checks of the scaling by KEDA, and that a worker serves every queue."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def scaling_problems(documents: list[Document]) -> Iterator[str]:
     targets = [each["spec"]["scaleTargetRef"]["name"] for each in scaled]
     for name, deployment in deployments.items():
         if ("replicas" in deployment["spec"]) == (name in targets):
-            yield f"Deployment/{name}: has replicas and is scaled, or neither"
+            yield f"Deployment/{name}: needs either replicas or a ScaledObject"
     settings = [d["data"] for d in of_kind(documents, "ConfigMap")]
     longest = max(
         (float(str(seconds(each.get("KYB_POLLING__MAX_DELAY", "300s")))) for each in settings), default=300.0
@@ -36,16 +36,16 @@ def scaling_problems(documents: list[Document]) -> Iterator[str]:
         spec = each["spec"]
         target = deployments.get(spec["scaleTargetRef"]["name"])
         if target is None:
-            yield f"{title(each)}: there is no Deployment {spec['scaleTargetRef']['name']}"
+            yield f"{title(each)}: no Deployment {spec['scaleTargetRef']['name']}"
             continue
         if spec.get("cooldownPeriod", 300) <= longest:
-            yield f"{title(each)}: cools down while jobs wait for their next look"
+            yield f"{title(each)}: cools down while jobs wait for their next poll"
         if spec.get("minReplicaCount", 0) > spec.get("maxReplicaCount", 100):
-            yield f"{title(each)}: wants more than it may have"
+            yield f"{title(each)}: has a minimum above its maximum"
         served = target["spec"]["template"]["spec"]["containers"][0]["args"]
         triggers = {trigger["type"]: trigger["metadata"] for trigger in spec["triggers"]}
         if set(triggers) != {"rabbitmq", "postgresql"}:
-            yield f"{title(each)}: looks at {sorted(triggers)}"
+            yield f"{title(each)}: has the triggers {sorted(triggers)}"
         for trigger in spec["triggers"]:
             yield from (f"{title(each)}: {p}" for p in _trigger(trigger, served, documents))
 
@@ -56,27 +56,27 @@ def _trigger(trigger: Document, served: list[str], documents: list[Document]) ->
     if not set(metadata) <= known:
         yield f"unknown metadata {sorted(set(metadata) - known)}"
     if not all(isinstance(value, str) for value in metadata.values()):
-        yield "metadata that are no strings"
+        yield "metadata that are not strings"
     if trigger["type"] == "rabbitmq":
         if metadata.get("mode") != "QueueLength" or not str(metadata.get("value", "")).isdigit():
-            yield "the queue's length is not what counts"
+            yield "does not scale by the queue's length"
         if metadata.get("protocol") not in {"http", "amqp", "auto"}:
             yield "unknown protocol"
         if metadata.get("queueName") not in QUEUES or metadata.get("queueName") not in served:
-            yield f"{metadata.get('queueName')} is not what its pods serve"
+            yield f"{metadata.get('queueName')} is not a queue of its pods"
     elif not str(metadata.get("targetQueryValue", "")).isdigit() or f"'{served[-1]}'" not in metadata.get(
         "query", ""
     ):
-        yield "the timers are not those of its queue"
+        yield "counts the timers of another queue"
     authentications = {d["metadata"]["name"]: d for d in of_kind(documents, "TriggerAuthentication")}
     found = authentications.get(trigger.get("authenticationRef", {}).get("name"))
     if found is None:
-        yield "there is no such TriggerAuthentication"
+        yield "its TriggerAuthentication is missing"
         return
     wanted = {"rabbitmq": "host", "postgresql": "connection"}.get(trigger["type"])
     given = {each["parameter"]: each for each in found["spec"].get("secretTargetRef", [])}
     if wanted not in given:
-        yield f"no {wanted} is given"
+        yield f"{wanted} is missing"
     elif given[wanted]["key"] not in (keys_of(documents, "Secret", given[wanted]["name"]) or ()):
         yield f"Secret {given[wanted]['name']} has no {given[wanted]['key']}"
 
@@ -89,6 +89,6 @@ def queue_problems(documents: list[Document]) -> Iterator[str]:
             if args[:2] == ["worker", "--queues"]:
                 served += args[2].split(",")
     for queue in {COMMANDS[command].queue() for command in JOBS} - set(served):
-        yield f"nobody serves {queue}"
+        yield f"no worker serves {queue}"
     for queue in set(served) - set(QUEUES):
-        yield f"there is no queue {queue}"
+        yield f"queue {queue} does not exist"

@@ -1,4 +1,4 @@
-"""Settings and commands that manifests and compose.yaml hold, checked against those that there are."""
+"""Checks of the settings and commands in manifests and compose.yaml."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def settings_problems(documents: list[Document]) -> Iterator[str]:
             if "kyb-workers" in container["image"]:
                 words = [*container.get("args", []), *container.get("command", [])]
                 if not words or words[0] not in COMMANDS:
-                    yield f"{each.name}: kyb {' '.join(words)} is no command"
+                    yield f"{each.name}: kyb {' '.join(words)} does not exist"
 
 
 def rate_problems(documents: list[Document]) -> Iterator[str]:
-    """Budgets are shared by all workers, and shared out by the keeper: all must mean the same."""
+    """Yield each rate limit that differs between workers, or that the dispatcher, which enforces it, lacks."""
     given: dict[str, dict[str, str]] = {}
     for deployment in of_kind(documents, "Deployment"):
         for container in deployment["spec"]["template"]["spec"]["containers"]:
@@ -33,18 +33,18 @@ def rate_problems(documents: list[Document]) -> Iterator[str]:
                 if "__RATE" in variable["name"]:
                     given.setdefault(variable["name"], {})[deployment["metadata"]["name"]] = variable["value"]
     for name, by in given.items():
-        if len(set(by.values())) != 1 or "kyb-keeper" not in by:
-            yield f"{name} is not the same everywhere: {by}"
+        if len(set(by.values())) != 1 or "kyb-dispatcher" not in by:
+            yield f"{name} differs between workloads: {by}"
 
 
 def unknown(variables: dict[str, Any]) -> Iterator[str]:
-    """What is no setting, or has a value that the settings refuse."""
+    """Yield each variable that is not a setting, or whose value the settings reject."""
     for variable, value in variables.items():
         model: Any = Settings
         for part in variable.removeprefix("KYB_").lower().split("__"):
             field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
             if field is None:
-                yield f"{variable} is no setting"
+                yield f"{variable} is not a setting"
                 break
             kinds = getattr(field.annotation, "__args__", (field.annotation,))
             model = next((kind for kind in kinds if hasattr(kind, "model_fields")), field)

@@ -1,4 +1,4 @@
-"""The manifests of both overlays, rendered by kustomize, have no problem that can be found without a cluster."""
+"""The rendered manifests of both overlays pass every check that needs no cluster."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from workers.ledger.database import Database
 
 
 @pytest.mark.parametrize("overlay", ["dev", "prod"])
-def test_manifests_are_sound(overlay: str) -> None:
+def test_manifests_have_no_problems(overlay: str) -> None:
     assert problems(rendered(overlay)) == []
 
 
-def test_what_counts_timers_is_understood_by_the_ledger(postgres_url: str) -> None:
+def test_timer_queries_run_on_the_ledger(postgres_url: str) -> None:
     database = Database(postgres_url)
     database.upgrade()
     database.close()

@@ -90,9 +90,9 @@ def test_broker_url_that_is_none_exits_2(kyb: Kyb, monkeypatch: pytest.MonkeyPat
 
 
 def test_ledger_without_tables_wants_an_upgrade(
-    kyb: Kyb, monkeypatch: pytest.MonkeyPatch, postgres_url: str
+    kyb: Kyb, monkeypatch: pytest.MonkeyPatch, empty_postgres_url: str
 ) -> None:
-    monkeypatch.setenv("KYB_LEDGER_URL", postgres_url)
+    monkeypatch.setenv("KYB_LEDGER_URL", empty_postgres_url)
     for arguments in (["jobs", "list"], ["worker"]):
         ended = kyb(*arguments)
         assert ended.code == 3

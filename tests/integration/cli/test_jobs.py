@@ -128,7 +128,7 @@ def test_list_chooses(kyb: Kyb, worker: Worker) -> None:
 def test_a_waiting_job_is_cancelled_and_goes_on(kyb: Kyb, worker: Worker, vendors: Sandbox) -> None:
     vendors.state.job_seconds = 3_600
     kyb(*CLEANSE, "--id", "job-1")
-    eventually(lambda: any(step.name == "finish" for step in worker.ledger.steps("job-1")))
+    eventually(lambda: any(step.name == "finish" for step in worker.ledger.queries.steps("job-1")))
     cancelled = kyb("jobs", "cancel", "job-1", "--wait", "--json")
     assert (cancelled.code, cancelled.json["command"]) == (0, "job.cancel")
     ended = kyb(*CLEANSE, "--id", "job-1", "--wait", "--json")

@@ -35,7 +35,7 @@ def test_serves_until_told_to_stop(
 
 def test_without_vendors_it_serves_control_and_says_so(kyb: Kyb, home: Path) -> None:
     with process("worker", KYB_HTTP__PORT="0") as worker:
-        until(worker.stderr, "no vendor has settings")
+        until(worker.stderr, "no vendor configured")
         assert kyb(*CONTROL).json["status"] == "failed"
 
 
@@ -54,8 +54,8 @@ def test_port_that_is_taken_is_wrong_usage(vendors: Sandbox) -> None:
 
 def test_broker_that_is_away_is_waited_for(home: Path) -> None:
     with process("worker", KYB_HTTP__PORT="0", KYB_BROKER_URL="amqp://127.0.0.1:1") as worker:
-        until(worker.stderr, "not consuming")
-        until(worker.stderr, "not consuming")
+        until(worker.stderr, "broker unavailable")
+        until(worker.stderr, "broker unavailable")
         worker.terminate()
         assert worker.wait(20) == 0
 
@@ -83,10 +83,10 @@ def test_wrong_telemetry_is_wrong_usage(home: Path) -> None:
 
 def test_a_dead_child_is_replaced_and_its_siblings_go_on(home: Path) -> None:
     with process("worker", KYB_HTTP__PORT="0", KYB_WORKER__PROCESSES="2") as supervisor:
-        first, second = (_pid(until(supervisor.stderr, "child started")) for _ in range(2))
+        first, second = (_pid(until(supervisor.stderr, "worker process started")) for _ in range(2))
         os.kill(first, signal.SIGKILL)
-        assert _pid(until(supervisor.stderr, "child died")) == first
-        third = _pid(until(supervisor.stderr, "child started"))
+        assert _pid(until(supervisor.stderr, "worker process exited")) == first
+        third = _pid(until(supervisor.stderr, "worker process started"))
         assert third not in {first, second}
         assert _lives(second)
         until(supervisor.stderr, '"serving"')

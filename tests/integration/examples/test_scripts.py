@@ -1,4 +1,4 @@
-"""The scripts of `docs/integration`, as they are shown: each publishes a command and follows events on RabbitMQ."""
+"""The scripts of `docs/how-to/integrate`, as they are shown: each publishes a command and follows events on RabbitMQ."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_script_publishes_and_another_follows(language: str, amqp_url: str, tm
 
 
 def test_the_typed_script_publishes_and_follows(amqp_url: str) -> None:
-    """One process of `docs/integration/python/typed.py`: sends a command, ends with its final event."""
+    """One process of `docs/how-to/integrate/python/typed.py`: sends a command, ends with its final event."""
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
         declare(connection)
         channel = connection.channel()

@@ -124,11 +124,11 @@ def test_events_after_a_restoration_are_numbered_beyond_all_forgotten_ones(
     with harness(sandbox, tmp_path, tmp_path / "kyb.db") as first:
         first.arrive("data8.start_job", ID, **data)
         copied(tmp_path / "kyb.db", tmp_path / "backup.db")
-        told = len(first.ledger.events(job_id=ID))
+        told = len(first.ledger.queries.events(job_id=ID))
         forgotten = first.drive(ID).sequence
     with restored(sandbox, tmp_path, tmp_path / "backup.db") as later:
         later.drive(ID)
-        numbers = [int(event.id.rpartition(".")[2]) for event in later.ledger.events(job_id=ID)]
+        numbers = [int(event.id.rpartition(".")[2]) for event in later.ledger.queries.events(job_id=ID)]
     assert numbers == sorted(set(numbers))
     assert all(number > 1_000_000_000 > forgotten for number in numbers[told:])
     assert len(numbers) > told

@@ -82,8 +82,8 @@ def test_nothing_is_doubled_and_every_job_ends(
     subprocess.run([tool / "pg_restore", *options, "-d", ledger_url, backup], check=True)
     behind = [job["id"] for job in json.loads(kyb("jobs", "list", "--json")) if job["ended_at"] is None]
     assert {"before-job", "before-resolve"} <= set(behind)
-    assert kyb("ledger", "restored").startswith(f"{len(behind)} jobs may have done more")
-    forgotten = json.loads(kyb("ledger", "forgotten", "--from", "1h", "--json"))
+    assert kyb("ledger", "recovery", "start").startswith(f"{len(behind)} jobs may have done more")
+    forgotten = json.loads(kyb("ledger", "recovery", "lost-jobs", "--from", "1h", "--json"))
     assert {job["job_id"]: job["status"] for job in forgotten} == dict.fromkeys(
         ("after-import", "after-job", "after-resolve"), "completed"
     )
@@ -105,9 +105,11 @@ def test_nothing_is_doubled_and_every_job_ends(
     assert len({e["id"] for e in upstream.seen}) == len(bodies), "no event is taken for another one"
     jobs = json.loads(kyb("jobs", "list", "--json"))
     assert {job["id"]: job["status"] for job in jobs} == dict.fromkeys(sent, "completed")
+    assert kyb("ledger", "recovery", "finish") == "the recovery has ended\n"
+    assert kyb("ledger", "recovery", "finish") == "no recovery is in progress\n"
 
 
 def test_restoration_is_refused_while_a_worker_runs(upstream: Upstream, operator: Kyb) -> None:
-    ended = operator("ledger", "restored")
+    ended = operator("ledger", "recovery", "start")
     assert ended.code == 1
     assert "stop all workers" in ended.err

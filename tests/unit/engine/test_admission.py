@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from messages.envelope import Request, id_of, read_json
 from tests.support.turn_harness import TurnHarness
 from tests.unit.messages.strategies import requests
-from workers.engine.turns import Reject
+from workers.errors import Reject
 
 #: Values that are at home in no field: of every type, of any depth, and with what databases do not store.
 odd = st.recursive(

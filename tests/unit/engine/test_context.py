@@ -23,7 +23,7 @@ from messages.errors import Code
 from messages.events import Status
 from tests.support.turn_harness import LIMITS, TurnHarness, command
 from workers.engine.context import PollResult, Run, RunLimits, Stage, repeatable
-from workers.engine.turns import count_call
+from workers.engine.turn_context import count_call
 from workers.errors import JobFailed, StorageUnavailable, Undecided
 from workers.ledger.claim import Claim
 from workers.ledger.database import LedgerUnavailable
@@ -161,7 +161,7 @@ def test_not_found_is_only_trusted_when_no_request_can_be_in_flight(
     waiting = harness.turn()
     assert waiting.status is Status.RUNNING
     assert waiting.due_at is not None
-    assert waiting.due_at - harness.ledger.now() > 3000
+    assert waiting.due_at - harness.ledger.database.now() > 3000
     assert vendor.done == ["a"]
     found.append({"late": True})
     assert harness.turn().status is Status.COMPLETED
@@ -173,7 +173,7 @@ def test_definite_refusal_leaves_no_doubt_behind(
 ) -> None:
     vendor.refuse = RateLimited("data8", "jobs.create", "too many calls", retry_after=7.0)
     harness = bench_of(lambda run: run.once("start", lambda: vendor.do("a")))
-    before = harness.ledger.now()
+    before = harness.ledger.database.now()
     harness.arrive()
     job = harness.job()
     assert job.due_at is not None
@@ -220,7 +220,7 @@ def test_what_was_never_sent_leaves_no_doubt_behind(
     harness = bench_of(lambda run: run.once("start", effect))
     with pytest.raises(LedgerUnavailable):
         harness.arrive()
-    assert harness.ledger.steps("job") == []
+    assert harness.ledger.queries.steps("job") == []
     assert harness.turn().status is Status.COMPLETED
     assert vendor.done == ["a"]
 
@@ -240,12 +240,12 @@ def test_refusal_by_an_open_circuit_is_no_failed_attempt(bench_of: Callable[...,
         job = harness.turn()
     assert (job.consecutive_failures, job.retries) == (12, 12)
     assert job.due_at is not None
-    assert job.due_at - harness.ledger.now() <= 60
+    assert job.due_at - harness.ledger.database.now() <= 60
     for _ in range(30):
-        before = harness.ledger.now()
+        before = harness.ledger.database.now()
         job = harness.turn()
         assert job.due_at is not None
-        assert before + 6.5 < job.due_at <= harness.ledger.now() + 7.7
+        assert before + 6.5 < job.due_at <= harness.ledger.database.now() + 7.7
     assert (job.consecutive_failures, job.retries) == (12, 12)
 
 
@@ -327,17 +327,17 @@ def test_a_checkpoint_is_recorded_once_it_is_stored(
             raise error
 
     def store() -> None:
-        recorded.append([step.value for step in harness.ledger.steps("job")])
+        recorded.append([step.value for step in harness.ledger.queries.steps("job")])
         if trouble:
             raise trouble.pop()
 
     harness = bench_of(lambda run: {"moved": run.transfer("download", work, store=store)})
     harness.arrive()
     assert recorded == [[]]
-    assert harness.ledger.steps("job") == [], "what could not be stored is not recorded"
+    assert harness.ledger.queries.steps("job") == [], "what could not be stored is not recorded"
     assert harness.drive().status is Status.COMPLETED
     assert recorded[-1] == []
-    assert [step.value for step in harness.ledger.steps("job")] == [{"done": 1}]
+    assert [step.value for step in harness.ledger.queries.steps("job")] == [{"done": 1}]
 
 
 def test_transfer_ends_its_slice_when_asked_to_stop(bench_of: Callable[..., TurnHarness]) -> None:
@@ -349,7 +349,7 @@ def test_transfer_ends_its_slice_when_asked_to_stop(bench_of: Callable[..., Turn
     harness.stopping = True
     harness.arrive()
     assert harness.job().turns == 1
-    assert [step.value for step in harness.ledger.steps("job")] == [{"done": 1}]
+    assert [step.value for step in harness.ledger.queries.steps("job")] == [{"done": 1}]
     harness.stopping = False
     assert harness.drive().status is Status.COMPLETED
 
@@ -386,7 +386,7 @@ def test_cancel_takes_effect_at_the_next_turn_without_a_vendor_call(
     assert cancel.result == {"job_id": "job", "status": "running"}
     job = harness.job()
     assert job.due_at is not None
-    assert job.due_at <= harness.ledger.now()
+    assert job.due_at <= harness.ledger.database.now()
     assert harness.turn().status is Status.CANCELLED
     assert len(asked) == 1
     assert harness.finals() == ["data8.start_job.cancelled"]
@@ -425,11 +425,11 @@ def test_repeat_that_comes_while_its_event_is_published_is_answered_by_another(
     harness = bench_of(lambda _: {})
     harness.arrive()
     with harness.database.write() as connection:
-        told = harness.ledger.unpublished(connection, 10)
+        told = harness.ledger.dispatch.unpublished_events(connection, 10)
     harness.arrive()  # the broker has the events, the ledger does not know it yet
     with harness.database.write() as connection:
-        harness.ledger.published(connection, told)
-        again = harness.ledger.unpublished(connection, 10)
+        harness.ledger.dispatch.mark_published(connection, told)
+        again = harness.ledger.dispatch.unpublished_events(connection, 10)
 
     assert [(event.id, event.body) for event in again] == [(told[-1].id, told[-1].body)]
     assert harness.finals() == ["data8.start_job.completed"]
@@ -438,7 +438,7 @@ def test_repeat_that_comes_while_its_event_is_published_is_answered_by_another(
 def test_held_turn_is_looked_at_again(bench_of: Callable[..., TurnHarness]) -> None:
     harness = bench_of(lambda run: {"answer": run.poll("finish", lambda: PollResult("done", "ok"))})
     harness.arrive()
-    with harness.ledger.hold("job"):
+    with harness.ledger.jobs.lock("job"):
         harness.turn()
     job = harness.job()
     assert (job.turn, job.status) == (2, Status.RUNNING)

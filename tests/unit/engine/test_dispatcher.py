@@ -1,4 +1,4 @@
-"""What a worker was given and has not come to waits in no queue: the keeper must not take it for lost."""
+"""A prefetched turn is in no queue, and the dispatcher must not take it for lost."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_turns_in_hand_are_not_handed_out_again(
     sandbox.state.faults["data8.jobs.create"].append(Fault("slow", times=JOBS, seconds=1.0))
     worker = Worker(load())
     worker.ledger.database.upgrade()
-    admission = Admission(worker.ledger, Storage([str(tmp_path)], str(tmp_path / "results")), 60.0)
+    admission = Admission(worker.ledger.jobs, Storage([str(tmp_path)], str(tmp_path / "results")), 60.0)
     (tmp_path / "companies.csv").write_bytes(COMPANIES)
     data = {"workflow": "Echo", "inputs": {"Companies": {"file": str(tmp_path / "companies.csv")}}}
     for n in range(JOBS):
@@ -54,9 +54,9 @@ def test_turns_in_hand_are_not_handed_out_again(
     with capture_logs() as logs:
         worker.start()
         deadline = time.monotonic() + 60
-        while not all(job.status.ended for job in worker.ledger.jobs()):
+        while not all(job.status.ended for job in worker.ledger.queries.jobs()):
             assert time.monotonic() < deadline
             time.sleep(0.05)  # a ledger has no event to await
         worker.stop()
-    assert [log for log in logs if log["event"] == "handed out again"] == []
-    assert {job.status for job in worker.ledger.jobs()} == {"completed"}
+    assert [log for log in logs if log["event"] == "lost turns requeued"] == []
+    assert {job.status for job in worker.ledger.queries.jobs()} == {"completed"}

@@ -24,7 +24,7 @@ from tests.support.turn_harness import TurnHarness
 from tests.testbed.ledgers import ledger_at
 from workers.engine.context import Run
 from workers.engine.ordered_pool import OrderedPool
-from workers.engine.turns import count_call
+from workers.engine.turn_context import count_call
 
 PATIENCE = 30.0
 

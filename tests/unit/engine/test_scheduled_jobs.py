@@ -12,7 +12,7 @@ import pytest
 from messages.events import Status
 from tests.support.turn_harness import TurnHarness, command
 from workers.engine.admission import SCHEDULE_AHEAD_DAYS
-from workers.engine.turns import Reject
+from workers.errors import Reject
 from workers.ledger.records import Job, to_datetime
 
 DEADLINE = 60.0
@@ -27,13 +27,13 @@ def harness(sqlite_url: str, tmp_path: Path) -> Iterator[TurnHarness]:
 
 def arrive(harness: TurnHarness, after: float, id: str = "job", **data: Any) -> Job:
     event = json.loads(command(id, **data))
-    event["notbefore"] = to_datetime(harness.ledger.now() + after).isoformat()
+    event["notbefore"] = to_datetime(harness.ledger.database.now() + after).isoformat()
     harness.turns.arrive(json.dumps(event).encode())
     return harness.job(id)
 
 
 def told(harness: TurnHarness) -> list[str]:
-    return [event.type.rpartition(".")[2] for event in harness.ledger.events(job_id="job")]
+    return [event.type.rpartition(".")[2] for event in harness.ledger.queries.events(job_id="job")]
 
 
 def test_it_is_accepted_at_once_and_begins_when_it_may(harness: TurnHarness) -> None:
@@ -44,8 +44,8 @@ def test_it_is_accepted_at_once_and_begins_when_it_may(harness: TurnHarness) -> 
     assert job.scheduled_for == job.due_at == pytest.approx(job.accepted_at + 0.3, abs=0.1)
     assert job.deadline_at == job.due_at + DEADLINE
     with harness.database.read() as connection:
-        assert harness.ledger.due(connection, 10)[0] == []
-        _, later = harness.ledger.due(connection, 10, horizon=1.0)
+        assert harness.ledger.dispatch.due(connection, 10)[0] == []
+        _, later = harness.ledger.dispatch.due(connection, 10, horizon=1.0)
     assert later is not None
     assert later <= 0.3
     assert harness.drive().status is Status.COMPLETED
@@ -67,7 +67,7 @@ def test_it_can_be_cancelled_meanwhile(harness: TurnHarness) -> None:
     harness.control("end", "job.cancel", job_id="job")
 
     with harness.database.read() as connection:
-        assert [turn.job_id for turn in harness.ledger.due(connection, 10)[0]] == ["job"]
+        assert [turn.job_id for turn in harness.ledger.dispatch.due(connection, 10)[0]] == ["job"]
     assert harness.drive().status is Status.CANCELLED
     assert told(harness) == ["accepted", "cancelled"]
 
@@ -81,4 +81,4 @@ def test_a_time_too_far_ahead_is_rejected(harness: TurnHarness) -> None:
     with pytest.raises(Reject, match=f"notbefore: is more than {SCHEDULE_AHEAD_DAYS} days ahead"):
         arrive(harness, (SCHEDULE_AHEAD_DAYS + 1) * 86_400, "other")
 
-    assert harness.ledger.job("other") is None
+    assert harness.ledger.queries.job("other") is None

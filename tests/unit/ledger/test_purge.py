@@ -36,7 +36,7 @@ def test_only_what_ended_long_ago_and_is_told_goes(
     for number, (ended, age, told) in enumerate(lives):
         id_ = f"job-{number}"
         harness.arrive(id_)
-        then = harness.ledger.now() - (age + 0.5) * DAY
+        then = harness.ledger.database.now() - (age + 0.5) * DAY
         open_ = {} if ended else {"status": Status.RUNNING.value}
         with harness.database.write() as connection:
             connection.execute(
@@ -46,12 +46,16 @@ def test_only_what_ended_long_ago_and_is_told_goes(
             )
             at = then if told else None
             connection.execute(update(event).where(event.c.job_id == id_).values(published_at=at))
-    before = {found.id for found in harness.ledger.jobs()}
+    before = {found.id for found in harness.ledger.queries.jobs()}
     gone = {f"job-{n}" for n, (ended, age, told) in enumerate(lives) if ended and told and age >= days}
-    assert harness.ledger.purge(days * DAY) == len(gone)
-    assert {found.id for found in harness.ledger.jobs()} == before - gone
+    assert harness.ledger.queries.purge(days * DAY) == len(gone)
+    assert {found.id for found in harness.ledger.queries.jobs()} == before - gone
     for id_ in before:
-        assert bool(harness.ledger.steps(id_)) == bool(harness.ledger.events(job_id=id_)) == (id_ not in gone)
+        assert (
+            bool(harness.ledger.queries.steps(id_))
+            == bool(harness.ledger.queries.events(job_id=id_))
+            == (id_ not in gone)
+        )
     with harness.database.write() as connection:
         for table in (event, step, job):
             connection.execute(delete(table))

@@ -34,7 +34,7 @@ class Floor:
         self.ledger = Ledger(Database(url))
         tracing.watch_ledger(self.ledger.database.engine)
         self.services = build_services(load(), self.ledger)
-        self.turns = Turns(self.ledger, JOBS, self.services, LIMITS, 60.0)
+        self.turns = Turns(self.ledger.jobs, JOBS, self.services, LIMITS, 60.0)
 
     def close(self) -> None:
         self.services.close()
@@ -54,7 +54,7 @@ class Floor:
         raise AssertionError("it has not ended after 200 turns")
 
     def job(self, id: str = "job") -> Job:
-        found = self.ledger.job(id)
+        found = self.ledger.queries.job(id)
         assert found is not None
         return found
 

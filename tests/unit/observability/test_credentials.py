@@ -18,7 +18,7 @@ from workers.broker.connection import BrokerUnavailable
 from workers.broker.publisher import Publisher
 from workers.credentials import reloading_secret
 from workers.ledger.database import Database, LedgerUnavailable
-from workers.observability.redaction import REDACTOR
+from workers.redaction import REDACTOR
 from workers.settings import load
 
 SECRETS = {

@@ -19,7 +19,7 @@ from pydantic import BaseModel, SecretStr
 from sandbox.core import Fault
 from tests.unit.observability.conftest import Floor
 from workers.observability import logs
-from workers.observability.redaction import REDACTOR, REPLACEMENT, Redactor, secrets_in
+from workers.redaction import REDACTOR, REPLACEMENT, Redactor, secrets_in
 from workers.settings import LogSettings, Settings, load
 
 #: With what URLs, forms, JSON and Base64 spell otherwise.
@@ -130,7 +130,7 @@ def test_what_an_exception_says_is_not_repeated(log: io.StringIO) -> None:
             except ValueError as cause:
                 raise ExceptionGroup("Personmark", [KeyError("Personmark")]) from cause
         except ExceptionGroup:
-            logger.exception("defect")
+            logger.exception("unhandled exception")
     text = log.getvalue()
     assert "Personmark" not in text
     assert text.count("builtins.ValueError") == 2

@@ -16,7 +16,7 @@ from clients.errors import VendorUnavailable
 from messages.envelope import parse
 from sandbox.core import Fault
 from tests.unit.observability.conftest import Counted, Floor
-from workers.engine.turns import Reject
+from workers.errors import Reject
 from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
 from workers.ledger.schema import job
@@ -35,14 +35,14 @@ def test_a_job_that_goes_well(floor: Floor, counted: Counted) -> None:
     assert counted("kyb_commands_received_total", command=START, outcome="new") == 1
     assert counted("kyb_jobs_ended_total", command=START, status="completed", code="") == 1
     assert counted("kyb_job_duration_seconds_count", command=START, status="completed") == 1
-    assert counted("kyb_turns_total", command=START, ending="completed") == 1
-    assert counted("kyb_turns_total", command=START, ending="waiting") == job.turns - 1
+    assert counted("kyb_turns_total", command=START, outcome="completed") == 1
+    assert counted("kyb_turns_total", command=START, outcome="waiting") == job.turns - 1
     assert counted("kyb_turn_duration_seconds_count", command=START) == job.turns
     assert counted("kyb_polls_total", command=START) == job.polls > 0
     assert counted("kyb_detection_delay_upper_bound_seconds_count", command=START) == 1
     assert counted("kyb_detection_delay_seconds_count", command=START) == 1
     for kind in ("inspect", "upload", "download"):
-        assert counted("kyb_records_moved_total", command=START, kind=kind) == 2, kind
+        assert counted("kyb_records_transferred_total", command=START, kind=kind) == 2, kind
     assert counted("kyb_result_records_total", command=START) == file["records"]
     assert counted("kyb_result_bytes_total", command=START) == file["bytes"]
     requests = sum(
@@ -67,10 +67,10 @@ def test_trouble(floor: Floor, counted: Counted) -> None:
     floor.arrive(START, data)
     assert counted("kyb_retries_total", command=START, reason="vendor_unavailable") == 1
     assert counted("kyb_retries_total", command=START, reason="outcome_unknown") == 2
-    assert counted("kyb_effects_recovered_total", command=START, finding="not_happened") == 1
-    assert counted("kyb_effects_recovered_total", command=START, finding="adopted") == 1
+    assert counted("kyb_effects_recovered_total", command=START, outcome="not_happened") == 1
+    assert counted("kyb_effects_recovered_total", command=START, outcome="adopted") == 1
     assert counted("kyb_vendor_requests_total", vendor="data8", operation="jobs.get", status="503") == 1
-    assert counted("kyb_commands_received_total", command=START, outcome="ended") == 1
+    assert counted("kyb_commands_received_total", command=START, outcome="duplicate_ended") == 1
     floor.run(START, {"workflow": "no such workflow"}, "refused")
     assert counted("kyb_jobs_ended_total", command=START, status="failed", code="vendor_rejected") == 1
     for type_ in (START, "somebody's own words", None):
@@ -97,7 +97,7 @@ def test_every_name_is_as_prometheus_wants_it_and_no_label_is_open(floor: Floor)
     assert len(families) > 20
     labels = {key for family in families for sample in family.samples for key in sample.labels}
     assert labels <= {
-        "command", "outcome", "status", "code", "ending", "reason", "finding", "kind", "le",
+        "command", "outcome", "status", "code", "reason", "kind", "le",
         "vendor", "operation", "direction", "queue",
     }  # fmt: skip
     assert "openmetrics" in render("application/openmetrics-text; version=1.0.0", [])[0]
@@ -121,18 +121,18 @@ def command(id: str) -> bytes:
 
 def test_how_the_jobs_of_a_ledger_stand(ledger: Ledger) -> None:
     for number in range(6):
-        ledger.accept(parse(command(f"job-{number}")), 600.0, handed=number < 2)
+        ledger.jobs.accept(parse(command(f"job-{number}")), 600.0, handed=number < 2)
     with ledger.database.write() as writing:
-        turns, _ = ledger.due(writing, 1)
+        turns, _ = ledger.dispatch.due(writing, 1)
         writing.execute(text("UPDATE job SET due_at = due_at + 600 WHERE id IN ('job-4', 'job-5')"))
         writing.execute(text("UPDATE job SET due_at = due_at - 30 WHERE id = 'job-3'"))
-        ledger.handed(writing, turns)
+        ledger.dispatch.mark_dispatched(writing, turns)
         writing.execute(text("UPDATE job SET dispatched_at = dispatched_at - 40 WHERE id = 'job-2'"))
         writing.execute(text("UPDATE event SET created_at = created_at - 50 WHERE job_id = 'job-0'"))
-    seen = ledger.stats()
+    seen = ledger.queries.stats()
     assert turns[0].job_id == "job-2"
     assert {key: n for key, n in seen.jobs.items() if n} == {
-        (START, "waiting"): 2, (START, "due"): 1, (START, "out"): 3,
+        (START, "waiting"): 2, (START, "due"): 1, (START, "dispatched"): 3,
     }  # fmt: skip
     assert seen.oldest_due is not None
     assert seen.oldest_unpublished is not None
@@ -145,7 +145,7 @@ def test_how_the_jobs_of_a_ledger_stand(ledger: Ledger) -> None:
 
 def test_counting_jobs_reads_no_row(ledger: Ledger) -> None:
     """Only the indexes of those that have not ended, however many jobs wait and however many have ended."""
-    ledger.accept(parse(command("job")), 600.0, handed=False)
+    ledger.jobs.accept(parse(command("job")), 600.0, handed=False)
     others = ", ".join(
         column.name for column in job.columns if column.name not in {"id", "due_at", "ended_at"}
     )
@@ -172,8 +172,8 @@ def test_counting_jobs_reads_no_row(ledger: Ledger) -> None:
             asked.append((statement, parameters))
 
     event.listen(ledger.database.engine, "before_cursor_execute", note)
-    seen = ledger.stats()
-    assert {state: n for (_, state), n in seen.jobs.items() if n} == {"due": 751, "out": 277}
+    seen = ledger.queries.stats()
+    assert {state: n for (_, state), n in seen.jobs.items() if n} == {"due": 751, "dispatched": 277}
     assert len(asked) == 2
     event.remove(ledger.database.engine, "before_cursor_execute", note)
     with ledger.database.read() as connection:
@@ -192,7 +192,7 @@ def test_budgets_left_and_who_shows_the_ledger(ledger: Ledger) -> None:
     rates = {("sayari", "standard"): rate, ("data8", "standard"): Rate(calls=1, seconds=1)}
     assert remaining_calls(ledger.database, rates) == {("sayari", "standard"): 2, ("data8", "standard"): 1}
     leading = True
-    watch = LedgerMonitor(ledger, rates, lambda: leading)
+    watch = LedgerMonitor(ledger.queries, rates, lambda: leading)
     assert list(watch.collect()) == []
     watch.start()
     try:
@@ -202,11 +202,11 @@ def test_budgets_left_and_who_shows_the_ledger(ledger: Ledger) -> None:
             time.sleep(0.02)
         assert watch.pulse.alive
         assert "kyb_jobs" in shown
-        left = {s.labels["vendor"]: s.value for s in shown["kyb_vendor_budget_remaining_calls"].samples}
+        left = {s.labels["vendor"]: s.value for s in shown["kyb_vendor_rate_limit_remaining_calls"].samples}
         assert left == {"sayari": 2, "data8": 1}
         leading = False
         assert {metric.name for metric in watch.collect()} == {
-            "kyb_vendor_budget_limit_calls", "kyb_vendor_budget_remaining_calls",
+            "kyb_vendor_rate_limit_calls", "kyb_vendor_rate_limit_remaining_calls",
         }  # fmt: skip
     finally:
         watch.stop()

@@ -14,9 +14,11 @@ import pytest
 from tests.testbed.postgres import Postgres
 from tests.testbed.rabbitmq import RabbitMQ
 from tests.testbed.server import listening
+from workers.broker.consumer import CONSUMER_STUCK_SECONDS
+from workers.engine.dispatcher import DISPATCHER_STUCK_SECONDS
 from workers.engine.worker import Worker
 from workers.ledger.database import Database
-from workers.observability.health import CONSUMER_STUCK_SECONDS, DISPATCHER_STUCK_SECONDS, ActiveTurns, Health
+from workers.observability.health import ActiveTurns, Health
 from workers.observability.heartbeat import Heartbeat
 from workers.observability.probes import Probes
 from workers.settings import HttpSettings, load

@@ -54,13 +54,13 @@ def named(exporter: InMemorySpanExporter, name: str) -> list[ReadableSpan]:
 
 
 def events(floor: Floor) -> list[dict[str, Any]]:
-    return [json.loads(stored.body) for stored in floor.ledger.events(job_id="job")]
+    return [json.loads(stored.body) for stored in floor.ledger.queries.events(job_id="job")]
 
 
 def test_one_trace_from_the_upstream_on(traced: Floor, exported: InMemorySpanExporter) -> None:
     traced.state.faults["data8.jobs.get"].append(Fault("status", status=503))
     job = traced.run(START, traced.companies(), traceparent=UPSTREAM, tracestate="congo=t61rcWkgMzE")
-    tracing.published(traced.ledger.events(job_id="job"), 0.01)
+    tracing.published(traced.ledger.queries.events(job_id="job"), 0.01)
     spans = exported.get_finished_spans()
     assert {f"{span.context.trace_id:032x}" for span in spans} == {TRACE}
     turns = named(exported, f"process {START}")
@@ -76,9 +76,9 @@ def test_one_trace_from_the_upstream_on(traced: Floor, exported: InMemorySpanExp
         assert [link.context.span_id for link in turn.links] == (
             [turns[number - 1].context.span_id] if number else []
         )
-    endings = [turn.attributes["kyb.turn.ending"] for turn in turns if turn.attributes is not None]
-    assert endings[-1] == "completed"
-    assert "retrying" in endings
+    outcomes = [turn.attributes["kyb.turn.outcome"] for turn in turns if turn.attributes is not None]
+    assert outcomes[-1] == "completed"
+    assert "retrying" in outcomes
     of_turn = {turn.context.span_id for turn in turns}
     (create,) = named(exported, "data8.jobs.create")
     assert create.kind is SpanKind.CLIENT

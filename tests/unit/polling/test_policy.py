@@ -20,7 +20,7 @@ from messages.events import Status
 from tests.support.turn_harness import TurnHarness
 from workers.engine.context import PollResult, Run, RunLimits
 from workers.engine.history_cache import comparable_steps
-from workers.engine.turns import count_call
+from workers.engine.turn_context import count_call
 from workers.ledger.records import DurationSample
 from workers.ledger.schema import step
 from workers.polling.history import History
@@ -226,7 +226,7 @@ def bench_of(tmp_path: Path, sqlite_url: str) -> Iterator[Callable[..., TurnHarn
 def wait_of(harness: TurnHarness, id: str) -> float:
     due_at = harness.job(id).due_at
     assert due_at is not None
-    return due_at - harness.ledger.now()
+    return due_at - harness.ledger.database.now()
 
 
 def test_first_look_comes_when_earlier_jobs_were_done(bench_of: Callable[..., TurnHarness]) -> None:
@@ -283,7 +283,7 @@ def test_what_a_look_showed_is_kept_for_later_jobs(bench_of: Callable[..., TurnH
     harness = bench_of(lambda run: {"answer": run.poll("finish", lambda: next(looks))})
     harness.arrive()
     assert harness.drive().status is Status.COMPLETED
-    (found,) = harness.ledger.steps("job")
+    (found,) = harness.ledger.queries.steps("job")
     assert found.reported_share == 0.75
     assert found.reported_at is not None
     assert found.last_polled_at is not None

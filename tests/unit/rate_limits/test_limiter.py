@@ -190,7 +190,7 @@ def test_a_job_that_waits_for_the_budget_has_not_failed(sqlite_url: str, tmp_pat
     for _ in range(9):
         job = harness.turn()
         assert job.due_at is not None
-        assert 4.5 < job.due_at - harness.ledger.now() <= 5.5
+        assert 4.5 < job.due_at - harness.ledger.database.now() <= 5.5
     assert (job.consecutive_failures, job.retries) == (0, 0)
     assert harness.turn().status is Status.COMPLETED
     harness.database.close()

@@ -46,7 +46,7 @@ def bench_of(ledger_url: str, tmp_path: Path) -> Iterator[Callable[..., TurnHarn
 
 def waiting(harness: TurnHarness, urgencies: dict[str, PollUrgency | None]) -> None:
     """Jobs whose next turns are due, each of its urgency; None is no look."""
-    now = harness.ledger.now()
+    now = harness.ledger.database.now()
 
     def play(run: Run) -> dict[str, Any]:
         raise Suspended(now - 1.0, urgency=urgencies[run.job_id])
@@ -58,13 +58,13 @@ def waiting(harness: TurnHarness, urgencies: dict[str, PollUrgency | None]) -> N
 
 def chosen(harness: TurnHarness, ration: PollScheduler) -> list[DueTurn]:
     with harness.database.read() as connection:
-        due, _ = harness.ledger.due(connection, BATCH_SIZE)
+        due, _ = harness.ledger.dispatch.due(connection, BATCH_SIZE)
         return ration.choose(connection, due, BATCH_SIZE)
 
 
 def test_the_latest_go_first_and_a_part_is_left_to_the_others(bench_of: Callable[..., TurnHarness]) -> None:
     harness = bench_of(lambda _: {})
-    now = harness.ledger.now()
+    now = harness.ledger.database.now()
     looks: dict[str, PollUrgency | None] = {
         f"look-{n}": PollUrgency(SAYARI, now - 10 * n, 0.0, 0.5, 0.0) for n in range(30)
     }
@@ -75,20 +75,22 @@ def test_the_latest_go_first_and_a_part_is_left_to_the_others(bench_of: Callable
         "start": None, "free": PollUrgency("data8 standard", now, 0.0, 0.001, 0.0), "advanced": PollUrgency("sayari advanced", now, 1.0, 1.0, 0.0)
     }  # fmt: skip
     waiting(harness, looks | sure | other)
-    ration = PollScheduler(harness.ledger, {("sayari", "standard"): Rate(calls=10, seconds=60)})
+    ration = PollScheduler(harness.ledger.dispatch, {("sayari", "standard"): Rate(calls=10, seconds=60)})
     first = [turn.job_id for turn in chosen(harness, ration)]
     assert set(first) == {*other, "sure", *(f"look-{n}" for n in range(22, 30))}
     assert first[3:5] == ["sure", "look-29"]
 
     # what is handed out and what was called both count
     with harness.database.write() as connection:
-        harness.ledger.handed(connection, [DueTurn(id, "", "", 2) for id in ("sure", "look-29", "look-28")])
+        harness.ledger.dispatch.mark_dispatched(
+            connection, [DueTurn(id, "", "", 2) for id in ("sure", "look-29", "look-28")]
+        )
     budget = SharedRateLimiter(harness.database, "sayari", {"standard": Rate(calls=10, seconds=60)})
     assert [budget("standard") for _ in range(4)] == [0.0] * 4
     assert {turn.job_id for turn in chosen(harness, ration)} == {*other, "look-27", "look-26"}
 
     # but a look that has begun is among the calls, and not out any more
-    with harness.ledger.hold("look-29") as hold:
+    with harness.ledger.jobs.lock("look-29") as hold:
         assert hold is not None
         hold.take(2)
         assert {turn.job_id for turn in chosen(harness, ration)} == {*other, "look-27", "look-26", "look-25"}
@@ -100,7 +102,7 @@ def test_the_latest_go_first_and_a_part_is_left_to_the_others(bench_of: Callable
 def test_without_a_limit_the_first_due_go_first(bench_of: Callable[..., TurnHarness]) -> None:
     harness = bench_of(lambda _: {})
     waiting(harness, {f"look-{n}": PollUrgency(SAYARI, 0.0, 0.0, float(n), 0.0) for n in range(5)})
-    assert [turn.job_id for turn in chosen(harness, PollScheduler(harness.ledger, {}))] == [
+    assert [turn.job_id for turn in chosen(harness, PollScheduler(harness.ledger.dispatch, {}))] == [
         f"look-{n}" for n in range(5)
     ]
 

@@ -163,7 +163,7 @@ def _list_rejected(found: Settings, *, as_json: bool) -> None:
 def _rejected(found: Settings) -> Iterator[dict[str, Any]]:
     number = 0
     with opened_ledger(found) as ledger:
-        while batch := ledger.events(after=number):
+        while batch := ledger.queries.events(after=number):
             number = batch[-1].number
             for stored in batch:
                 if stored.type.endswith(".rejected"):

@@ -91,7 +91,7 @@ def _of_ledger(found: Settings, start: float, job: str | None, *, follow: bool) 
     number = 0
     with opened_ledger(found) as ledger:
         while True:
-            batch = ledger.events(after=number, since=start, job_id=job)
+            batch = ledger.queries.events(after=number, since=start, job_id=job)
             for stored in batch:
                 number = stored.number
                 yield json.loads(stored.body)

@@ -16,7 +16,7 @@ from workers.cli.console import clock, error_line, out, plain, print_json, print
 from workers.cli.exit_codes import JOB_FAILED
 from workers.cli.progress import conclude, doing, error_lines, watched
 from workers.cli.submission import JobSnapshot, sender
-from workers.ledger.ledger import NotErasable
+from workers.ledger.queries import NotErasable
 from workers.ledger.records import Job, decode, to_datetime
 from workers.settings import Settings, seconds
 
@@ -40,7 +40,7 @@ def list_(
 ) -> None:
     """List jobs."""
     with opened_ledger(settings()) as ledger:
-        jobs = ledger.jobs(statuses=[s.value for s in status or ()], command=command, limit=limit)
+        jobs = ledger.queries.jobs(statuses=[s.value for s in status or ()], command=command, limit=limit)
     if as_json:
         print_json([job_document(job) for job in jobs])
         return
@@ -55,13 +55,13 @@ def list_(
 def show(id: Annotated[str, typer.Argument(help="the job")], as_json: AsJson = False) -> None:
     """Show one job, its steps and its events."""
     with opened_ledger(settings()) as ledger:
-        job = ledger.job(id)
+        job = ledger.queries.job(id)
         if job is None:
             error_line(f"there is no job {plain(id)}")
             raise typer.Exit(JOB_FAILED)
         document = job_document(job)
-        steps = [_step_document(step) for step in ledger.steps(id)]
-        events = [decode(stored.body) for stored in ledger.events(job_id=id)]
+        steps = [_step_document(step) for step in ledger.queries.steps(id)]
+        events = [decode(stored.body) for stored in ledger.queries.events(job_id=id)]
     if as_json:
         print_json({**document, "steps": steps, "events": events})
         return
@@ -110,7 +110,7 @@ def retry(
     if id is not None:
         _send(found, _retry_request(id, repeat_effect=repeat_effect), wait=wait, as_json=as_json)
     with opened_ledger(found) as ledger:
-        jobs = ledger.jobs(code=failed, limit=RETRY_LIMIT)
+        jobs = ledger.queries.jobs(code=failed, limit=RETRY_LIMIT)
     sent_for = []
     with sender(found, watch=wait) as send:
         for job in jobs:
@@ -138,7 +138,7 @@ def purge(
     except ValueError as error:
         raise usage(f"--older-than: {error}") from None
     with opened_ledger(settings()) as ledger:
-        gone = ledger.purge(age)
+        gone = ledger.queries.purge(age)
     if as_json:
         print_json({"purged": gone})
     else:
@@ -154,7 +154,7 @@ def erase(id: Annotated[str, typer.Argument(help="the job; it must have ended")]
     found = settings()
     try:
         with opened_ledger(found) as ledger:
-            ledger.erase(id)
+            ledger.queries.erase(id)
     except NotErasable as error:
         error_line(plain(error))
         raise typer.Exit(JOB_FAILED) from None

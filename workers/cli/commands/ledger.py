@@ -1,4 +1,4 @@
-"""`kyb ledger`: its tables, and what to do when it was restored from a back-up."""
+"""`kyb ledger`: migrate the ledger, and recover one that was restored from a back-up."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from workers.ledger.disaster_recovery import finish_recovery, start_recovery
 from workers.settings import seconds
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
+recovery = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(recovery, name="recovery", help="Recover a ledger that was restored from a back-up.")
 
 
 @app.callback()
 def _ledger() -> None:
-    """The ledger's tables, and its restoration from a back-up."""
+    """The ledger's tables, and the recovery of a restored ledger."""
 
 
 @app.command()
@@ -31,56 +33,46 @@ def upgrade() -> None:
     out.print("the ledger is ready")
 
 
-@app.command()
-def restored(
-    repeats_for: Annotated[
-        str, typer.Option(help="how long commands may be repeats of forgotten ones, e.g. 12h")
-    ] = "24h",
+@recovery.command()
+def start(
+    window: Annotated[str, typer.Option(help="how long new commands may repeat lost ones, e.g. 12h")] = "24h",
 ) -> None:
-    """Say that the ledger was just restored from a back-up, before any worker is started.
+    """Mark the ledger as restored from a back-up. Run this before any worker starts.
 
-    Its jobs, and new ones for so long, look at the vendor for what the ledger may have forgotten before they do it.
+    Until the recovery ends, jobs check at the vendor whether an effect has already happened before they perform it.
     """
     try:
-        window = float(str(seconds(repeats_for)))
+        window_seconds = float(str(seconds(window)))
     except ValueError as error:
-        raise usage(f"--repeats-for: {error}") from None
+        raise usage(f"--window: {error}") from None
     with (
         opened_ledger(settings()) as ledger,
         ledger.database.connect() as connection,
-        ledger.try_lead(connection) as alone,
+        ledger.dispatch.try_lead(connection) as is_leader,
     ):
-        marked = start_recovery(ledger.database, window) if alone else None
+        marked = start_recovery(ledger.database, window_seconds) if is_leader else None
     if marked is None:
         error_line("a worker uses this ledger: stop all workers, restore the ledger again, then repeat this")
         raise typer.Exit(JOB_FAILED)
-    out.print(f"{marked} jobs may have done more than the ledger knows: they will look before they act")
+    out.print(f"{marked} jobs may have done more than the ledger knows: they check before they act")
 
 
-@app.command()
-def settled() -> None:
-    """Say that all forgotten commands were sent again: new ones are new from now on."""
-    with opened_ledger(settings()) as ledger:
-        changed = finish_recovery(ledger.database)
-    out.print("new commands are taken as new" if changed else "nothing to settle")
-
-
-@app.command()
-def forgotten(
+@recovery.command("lost-jobs")
+def lost_jobs(
     since: Annotated[
-        str, typer.Option("--from", help="since when; the age of the back-up and a little more")
+        str, typer.Option("--from", help="how far back to look: the age of the back-up and a little more")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON document")] = False,
 ) -> None:
-    """List the jobs that RabbitMQ's event log tells of and the ledger does not know: send their commands again."""
-    found = settings()
-    if found.embedded:
-        raise usage("with the embedded broker there is no event log beside the ledger")
+    """List the jobs of RabbitMQ's event log that the ledger lacks: their commands must be sent again."""
+    configured = settings()
+    if configured.embedded:
+        raise usage("the embedded broker has no event log besides the ledger")
     jobs: dict[str, dict[str, Any]] = {}
-    with opened_ledger(found) as ledger:
-        for event in of_stream(found, start_of(since, everything=False), follow=False):
+    with opened_ledger(configured) as ledger:
+        for event in of_stream(configured, start_of(since, everything=False), follow=False):
             data = event["data"]
-            if "sequence" in event and (data["job_id"] in jobs or ledger.job(data["job_id"]) is None):
+            if "sequence" in event and (data["job_id"] in jobs or ledger.queries.job(data["job_id"]) is None):
                 jobs[data["job_id"]] = {
                     "job_id": data["job_id"],
                     "command": data["command"],
@@ -92,4 +84,13 @@ def forgotten(
         print_json(list(jobs.values()))
         return
     rows = [tuple(job.values()) for job in jobs.values()]
-    print_table(("job", "command", "it was", "accepted", "correlation"), rows, empty="no job was forgotten")
+    columns = ("job", "command", "last status", "accepted", "correlation")
+    print_table(columns, rows, empty="no job was lost")
+
+
+@recovery.command()
+def finish() -> None:
+    """End the recovery: new commands count as new from now on."""
+    with opened_ledger(settings()) as ledger:
+        changed = finish_recovery(ledger.database)
+    out.print("the recovery has ended" if changed else "no recovery is in progress")

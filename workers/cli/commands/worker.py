@@ -77,7 +77,7 @@ def _serve(found: Settings, asked: list[str] | None) -> None:
     tracing.start()
     served = Worker(found, asked)
     if served.queues == ["kyb.control"] and asked is None:
-        log.warning("no vendor has settings: only kyb.control is served")
+        log.warning("no vendor configured, serving kyb.control only")
     try:
         probes = Probes(found.http, served.health, [served.watch])
     except OSError as error:

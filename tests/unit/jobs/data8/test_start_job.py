@@ -172,7 +172,7 @@ def test_a_job_costs_a_call_and_a_message_for_each_look(harness: SandboxHarness,
         "data8.jobs.create": 1, "data8.jobs.get": looks, "data8.datasets.get": 1, "data8.datasets.download": 1,
     }  # fmt: skip
     # what is published: its turns but the first, which came with the command, and accepted, progressed, completed
-    assert (job.turns - 1, len(harness.ledger.events(job_id="job"))) == (looks, 3)
+    assert (job.turns - 1, len(harness.ledger.queries.events(job_id="job"))) == (looks, 3)
 
 
 @pytest.mark.parametrize(

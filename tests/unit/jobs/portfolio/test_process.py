@@ -22,6 +22,7 @@ from tests.support.sandbox_harness import LIMITS, SandboxHarness, completed, con
 from workers.engine.history_cache import comparable_steps
 from workers.jobs.data8 import start_job
 from workers.jobs.portfolio import tables
+from workers.ledger.duration_samples import read_duration_samples
 
 TYPE = "portfolio.process"
 IDS = {entity.label: entity.id for entity in register().entities.values()}
@@ -328,10 +329,10 @@ def test_a_stage_learns_from_its_command_alone_and_the_other_way_round(
     again = {"portfolio_id": result["import"]["portfolio_id"]}
     completed(harness.run("creditsafe.run_matching", "alone", **again))
     harness.arrive("creditsafe.run_matching", "waiting", **again)
-    with harness.ledger.hold("waiting") as hold:
+    with harness.ledger.jobs.lock("waiting") as hold:
         assert hold is not None
         claim = hold.take(harness.job("waiting").turn)
         assert claim is not None
         for command, step in (("creditsafe.run_matching", "match"), (TYPE, "match: match")):
-            assert len(claim.duration_samples(comparable_steps(command, step), 10)) == 2
-            assert len(claim.duration_samples(comparable_steps(command, step), 1)) == 1
+            assert len(read_duration_samples(claim.connection, comparable_steps(command, step), 10)) == 2
+            assert len(read_duration_samples(claim.connection, comparable_steps(command, step), 1)) == 1

@@ -110,7 +110,7 @@ def test_the_job_waits_for_the_last_entity(harness: SandboxHarness) -> None:
     harness.turn()
     now = start + 50
     assert harness.turn().status is Status.RUNNING
-    assert "resolve" in harness.ledger.events(job_id="job")[-1].body
+    assert "resolve" in harness.ledger.queries.events(job_id="job")[-1].body
     now = start + 100
     resolved, unresolved = lists(harness.drive())
     assert (len(resolved), len(unresolved)) == (3, 1)

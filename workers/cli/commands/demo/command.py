@@ -92,7 +92,7 @@ def run_demo(source: Path, job_seconds: float) -> list[JobSnapshot | None]:
                 view = View(plan)
                 with view:
                     standings = carry_out(plan, worker, settings, view)
-                events = [json.loads(stored.body) for stored in worker.ledger.events()]
+                events = [json.loads(stored.body) for stored in worker.ledger.queries.events()]
         finally:
             logging.getLogger().handlers.clear()  # it writes into a file that is closed now
     print_report(plan, standings, events, ledger_url, FOLDER)
@@ -146,7 +146,7 @@ def carry_out(
     plan: list[Planned], worker: Worker, settings: Settings, view: View
 ) -> list[JobSnapshot | None]:
     """Send every command as soon as the one before it allows, and watch until all have ended."""
-    admission = Admission(worker.ledger, storage_of(settings), settings.polling.deadline)
+    admission = Admission(worker.ledger.jobs, storage_of(settings), settings.polling.deadline)
     standings: dict[str, JobSnapshot] = {}
     waiting = {planned.id: planned for planned in plan}
     while waiting or not all(standing.status.ended for standing in standings.values()):

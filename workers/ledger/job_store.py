@@ -1,0 +1,219 @@
+"""Commands become jobs, and turns get the exclusive right to run: what turns and commands ask of the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Executable,
+    Float,
+    Table,
+    bindparam,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from messages.base import dump
+from messages.envelope import InvalidCommand, Request
+from messages.errors import Code
+from messages.events import Outcome, Status
+from workers.ledger.claim import Claim
+from workers.ledger.database import Database
+from workers.ledger.disaster_recovery import first_sequence, restored_at
+from workers.ledger.locks import build_locks
+from workers.ledger.outbox import EventPayload, append_event, append_rejection, republish_last_event
+from workers.ledger.records import Job, encode
+from workers.ledger.schema import job, step
+
+_ENDED = [status.value for status in Status if status.ended]
+
+
+def _accept(insert: Callable[[Table], postgresql.Insert | sqlite.Insert]) -> Executable:
+    """Adds a job unless there is one of its id; what is given beyond `now` are its columns."""
+    now: BindParameter[float] = bindparam("now", type_=Float(53))
+    statement = insert(job).values(sequence=first_sequence(now) + 1, restored_at=restored_at(now))
+    return statement.on_conflict_do_nothing().returning(job)
+
+
+_ACCEPT, _ACCEPT_SQLITE = _accept(postgresql.insert), _accept(sqlite.insert)
+
+
+class Acceptance(Enum):
+    """What became of a command that arrived."""
+
+    NEW = "new"
+    SCHEDULED = "scheduled"  # new or again, its first turn not due yet: nothing is to be done now
+    DUPLICATE = "duplicate"  # the same command again; its job has not ended
+    DUPLICATE_ENDED = "duplicate_ended"  # the same command again; its final event is published again
+    CONFLICT = "conflict"  # the id means another command
+
+
+class NotRetryable(Exception):
+    """The job cannot be retried; the message says why."""
+
+
+@dataclass(frozen=True)
+class JobLock:
+    """The exclusive right to run turns of one job, for as long as the connection lives."""
+
+    database: Database
+    connection: Connection
+    job_id: str
+
+    def take(
+        self, turn: int, admit: Callable[[int], bool] = lambda _: True, *, again: bool = False
+    ) -> Claim | None:
+        """Begin turn `turn`; None if it was taken before or the job has ended. The rest as in `Claim.take`."""
+        return Claim.take(self.database, self.connection, self.job_id, turn, admit, again=again)
+
+    def begun(self, job: Job) -> Claim:
+        """Go on with the first turn of a job, taken as it was recorded: it has no steps yet.
+
+        Should somebody have taken the job since, the first write finds out, as ever.
+        """
+        return Claim(self.database, self.connection, job, {})
+
+
+class JobStore:
+    """Jobs as turns and commands change them.
+
+    Args:
+        database: the ledger's.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._locks = build_locks(database)
+
+    def accept(self, request: Request, deadline: float, *, handed: bool) -> tuple[Acceptance, Job | None]:
+        """Record a command as a job, once; gives the job if its first turn was taken with that, see `Hold.begun`.
+
+        Args:
+            request: the valid command.
+            deadline: seconds that the job may take from when it may begin.
+            handed: whether its first turn is in the caller's hands, and taken, if it may begin now; otherwise it is
+                due at once. That of a job that may begin later is a timer, like every other wait.
+        """
+        data = encode(dump(request.command))
+        # Without what only says the default: a field that a later version adds changes no command sent before it.
+        said = encode(request.command.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+        fingerprint = hashlib.sha256(f"{request.type}\n{said}".encode()).hexdigest()
+        with self.database.write() as connection:
+            now = self.database.now()
+            begin = max(now, request.not_before.timestamp()) if request.not_before else now
+            taken = handed and begin == now
+            values = {
+                "id": request.id, "command": request.type, "queue": request.command.queue(),
+                "vendor": request.command.vendor(), "source": request.source,
+                "correlation_id": request.correlation_id, "traceparent": request.traceparent,
+                "tracestate": request.tracestate, "data": data, "fingerprint": fingerprint,
+                "status": Status.ACCEPTED.value, "turn": 1, "begin_count": int(taken), "fence": int(taken),
+                "due_at": None if taken else begin,
+                "deadline_at": begin + deadline, "accepted_at": now, "updated_at": now,
+            }  # fmt: skip
+            statement = _ACCEPT_SQLITE if self.database.sqlite else _ACCEPT
+            added = connection.execute(statement, {"now": now, **values}).one_or_none()
+            if added is None:
+                return self._again(connection, request.id, fingerprint, now), None
+            new = Job.of(added)
+            append_event(connection, new, EventPayload(Outcome.ACCEPTED, Status.ACCEPTED), new.sequence, now)
+            accepted = Acceptance.NEW if begin == now else Acceptance.SCHEDULED
+            return accepted, new if taken else None
+
+    def _again(self, connection: Connection, id: str, fingerprint: str, now: float) -> Acceptance:
+        known = Job.of(connection.execute(select(job).where(job.c.id == id)).one())
+        if known.fingerprint != fingerprint:
+            return Acceptance.CONFLICT
+        if known.turn == 1 and known.due_at is not None and known.due_at > now:
+            return Acceptance.SCHEDULED
+        if known.status not in _ENDED:
+            return Acceptance.DUPLICATE
+        republish_last_event(connection, id)
+        return Acceptance.DUPLICATE_ENDED
+
+    def reject(self, invalid: InvalidCommand, body: bytes) -> None:
+        """Record the `rejected` event of a message that is no valid command."""
+        with self.database.write() as connection:
+            append_rejection(connection, invalid, body, self.database.now())
+
+    @contextmanager
+    def lock(self, job_id: str) -> Iterator[JobLock | None]:
+        """The exclusive right to run turns of a job; None if somebody else has it."""
+        with self.database.connect() as connection, self._locks.hold(connection, f"job {job_id}") as held:
+            yield JobLock(self.database, connection, job_id) if held else None
+
+    def reschedule(self, job_id: str, turn: int, delay: float) -> None:
+        """Have turn `turn` handed out again in `delay` seconds, unless it has ended by then."""
+        with self.database.write() as connection:
+            now = self.database.now()
+            connection.execute(
+                update(job)
+                .where(
+                    job.c.id == job_id,
+                    job.c.turn == turn,
+                    job.c.status.not_in(_ENDED),
+                    or_(job.c.due_at.is_(None), job.c.due_at <= now),
+                )
+                .values(due_at=now + delay)
+            )
+
+    def cancel(self, job_id: str) -> Status | None:
+        """Ask a job to end; a waiting one is woken. Gives its status, None if there is no such job."""
+        with self.database.write() as connection:
+            now = self.database.now()
+            connection.execute(
+                update(job)
+                .where(job.c.id == job_id, job.c.status.not_in(_ENDED))
+                .values(cancel_requested=True, updated_at=now)
+            )
+            connection.execute(
+                update(job).where(job.c.id == job_id, job.c.due_at.is_not(None)).values(due_at=now)
+            )
+            return self._status(connection, job_id)
+
+    def retry(self, job_id: str, by: str, deadline: float, *, repeat_effect: bool) -> Status | None:
+        """Let a failed or cancelled job go on, once for each `by`. Raises `NotRetryable`.
+
+        A `by` that is the id of a `job.retry` is about an ending before it: repeated later, it changes nothing.
+        """
+        with self.database.write() as connection:
+            row = connection.execute(select(job).where(job.c.id == job_id).with_for_update()).one_or_none()
+            if row is None:
+                return None
+            found, now = Job.of(row), self.database.now()
+            asked_at = connection.scalar(select(job.c.accepted_at).where(job.c.id == by))
+            too_late = asked_at is not None and (found.ended_at or 0.0) > asked_at
+            if too_late or found.retried_by == by or found.status not in {Status.FAILED, Status.CANCELLED}:
+                return found.status
+            if found.error is not None and found.error["code"] == Code.OUTCOME_UNKNOWN:
+                if not repeat_effect:
+                    msg = "its effect may have happened: look at the vendor, then retry with repeat_effect"
+                    raise NotRetryable(msg)
+                connection.execute(
+                    update(step)
+                    .where(step.c.job_id == job_id, step.c.state == "intended")
+                    .values(state="void", generation=step.c.generation + 1, started_at=now)
+                )
+            connection.execute(
+                update(job)
+                .where(job.c.id == job_id)
+                .values(
+                    status=Status.RUNNING.value, turn=job.c.turn + 1, begin_count=0, due_at=now, dispatched_at=None,
+                    deadline_at=now + deadline, cancel_requested=False, attempt=job.c.attempt + 1,
+                    retried_by=by, consecutive_failures=0, error=None, ended_at=None, updated_at=now,
+                )
+            )  # fmt: skip
+            return Status.RUNNING
+
+    def _status(self, connection: Connection, job_id: str) -> Status | None:
+        found: Any = connection.scalar(select(job.c.status).where(job.c.id == job_id))
+        return None if found is None else Status(found)
