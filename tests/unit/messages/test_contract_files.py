@@ -7,10 +7,11 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from typer.testing import CliRunner
 
 from messages.compatibility import breaking
 from messages.schemas import schemas
-from workers.cli.commands.contract import contract_files
+from workers.cli.commands.contract import app, contract_files
 
 FOLDER = Path(__file__).parents[3] / "docs" / "contract"
 SCHEMAS = {
@@ -45,3 +46,20 @@ def test_an_example_is_valid_by_its_schema(path: Path) -> None:
 
 def test_there_is_an_example_of_every_message() -> None:
     assert [path.name for path in EXAMPLES] == sorted(SCHEMAS)
+
+
+def test_contract_command_updates_the_pages_of_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "docs" / "reference"
+    folder.mkdir(parents=True)
+    stale, other = folder / "events.md", folder / "other.md"
+    stale.write_text("# Events\n\n<!-- generated: outcomes -->\nold\n<!-- /generated -->\n")
+    other.write_text("# By hand\n")
+
+    result = CliRunner().invoke(
+        app, ["--output", str(tmp_path / "contract"), "--pages", str(tmp_path / "docs")]
+    )
+
+    assert result.exit_code == 0
+    assert "old" not in stale.read_text()
+    assert "| `progressed` | The job moved on. | `progress` |" in stale.read_text()
+    assert other.read_text() == "# By hand\n"
