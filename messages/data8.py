@@ -11,21 +11,24 @@ from messages.base import Command, File, Line, Model, Name, Rejects, Result, Str
 from messages.example_values import BATCH, example_file
 
 #: Data8 refuses characters in the name of a job that a file name cannot hold.
-JobName = Annotated[
-    str, StringConstraints(min_length=1, max_length=128, pattern=r'^[^/\\:*?"<>|\x00-\x1f]+$')
-]
+JOB_NAME_PATTERN = r'^[^/\\:*?"<>|\x00-\x1f]+$'
+JobName = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=JOB_NAME_PATTERN)]
 Slot = Annotated[Line, StringConstraints(max_length=128)]
 DatasetName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]*$", max_length=255)]
 #: The type of a column. Data8 has more types, but does not publish their numbers.
 ColumnType = Literal["text", "whole_number"]
 #: Pydantic exports the pattern of a dictionary's keys, but not that no other keys are allowed.
 _KEYS: dict[str, JsonValue] = {"additionalProperties": False}
+#: The wording in the exported schema, which does not change.
+_INPUT_DESCRIPTION: dict[str, JsonValue] = {
+    "description": "What goes into one slot of a workflow: a `file` of ours, or a completed `dataset` at Data8."
+}
 
 
 class Input(Model):
-    """What goes into one slot of a workflow: a `file` of ours, or a completed `dataset` at Data8."""
+    """The input of one slot of a workflow: a `file` that you store, or a completed `dataset` at Data8."""
 
-    model_config = ConfigDict(json_schema_extra=one_of("file", "dataset"))
+    model_config = ConfigDict(json_schema_extra=one_of("file", "dataset") | _INPUT_DESCRIPTION)
 
     file: Uri | None = None
     """The URI of a table with a header row. The worker uploads it as a dataset of its own."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from messages.base import LINE_PATTERN, Command, File
 from messages.catalogue import COMMANDS
+from messages.data8 import JOB_NAME_PATTERN
 from messages.envelope import SOURCE_PATTERN, TIME_PATTERN
 from messages.meanings import field_meanings, models_by_name
 
@@ -20,6 +21,7 @@ _PATTERNS = {
     LINE_PATTERN: "no control characters",
     TIME_PATTERN: "RFC 3339, with an offset",
     SOURCE_PATTERN: "a URI reference",
+    JOB_NAME_PATTERN: "no control characters, and none that a file name cannot hold",
 }
 _RANGES = {
     "minLength": ("maxLength", " characters"),

@@ -1,4 +1,4 @@
-"""Planted changes of every kind: the comparer tells those that break somebody from those that do not."""
+"""Planted changes of every kind: the check finds those that break a client, and accepts the others."""
 
 from __future__ import annotations
 
