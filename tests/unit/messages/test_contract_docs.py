@@ -17,7 +17,7 @@ def rows(text: str) -> dict[str, str]:
     return {line[1]: line[2] for line in re.finditer(r"^\| \[?`([^`]+)`\S* \|(.*)\|$", text, re.MULTILINE)}
 
 
-def test_the_page_lists_every_command_queue_outcome_and_error() -> None:
+def test_contract_page_lists_every_command_queue_outcome_and_error() -> None:
     table = rows(CONTRACT)
     for name in [*COMMANDS, *QUEUES, *Outcome, *Code]:
         assert name in table
@@ -27,7 +27,7 @@ def test_the_page_lists_every_command_queue_outcome_and_error() -> None:
         assert (table[code].rpartition("|")[2].strip() != "no") is code.retryable
 
 
-def test_the_examples_on_the_page_are_those_of_the_schemas() -> None:
+def test_examples_on_the_contract_page_are_the_exported_ones() -> None:
     blocks = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", CONTRACT, re.DOTALL)]
     events = [block for block in blocks if "specversion" in block]
     assert len(events) == 9
@@ -36,5 +36,5 @@ def test_the_examples_on_the_page_are_those_of_the_schemas() -> None:
         assert event == shipped[event["type"]]
 
 
-def test_no_two_commands_share_an_id() -> None:
+def test_examples_have_different_ids() -> None:
     assert len({event["id"] for event in examples.commands().values()}) == len(COMMANDS)

@@ -1,4 +1,4 @@
-"""What upstream code imports: typed messages and events, with pydantic alone."""
+"""The SDK for clients: typed commands and events, with pydantic as the only dependency."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NEEDED = {
     "typing_extensions",
     "typing_inspection",
 }
-#: Whatever else is installed here, and the other packages of the project.
+#: All other installed packages, and the other packages of the project.
 OTHERS = ({"workers", "clients", "sandbox"} | set(packages_distributions())) - NEEDED
 ALONE = """
 import pkgutil, sys
@@ -53,16 +53,16 @@ print(command_message(StartJob(workflow="w"), id="a", source="/crm").body.decode
 """
 
 
-def test_messages_need_nothing_but_pydantic() -> None:
-    done = subprocess.run(
+def test_messages_import_only_pydantic() -> None:
+    process = subprocess.run(
         [sys.executable, "-c", ALONE, *OTHERS], capture_output=True, text=True, check=False, timeout=60
     )
-    assert done.returncode == 0, done.stderr
-    assert parse(done.stdout.encode()).command == StartJob(workflow="w")
+    assert process.returncode == 0, process.stderr
+    assert parse(process.stdout.encode()).command == StartJob(workflow="w")
 
 
 @given(requests)
-def test_a_command_arrives_as_it_was_made(request: Request) -> None:
+def test_command_message_carries_the_whole_request(request: Request) -> None:
     message = command_message(
         request.command,
         id=request.id,
@@ -77,7 +77,7 @@ def test_a_command_arrives_as_it_was_made(request: Request) -> None:
     assert message.properties == {"content_type": "application/cloudevents+json", "delivery_mode": 2}
 
 
-def test_what_would_be_rejected_is_not_made() -> None:
+def test_command_message_raises_when_the_workers_would_reject_it() -> None:
     with pytest.raises(InvalidCommand, match=r"id: .*source: "):
         command_message(StartJob(workflow="w"), id="a b", source="not a reference")
     with pytest.raises(InvalidCommand, match="notbefore"):
@@ -85,7 +85,7 @@ def test_what_would_be_rejected_is_not_made() -> None:
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
-def test_every_event_is_read(event: dict[str, Any]) -> None:
+def test_read_event_reads_every_event(event: dict[str, Any]) -> None:
     read = read_event(json.dumps(event).encode())
 
     assert f"{read.command}.{read.outcome}" == event["type"]
@@ -96,7 +96,7 @@ def test_every_event_is_read(event: dict[str, Any]) -> None:
         assert isinstance(read.result, COMMANDS[read.command].result)
 
 
-def test_what_later_versions_add_is_ignored_and_what_vendors_add_is_kept() -> None:
+def test_read_event_ignores_new_fields_and_keeps_the_vendors_own() -> None:
     event = EVENTS["data8.start_job.completed"]
     result = event["data"]["result"] | {"later": 1}
     data = event["data"] | {"later": [1], "result": result, "stats": event["data"]["stats"] | {"later": 1}}
@@ -113,7 +113,7 @@ def test_what_later_versions_add_is_ignored_and_what_vendors_add_is_kept() -> No
     assert read.result.summary.model_extra == {"theirs": 5}
 
 
-def test_an_event_of_a_command_that_came_later_keeps_its_data() -> None:
+def test_read_event_keeps_the_data_when_the_command_is_unknown() -> None:
     event = EVENTS["job.cancel.completed"]
     data = event["data"] | {"command": "job.new", "result": {"anything": 1}}
 
@@ -133,11 +133,11 @@ def test_an_event_of_a_command_that_came_later_keeps_its_data() -> None:
         json.dumps(EVENTS["job.cancel.failed"] | {"type": "job.cancel.eaten"}).encode(),
     ],
 )
-def test_what_is_no_event_is_said_so(body: bytes) -> None:
+def test_read_event_raises_when_the_body_is_not_an_event(body: bytes) -> None:
     with pytest.raises(UnreadableEvent):
         read_event(body)
 
 
-def test_times_are_aware() -> None:
+def test_read_event_returns_aware_times() -> None:
     read = read_event(json.dumps(EVENTS["job.cancel.failed"]).encode())
     assert read.time.tzinfo == UTC
