@@ -17,7 +17,7 @@ _BINDING = "0.3.0"
 
 @cache
 def asyncapi() -> dict[str, Any]:
-    """Return the document, which is built once. As AsyncAPI defines it, the worker receives commands and sends events."""
+    """Return the document, which is built once. Its operations are those of the worker, which receives commands."""
     payloads, components = _components()
     messages = examples.commands() | examples.events()
     return {

@@ -188,7 +188,9 @@ class DeduplicateResult(Result):
     removed: int | None = Field(
         description="0 unless asked for; null where neither Creditsafe nor its counts tell"
     )
-    """The number of records that this job removed: 0 without `remove`; null if neither Creditsafe's answer nor its counts show it."""
+    """The number of records that this job removed: 0 without `remove`; null if neither Creditsafe's answer nor its
+    counts show it.
+    """
     partial: bool = Field(description="whether Creditsafe says that it could do only a part")
     """Whether Creditsafe reports that it processed only a part of the portfolio."""
 
@@ -202,7 +204,9 @@ class Deduplicate(Command):
     portfolio_id: VendorId
     """The id of the portfolio to search."""
     fields: FieldNames
-    """The fields to compare: records that are equal in all of them are duplicates. Creditsafe decides which names are valid."""
+    """The fields to compare: records that are equal in all of them are duplicates. Creditsafe decides which names are
+    valid.
+    """
     remove: bool = False
     """Whether to remove the duplicates once their file is stored."""
 
@@ -293,7 +297,9 @@ class DeleteRecordsResult(Result):
     deleted: int | None = Field(
         description="ids that were not there do not count; null where neither Creditsafe nor its counts tell"
     )
-    """The number of records that this job deleted, without ids that did not exist; null if neither Creditsafe's answers nor its counts show it."""
+    """The number of records that this job deleted, without ids that did not exist; null if neither Creditsafe's
+    answers nor its counts show it.
+    """
 
 
 class DeleteRecords(Command):

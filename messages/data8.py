@@ -67,7 +67,9 @@ class StartJob(Command):
     workflow: Name
     """The name of the workflow that Data8 set up for you."""
     name: JobName | None = None
-    """The name of the job at Data8, where a name can be used only once. Without it, the worker makes one from the job's id."""
+    """The name of the job at Data8, where a name can be used only once. Without it, the worker makes one from the
+    job's id.
+    """
     inputs_: dict[Slot, Input] = Field(
         default_factory=dict, alias="inputs", max_length=50, json_schema_extra=_KEYS
     )
@@ -81,7 +83,8 @@ class StartJob(Command):
     format: TableFormat = "csv"
     """The format of the outputs: CSV, JSON Lines (one object a row) or Parquet."""
     strict: bool = Strict
-    """Whether the first bad row of a file ends the job; with `false`, bad rows are left out and listed in `rejects`."""
+    """Whether the first bad row of a file ends the job; with `false`, bad rows are left out and listed in `rejects`.
+    """
 
     @classmethod
     def example(cls) -> tuple[Self, StartJobResult]:
@@ -128,14 +131,17 @@ class UploadDataset(Command):
     file: Uri
     """The URI of the table to upload."""
     name: DatasetName | None = None
-    """The name of the new dataset, which Data8 accepts only once. Without it, the worker makes one from the job's id."""
+    """The name of the new dataset, which Data8 accepts only once. Without it, the worker makes one from the job's id.
+    """
     columns: dict[Line, ColumnType] = Field(
         default_factory=dict,
         max_length=1_000,
         description="types by the names in the file's header; a column that is not named gets the type that fits",
         json_schema_extra=_KEYS,
     )
-    """Column types, by the names in the file's header. A column that is not named gets the type that all its cells fit."""
+    """Column types, by the names in the file's header. A column that is not named gets the type that all its cells
+    fit.
+    """
     strict: bool = Strict
     """Whether the first bad row ends the job; with `false`, bad rows are left out and listed in `rejects`."""
 

@@ -54,7 +54,9 @@ class Envelope(BaseModel):
     datacontenttype: Literal["application/json"] | None = None
     """The media type of `data`."""
     correlationid: Annotated[Line, StringConstraints(max_length=255)] | None = None
-    """Your id for related work: it is copied to every event, log line and vendor call (`X-Correlation-ID`) of the job. The `id` unless given."""
+    """Your id for related work: it is copied to every event, log line and vendor call (`X-Correlation-ID`) of the job.
+    The `id` unless given.
+    """
     traceparent: Annotated[Line, StringConstraints(max_length=255)] | None = None
     """The W3C trace context, which the job continues."""
     tracestate: Line | None = None
@@ -62,7 +64,9 @@ class Envelope(BaseModel):
     notbefore: Annotated[str, StringConstraints(pattern=TIME_PATTERN)] | None = Field(
         default=None, description="when the job may begin, RFC 3339; at once unless given, or if it is past"
     )
-    """When the job may begin (RFC 3339, with an offset), at most 366 days ahead; at once unless given, or if it is past."""
+    """When the job may begin (RFC 3339, with an offset), at most 366 days ahead; at once unless given, or if it is
+    past.
+    """
     data: dict[str, Any]
     """The fields of the command, which its page describes."""
 

@@ -1,4 +1,4 @@
-"""An example of every message, built from `Command.example`: for the contract's files, its AsyncAPI document and tests."""
+"""An example of every message, built from `Command.example`: for the contract's files and the tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Tables of a message's fields, as Markdown: types, defaults and limits from the schemas, meanings from the models."""
+"""Tables of a message's fields, as Markdown.
+
+Types, defaults and limits come from the schemas, meanings from the models.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,15 @@ _NAMES_LIMIT = 8
 
 @dataclass(frozen=True)
 class FieldRow:
-    """A field of a message; `need` is "required", "optional" or the default; of what the worker sends, "yes" or "no"."""
+    """A field of a message.
+
+    Attributes:
+        path: its place, such as `inputs.*.file` or `records[].name`.
+        type: its JSON type, in words.
+        need: "required", "optional" or the default; for what the worker sends, "yes" or "no".
+        limits: its limits, in words.
+        meaning: what it means.
+    """
 
     path: str
     type: str

@@ -58,5 +58,5 @@ def _attribute_docstrings(model: type[BaseModel]) -> dict[str, str]:
     for field, below in pairwise(class_body):
         match field, below:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                documented[name] = inspect.cleandoc(text)
+                documented[name] = " ".join(text.split())
     return documented

@@ -109,7 +109,9 @@ class Resolution(Model):
     ownership: bool = Field(
         default=False, description="its beneficial owners: one call or more an entity, of the tight budget"
     )
-    """Whether to fetch the beneficial owners of the best match. It takes at least one call for each entity, under Sayari's stricter rate limit."""
+    """Whether to fetch the beneficial owners of the best match. It takes at least one call for each entity, under
+    Sayari's stricter rate limit.
+    """
 
 
 class ProcessPortfolioResult(Result):

@@ -108,7 +108,9 @@ class ResolveEntities(Command):
     result = ResolveEntitiesResult
 
     file: Uri | None = None
-    """The URI of a table whose headers are Sayari's attributes or identifier types. A repeated header gives an entity several values."""
+    """The URI of a table whose headers are Sayari's attributes or identifier types. A repeated header gives an entity
+    several values.
+    """
     entities: Annotated[list[Entity], Field(min_length=1, max_length=10_000)] | None = None
     """The entities to find. Send more than 10,000 in a file."""
     project: Project | None = None
@@ -151,7 +153,8 @@ class ExportProjectResult(Result):
     project_id: str
     """The id of the project."""
     exported: File
-    """For `json`, one object a line as Sayari sent it; for `xlsx`, Sayari's workbook, or a zip of several workbooks."""
+    """For `json`, one object a line as Sayari sent it; for `xlsx`, Sayari's workbook, or a zip of several workbooks.
+    """
 
 
 class ExportProject(Command):

@@ -110,7 +110,9 @@ class TraceRelationships(EntitiesCommand):
     result = TraceRelationshipsResult
 
     kind: Literal["ubo", "downstream", "watchlist", "traversal"]
-    """Sayari's operation: to owners (`ubo`), to what the entity owns (`downstream`), to watchlists (`watchlist`) or in any direction (`traversal`)."""
+    """Sayari's operation: to owners (`ubo`), to what the entity owns (`downstream`), to watchlists (`watchlist`) or in
+    any direction (`traversal`).
+    """
     options: TraversalOptions | None = None
     """The arguments of the operation, under Sayari's names."""
 
@@ -147,7 +149,9 @@ class FetchEntitiesResult(Result):
     """`entities` is one file of objects for `json`, else a file for each entity, as Sayari makes it."""
 
     entities: File | list[File]
-    """For `json`, one file with an object for each entity; for other formats, a list of Sayari's files, one for each entity."""
+    """For `json`, one file with an object for each entity; for other formats, a list of Sayari's files, one for each
+    entity.
+    """
     missing: File = Field(description="the ids that Sayari does not know, in a column `entity_id`")
     """The ids that Sayari does not know, in a column `entity_id`."""
 

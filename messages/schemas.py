@@ -108,7 +108,9 @@ class Event(BaseModel):
     specversion: Literal["1.0"]
     """The version of CloudEvents."""
     id: str = Field(description="stable: the same event sent twice has the same id")
-    """The id of the event. If an event is published twice, both copies have the same id: remember the ids that you have handled."""
+    """The id of the event. If an event is published twice, both copies have the same id: remember the ids that you
+    have handled.
+    """
     source: Literal["/kyb-workers"]
     """The workers."""
     type: str

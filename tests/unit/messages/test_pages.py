@@ -94,7 +94,9 @@ class Documented(Model):
     """A model of this test."""
 
     above: str = Field(alias="Above", description="in the schema")
-    """Below the field."""
+    """Below the
+    field.
+    """
     described: str = Field(description="in the schema")
     bare: str
 
