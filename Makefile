@@ -11,7 +11,7 @@ PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest
 LOCKED := \# Made by `make lock` from pyproject.toml.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-long test-rabbitmq4 crash chaos check-alerts check-image check-k8s lint bench-polling bench-budget bench-bulk bench-storage bench-waiting \
+.PHONY: help demo test test-fast test-long test-rabbitmq4 crash chaos check-alerts check-image check-k8s lint bench-polling bench-rate-limits bench-bulk bench-storage bench-waiting \
 	bench-peers bench-scaling contract lock clean
 
 help: ## Show this list
@@ -74,34 +74,34 @@ format: .venv/dev.stamp ## Format the code, and fix what ruff can fix
 docs: .venv/dev.stamp ## Build the documentation into site/; broken links fail it
 	@$(BIN)/zensical build --strict --clean
 
-bench-polling: .venv/dev.stamp ## Compare the polling rule with what is usual, and with the best there is
-	@$(BIN)/python -m benchmarks.polling --write docs
+bench-polling: .venv/dev.stamp ## Compare the polling policy with the usual ones and with the optimum (1 to 4 minutes)
+	@$(BIN)/python -m benchmarks.polling --write docs/benchmarks
 
-bench-budget: .venv/dev.stamp ## Compare who finds finished jobs sooner when a vendor's calls are limited (about 18 minutes)
+bench-rate-limits: .venv/dev.stamp ## Measure detection delays under a vendor's rate limit (about 18 minutes)
 	@$(BIN)/python -m tests.testbed
-	@$(BIN)/python -m benchmarks.budget --write docs
+	@$(BIN)/python -m benchmarks.rate_limits --write docs/benchmarks
 
-bench-waiting: .venv/dev.stamp ## Measure what 100,000 waiting jobs cost, and how late their turns come
+bench-waiting: .venv/dev.stamp ## Measure what 100,000 waiting jobs cost, and how late their turns are
 	@$(BIN)/python -m tests.testbed
-	@$(BIN)/python -m benchmarks.waiting --write docs
+	@$(BIN)/python -m benchmarks.waiting --write docs/benchmarks
 
 contract: .venv/run.stamp ## Update docs/contract and the generated parts of the pages; ends with 1 if a change breaks the contract
 	@$(BIN)/kyb contract --check docs/contract --output docs/contract --pages docs/reference --pages README.md
 
-bench-bulk: .venv/dev.stamp ## Move a million rows, 2 GB and 200,000 names, against bare loops (about 20 minutes)
-	@$(BIN)/python -m benchmarks.bulk --write docs
+bench-bulk: .venv/dev.stamp ## Move a million rows, 2 GB and 200,000 names, against baseline loops (about 20 minutes)
+	@$(BIN)/python -m benchmarks.bulk --write docs/benchmarks
 
-bench-storage: .venv/dev.stamp ## Read and write on each kind of storage; prints times and memory (about 2 minutes)
+bench-storage: .venv/dev.stamp ## Measure reading and writing on each kind of storage (about 2 minutes)
 	@$(BIN)/python -m tests.testbed
-	@$(BIN)/python -m benchmarks.storage
+	@$(BIN)/python -m benchmarks.storage --write docs/benchmarks
 
 bench-scaling: .venv/dev.stamp ## Measure what a job costs of each resource, and project it to ten million jobs a day
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/python -m benchmarks.scaling --write docs/benchmarks
 
-bench-peers: .venv/dev.stamp .venv-peers/stamp ## Do the same jobs with what else could be used, in turns (about 37 minutes)
+bench-peers: .venv/dev.stamp .venv-peers/stamp ## Run the same jobs with Celery, Dramatiq, TaskIQ and DBOS (about 37 minutes)
 	@$(BIN)/python -m tests.testbed
-	@$(BIN)/python -m benchmarks.peers --write docs $(ARGS)
+	@$(BIN)/python -m benchmarks.peers --write docs/benchmarks $(ARGS)
 
 lock: ## Write the locks anew after a change of dependencies (needs uv); UPGRADE=--upgrade takes the newest
 	@$(LOCK) $(UPGRADE) --group build pyproject.toml --output-file requirements.txt >/dev/null

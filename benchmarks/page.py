@@ -1,4 +1,4 @@
-"""Sections of a page of the docs that benchmarks write."""
+"""Sections of the documentation that benchmarks write."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from pathlib import Path
 
 
 def write(page: Path, name: str, text: str) -> None:
-    """Replace what stands between the marks of the section `name`."""
+    """Replace the text between the markers of the section `name`.
+
+    Raises:
+        ValueError: the page has no such section.
+    """
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    before, found, rest = page.read_text().partition(begin)
+    before, opened, rest = page.read_text().partition(begin)
     _, closed, after = rest.partition(end)
-    if not (found and closed):
+    if not (opened and closed):
         raise ValueError(f"{page.name} has no section {name}")
     page.write_text(f"{before}{begin}\n{text}\n{end}{after}")
 
 
 def stamp() -> str:
-    """When and of what the numbers are."""
+    """Return the date and the versions that the numbers belong to."""
     return f"{datetime.now(UTC):%d %B %Y}, kyb-workers {version('kyb-workers')}, Python {platform.python_version()}"

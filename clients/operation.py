@@ -1,91 +1,144 @@
-"""One documented vendor operation as one typed method.
-
-    class Jobs(Resource):
-        @operation("GET /Job/{name}")
-        def get(self, call: Call, name: str) -> Job:
-            \"\"\"…\"\"\"
-            return call(path={"name": name}).model(Job)
-
-The decorator binds method, path and name of the operation into `call`; callers see `jobs.get(name)`.
-"""
+"""One call of a documented vendor operation: what is sent, and how the answer is read."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import IO, Any, Protocol, TypeVar
+from urllib.parse import quote
 
-from clients.transport import Call, Operation, Transport
+import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import to_json
 
-R = TypeVar("R", bound="Resource")
-P = ParamSpec("P")
+from clients.errors import OutcomeUnknown, VendorError, VendorUnavailable
+from clients.wire import Params, query
+
 T = TypeVar("T")
-
-
-class Resource:
-    """A group of operations, named as the vendor groups them."""
-
-    #: The group's dotted name in the client, e.g. `api_keys.allowed_ips`; empty for the client itself.
-    group = ""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    @property
-    def concurrency(self) -> int:
-        """How many calls to the vendor this process makes at once, at most."""
-        return self._transport.concurrency
-
-
-def operation(
-    endpoint: str, *, effect: bool | None = None, budget: str = "standard"
-) -> Callable[[Callable[Concatenate[R, Call, P], T]], Callable[Concatenate[R, P], T]]:
-    """Make a method the operation `endpoint`, e.g. `"GET /Job/{name}"` exactly as documented.
-
-    Args:
-        endpoint: verb and path; `{parameters}` are filled, percent-encoded, from `call(path=…)`.
-        effect: whether the call changes something at the vendor; by default all verbs but GET do.
-        budget: the class of calls whose rate limit it counts against.
-    """
-    verb, _, path = endpoint.partition(" ")
-    changes = verb != "GET" if effect is None else effect
-
-    def decorate(method: Callable[Concatenate[R, Call, P], T]) -> Callable[Concatenate[R, P], T]:
-        @wraps(method)
-        def bound(self: R, /, *args: P.args, **kwargs: P.kwargs) -> T:
-            name = f"{self.group}.{method.__name__}" if self.group else method.__name__
-            called = Operation(name.removesuffix("_"), verb, path, changes, budget)
-            return method(self, Call(self._transport, called), *args, **kwargs)
-
-        bound.__dict__["endpoint"] = (verb, path)
-        return bound
-
-    return decorate
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Documented:
-    """One operation as listed to people: its name, its documented endpoint and how to call it."""
+class Operation:
+    """A documented operation: dotted name, verb, path template, whether it has effects, budget class."""
 
     name: str
     method: str
     path: str
-    summary: str
-    invoke: Callable[..., Any]
+    effect: bool = False
+    budget: str = "standard"
 
 
-def operations_of(resource: Resource, prefix: str = "") -> Iterator[Documented]:
-    """All operations of a client and of its groups, in the order in which they are written."""
-    for name, member in inspect.getmembers_static(type(resource)):
-        endpoint = getattr(member, "endpoint", None)
-        if endpoint is not None:
-            summary = (inspect.getdoc(member) or "").partition("\n")[0]
-            verb, path = endpoint
-            yield Documented(
-                f"{prefix}{name}".removesuffix("_"), verb, path, summary, getattr(resource, name)
-            )
-    for name, member in vars(resource).items():
-        if isinstance(member, Resource):
-            yield from operations_of(member, f"{prefix}{name}.")
+class Sender(Protocol):
+    """What sends operations: `clients.transport.Transport`."""
+
+    vendor: str
+    concurrency: int
+
+    def open(
+        self, operation: Operation, path: str, request_kwargs: dict[str, Any]
+    ) -> AbstractContextManager[httpx.Response]:
+        """Send an authenticated request; yield the 2xx answer unread."""
+
+    def reading(self, operation: Operation) -> AbstractContextManager[None]:
+        """Turn errors of reading an answer into the client's own."""
+
+
+class Answer:
+    """A vendor's 2xx answer, read whole."""
+
+    def __init__(self, transport: Sender, operation: Operation, response: httpx.Response) -> None:
+        self._transport = transport
+        self._operation = operation
+        self.response = response
+
+    def json(self, *, parse_float: Callable[[str], Any] | None = None) -> Any:
+        """The body as JSON, None if it is empty; `parse_float` as in `json.loads`, e.g. `Decimal`."""
+        if not self.response.content.strip():
+            return None
+        try:
+            return self.response.json(parse_float=parse_float)
+        except ValueError as error:
+            raise self._unreadable("is not JSON") from error
+
+    def model(self, model: type[M]) -> M:
+        """The body as `model`. Raises `OutcomeUnknown` (effects) or `VendorUnavailable` if it is another shape."""
+        return self._valid(model.model_validate)
+
+    def adapt(self, adapter: TypeAdapter[T]) -> T:
+        """The body as the adapter's type; errors as `model`."""
+        return self._valid(adapter.validate_python)
+
+    def _valid(self, validate: Callable[[Any], T]) -> T:
+        try:
+            return validate(self.json())
+        except ValidationError as error:
+            places = ", ".join(".".join(map(str, e["loc"])) or "body" for e in error.errors()[:5])
+            raise self._unreadable(f"has another shape than expected at: {places}") from None
+
+    def _unreadable(self, why: str) -> VendorError:
+        kind = OutcomeUnknown if self._operation.effect else VendorUnavailable
+        return kind(
+            self._transport.vendor,
+            self._operation.name,
+            f"the answer {why}",
+            status=self.response.status_code,
+        )
+
+
+class Call:
+    """One operation, ready to be sent: `call(path={…}, json={…})`."""
+
+    def __init__(self, transport: Sender, operation: Operation) -> None:
+        self._transport = transport
+        self.operation = operation
+
+    def __call__(
+        self,
+        *,
+        path: Mapping[str, str | int] | None = None,
+        params: Params | None = None,
+        json: Any = None,
+        content: bytes | IO[bytes] | Iterator[bytes] | None = None,
+        files: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send it and read the whole answer. Raises `clients.errors.VendorError`.
+
+        Args:
+            path: values of the path's parameters, percent-encoded here, `/` included.
+            params: the query; None values are dropped, booleans are `true`/`false`, lists repeat the key.
+            json: a JSON body.
+            content: a raw body; files and iterators are streamed.
+            files: multipart parts, as httpx takes them; open files are streamed.
+            headers: more headers, e.g. `Accept`.
+        """
+        with self.stream(
+            path=path, params=params, json=json, content=content, files=files, headers=headers
+        ) as response:
+            with self._transport.reading(self.operation):
+                response.read()
+            return Answer(self._transport, self.operation, response)
+
+    @contextmanager
+    def stream(
+        self,
+        *,
+        path: Mapping[str, str | int] | None = None,
+        params: Params | None = None,
+        json: Any = None,
+        content: bytes | IO[bytes] | Iterator[bytes] | None = None,
+        files: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[httpx.Response]:
+        """Send it and hand out the 2xx answer unread, e.g. for `response.iter_bytes()`."""
+        filled = self.operation.path.format(**{k: quote(str(v), safe="") for k, v in (path or {}).items()})
+        given = dict(headers or {})
+        if json is not None:  # the same bytes as httpx makes of it, in a third of the time
+            content, given = to_json(json), {"Content-Type": "application/json"} | given
+        request_kwargs: dict[str, Any] = {
+            "params": query(params), "content": content, "files": files, "headers": given,
+        }  # fmt: skip
+        with self._transport.open(self.operation, filled, request_kwargs) as response:
+            yield response

@@ -15,12 +15,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from typing import IO, Any, Protocol, TypeVar
-from urllib.parse import quote
+from typing import Any, Protocol, TypeVar
 
 import httpx
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import to_json
+from pydantic import BaseModel
 
 from clients.breaker import Breaker, CircuitOpen
 from clients.errors import (
@@ -34,7 +32,8 @@ from clients.errors import (
     VendorError,
     VendorUnavailable,
 )
-from clients.wire import Params, header_value, query, redacted, retry_after, rewind, vendor_words
+from clients.operation import Answer, Operation
+from clients.wire import header_value, redacted, retry_after, rewind, vendor_words
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -62,17 +61,6 @@ def _nobody() -> None:
 #: Called when a request that may change something is about to leave: token, circuit and budget have let it
 #: through, nothing is sent yet. What it raises keeps the request back.
 before_effect: ContextVar[Callable[[], None]] = ContextVar("before_effect", default=_nobody)
-
-
-@dataclass(frozen=True)
-class Operation:
-    """A documented operation: dotted name, verb, path template, whether it has effects, budget class."""
-
-    name: str
-    method: str
-    path: str
-    effect: bool = False
-    budget: str = "standard"
 
 
 class Auth(Protocol):
@@ -133,105 +121,6 @@ class _Exchange:
     answered: float | None = None
 
 
-class Answer:
-    """A vendor's 2xx answer, read whole."""
-
-    def __init__(self, transport: Transport, operation: Operation, response: httpx.Response) -> None:
-        self._transport = transport
-        self._operation = operation
-        self.response = response
-
-    def json(self, *, parse_float: Callable[[str], Any] | None = None) -> Any:
-        """The body as JSON, None if it is empty; `parse_float` as in `json.loads`, e.g. `Decimal`."""
-        if not self.response.content.strip():
-            return None
-        try:
-            return self.response.json(parse_float=parse_float)
-        except ValueError as error:
-            raise self._unreadable("is not JSON") from error
-
-    def model(self, model: type[M]) -> M:
-        """The body as `model`. Raises `OutcomeUnknown` (effects) or `VendorUnavailable` if it is another shape."""
-        return self._valid(model.model_validate)
-
-    def adapt(self, adapter: TypeAdapter[T]) -> T:
-        """The body as the adapter's type; errors as `model`."""
-        return self._valid(adapter.validate_python)
-
-    def _valid(self, validate: Callable[[Any], T]) -> T:
-        try:
-            return validate(self.json())
-        except ValidationError as error:
-            places = ", ".join(".".join(map(str, e["loc"])) or "body" for e in error.errors()[:5])
-            raise self._unreadable(f"has another shape than expected at: {places}") from None
-
-    def _unreadable(self, why: str) -> VendorError:
-        kind = OutcomeUnknown if self._operation.effect else VendorUnavailable
-        return kind(
-            self._transport.vendor,
-            self._operation.name,
-            f"the answer {why}",
-            status=self.response.status_code,
-        )
-
-
-class Call:
-    """One operation, ready to be sent: `call(path={…}, json={…})`."""
-
-    def __init__(self, transport: Transport, operation: Operation) -> None:
-        self._transport = transport
-        self.operation = operation
-
-    def __call__(
-        self,
-        *,
-        path: Mapping[str, str | int] | None = None,
-        params: Params | None = None,
-        json: Any = None,
-        content: bytes | IO[bytes] | Iterator[bytes] | None = None,
-        files: Any = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """Send it and read the whole answer. Raises `clients.errors.VendorError`.
-
-        Args:
-            path: values of the path's parameters, percent-encoded here, `/` included.
-            params: the query; None values are dropped, booleans are `true`/`false`, lists repeat the key.
-            json: a JSON body.
-            content: a raw body; files and iterators are streamed.
-            files: multipart parts, as httpx takes them; open files are streamed.
-            headers: more headers, e.g. `Accept`.
-        """
-        with self.stream(
-            path=path, params=params, json=json, content=content, files=files, headers=headers
-        ) as response:
-            with self._transport.reading(self.operation):
-                response.read()
-            return Answer(self._transport, self.operation, response)
-
-    @contextmanager
-    def stream(
-        self,
-        *,
-        path: Mapping[str, str | int] | None = None,
-        params: Params | None = None,
-        json: Any = None,
-        content: bytes | IO[bytes] | Iterator[bytes] | None = None,
-        files: Any = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Iterator[httpx.Response]:
-        """Send it and hand out the 2xx answer unread, e.g. for `response.iter_bytes()`."""
-        filled = self.operation.path.format(**{k: quote(str(v), safe="") for k, v in (path or {}).items()})
-        given = dict(headers or {})
-        if json is not None:  # the same bytes as httpx makes of it, in a third of the time
-            content, given = to_json(json), {"Content-Type": "application/json"} | given
-        sendable: dict[str, Any] = {
-            "params": query(params), "content": content, "files": files, "headers": given,
-        }  # fmt: skip
-        with self._transport.open(self.operation, filled, sendable) as response:
-            yield response
-
-
 class Transport:
     """HTTP to one vendor.
 
@@ -286,21 +175,23 @@ class Transport:
         self._http.close()
 
     @contextmanager
-    def open(self, operation: Operation, path: str, sendable: dict[str, Any]) -> Iterator[httpx.Response]:
+    def open(
+        self, operation: Operation, path: str, request_kwargs: dict[str, Any]
+    ) -> Iterator[httpx.Response]:
         """Send an authenticated request to `base_url + path`; yields the 2xx answer unread."""
         with self._slots:
             token = self._auth.token(self)
-            response = self._exchange(operation, self.base_url + path, sendable, token)
+            response = self._exchange(operation, self.base_url + path, request_kwargs, token)
             if response.status_code == httpx.codes.UNAUTHORIZED:
                 self._close(response)
                 self._auth.expired(token)
-                if not rewind(sendable):
+                if not rewind(request_kwargs):
                     raise VendorUnavailable(
                         self.vendor, operation.name, "token refused, and the body cannot be sent twice",
                         status=response.status_code,
                     )  # fmt: skip
                 token = self._auth.token(self)
-                response = self._exchange(operation, self.base_url + path, sendable, token)
+                response = self._exchange(operation, self.base_url + path, request_kwargs, token)
             try:
                 try:
                     self._check(operation, response)
@@ -311,13 +202,15 @@ class Transport:
             finally:
                 self._close(response)
 
-    def authenticate(self, operation: Operation, url: str, sendable: dict[str, Any], secret: str = "") -> Any:
+    def authenticate(
+        self, operation: Operation, url: str, request_kwargs: dict[str, Any], secret: str = ""
+    ) -> Any:
         """Ask for a token at `url`, unauthenticated; the JSON answer. Raises `AuthenticationError` on any 4xx.
 
-        `secret` is what `sendable` holds of that kind: no error will ever repeat it.
+        `secret` is what `request_kwargs` holds of that kind: no error will ever repeat it.
         """
         self._secrets.add(secret)
-        response = self._exchange(operation, url, sendable, token=None)
+        response = self._exchange(operation, url, request_kwargs, token=None)
         try:
             with self.reading(operation):
                 response.read()
@@ -360,9 +253,15 @@ class Transport:
             raise self._lost(operation, error) from None
 
     def _exchange(
-        self, operation: Operation, url: str, sendable: dict[str, Any], token: str | None, *, own: bool = True
+        self,
+        operation: Operation,
+        url: str,
+        request_kwargs: dict[str, Any],
+        token: str | None,
+        *,
+        own: bool = True,
     ) -> httpx.Response:
-        headers = dict(sendable.get("headers") or {})
+        headers = dict(request_kwargs.get("headers") or {})
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         if own and (belongs_to := correlation.get()) is not None:
@@ -386,7 +285,7 @@ class Transport:
                 if time.monotonic() - asked > PROMPT:
                     self._allowed(operation)
             exchange = _Exchange(operation, time.monotonic(), authenticates=own and token is None)
-            response = self._send(exchange, url, sendable | {"headers": headers})
+            response = self._send(exchange, url, request_kwargs | {"headers": headers})
             success = not response.is_server_error
         except (VendorUnavailable, OutcomeUnknown):
             success = False
@@ -402,11 +301,11 @@ class Transport:
         if wait > 0:
             raise RateLimited(self.vendor, operation.name, "our own call budget is used up", retry_after=wait)
 
-    def _send(self, exchange: _Exchange, url: str, sendable: dict[str, Any]) -> httpx.Response:
+    def _send(self, exchange: _Exchange, url: str, request_kwargs: dict[str, Any]) -> httpx.Response:
         operation = exchange.operation
         request: httpx.Request | None = None
         try:
-            request = self._http.build_request(operation.method, url, **sendable)
+            request = self._http.build_request(operation.method, url, **request_kwargs)
             response = self._http.send(request, stream=True)
         except httpx.HTTPError as error:
             self._tell(exchange, request, None)

@@ -1,1 +1,1 @@
-"""Many rows to vendors and back: `python -m benchmarks.bulk`."""
+"""Bulk data to vendors and back: `python -m benchmarks.bulk`."""

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.bulk`: many rows to vendors and back, against bare httpx loops; exit 1 if a bound is broken.
+"""`python -m benchmarks.bulk`: move bulk data, compared with baseline loops of httpx; exit 1 if a bound is missed.
 
-`--write FOLDER` puts the numbers into `performance.md` there.
+`--write FOLDER` writes the tables into `bulk.md` there.
 """
 
 from __future__ import annotations
@@ -15,24 +15,26 @@ from typing import Any
 from benchmarks.bulk import report
 from benchmarks.bulk.inputs import companies, ids, names, records
 from benchmarks.bulk.installation import Run
-from benchmarks.bulk.trials import Compared, Trial, Work, fetch, import_file, resolve, start_job
+from benchmarks.bulk.trials import Comparison, Trial, Work, fetch, import_file, resolve, start_job
 from benchmarks.page import write
 
-#: Seconds that a vendor takes for a block or an entity, where it takes any.
-LATENCY = 0.2
-#: And for a page of results, of which there is one at a time.
-PAGE_LATENCY = 0.02
+#: How long a slow vendor takes for a block or an entity.
+LATENCY_SECONDS = 0.2
+#: How long it takes for a page of results, which come one at a time.
+PAGE_LATENCY_SECONDS = 0.02
 
 
 def main() -> int:
-    """Run everything; 0 if all bounds are kept."""
+    """Run everything; return 0 if all bounds are kept."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bulk", description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000, help="through data8.start_job and back")
-    parser.add_argument("--megabytes", type=int, default=2_000, help="of the CSV into Creditsafe")
-    parser.add_argument("--names", type=int, default=200_000, help="to be resolved by Sayari")
-    parser.add_argument("--entities", type=int, default=20_000, help="to be fetched from Sayari one by one")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows through data8.start_job and back")
+    parser.add_argument("--megabytes", type=int, default=2_000, help="size of the CSV for Creditsafe")
+    parser.add_argument("--names", type=int, default=200_000, help="names for Sayari to resolve")
+    parser.add_argument(
+        "--entities", type=int, default=20_000, help="entities to fetch from Sayari one by one"
+    )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--write", type=Path, help="folder of performance.md")
+    parser.add_argument("--write", type=Path, help="folder of bulk.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -45,12 +47,12 @@ def main() -> int:
     text, kept = report.tables(compared, memory, cost)
     sys.stdout.write(text + "\n")
     if options.write is not None:
-        write(options.write / "performance.md", "bulk", text)
+        write(options.write / "bulk.md", "bulk", text)
     return 0 if kept else 1
 
 
 def smaller(trial: Trial, folder: Path, options: Any) -> Iterator[tuple[str, Run]]:
-    """The same work with fewer rows, for the memory that it takes."""
+    """Yield runs of the same work with fewer rows, to measure the memory."""
     for share in (100, 10, 3):
         rows = options.rows // share
         yield f"Data8, {rows:,} rows", trial.run(start_job(companies(folder / "few.csv", rows)))
@@ -60,31 +62,33 @@ def smaller(trial: Trial, folder: Path, options: Any) -> Iterator[tuple[str, Run
     yield f"Sayari, {count:,} names", trial.run(resolve(names(folder / "few.csv", count)))
 
 
-def comparisons(trial: Trial, folder: Path, options: Any) -> Iterator[Compared]:
-    """Each kind of work, one after the other; what answers after a while in smaller numbers."""
+def comparisons(trial: Trial, folder: Path, options: Any) -> Iterator[Comparison]:
+    """Yield the comparison of each kind of work; with slow vendors the numbers are smaller."""
 
-    def compare(what: str, work: Work, *, bound: bool = True, delay: float = 0.0) -> Compared:
-        return trial.compare(what, work, options.rounds, bound=bound, delay=delay)
+    def compare(title: str, work: Work, *, bound: bool = True, delay: float = 0.0) -> Comparison:
+        return trial.compare(title, work, options.rounds, bound=bound, delay=delay)
 
-    rows, after = options.rows, f"each answered after {LATENCY:g} s"
+    rows, after = options.rows, f"each answered after {LATENCY_SECONDS:g} s"
     yield compare(f"Data8, {rows:,} rows up and back", start_job(companies(folder / "rows.csv", rows)))
     rows //= 4
     work = start_job(companies(folder / "rows.csv", rows))
-    yield compare(f"Data8, {rows:,} rows, {after}", work, delay=LATENCY)
+    yield compare(f"Data8, {rows:,} rows, {after}", work, delay=LATENCY_SECONDS)
     source = records(folder / "records.csv", options.megabytes * 1_000_000)
     yield compare(f"Creditsafe, {options.megabytes:,} MB in parts", import_file(source))
     source.unlink()
     count = options.names
     work = resolve(names(folder / "names.csv", count))
     yield compare(
-        f"Sayari, {count:,} names resolved, each page after {PAGE_LATENCY:g} s", work, delay=PAGE_LATENCY
+        f"Sayari, {count:,} names resolved, each page answered after {PAGE_LATENCY_SECONDS:g} s",
+        work,
+        delay=PAGE_LATENCY_SECONDS,
     )
     count //= 4
     work = resolve(names(folder / "names.csv", count))
-    yield compare(f"Sayari, {count:,} names resolved, each page at once", work, bound=False)
+    yield compare(f"Sayari, {count:,} names resolved, each page answered at once", work, bound=False)
     count = options.entities // 20
     work = fetch(ids(folder / "ids.csv", count))
-    yield compare(f"Sayari, {count:,} entities one by one, {after}", work, delay=LATENCY)
+    yield compare(f"Sayari, {count:,} entities one by one, {after}", work, delay=LATENCY_SECONDS)
     count = options.entities
     work = fetch(ids(folder / "ids.csv", count))
     yield compare(f"Sayari, {count:,} entities one by one, each answered at once", work, bound=False)

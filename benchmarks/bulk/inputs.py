@@ -1,4 +1,4 @@
-"""Tables of invented companies, of any size, written as fast as the disk takes them."""
+"""Tables of invented companies, of any size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _TOWNS = ("London", "Leeds", "Köln", "Paris", "Turin", "Cork", "Lyon", "Bath", 
 
 
 def companies(path: Path, rows: int) -> Path:
-    """For Data8: nine columns, about 115 bytes a row, one cell of them quoted."""
+    """Write rows for Data8: nine columns, about 115 bytes per row, one cell quoted."""
     with path.open("w", encoding="utf-8", newline="") as out:
         out.write("id,name,street,town,postcode,country,phone,contact,note\r\n")
         for n in range(rows):
@@ -21,8 +21,8 @@ def companies(path: Path, rows: int) -> Path:
 
 
 def records(path: Path, size: int) -> Path:
-    """For Creditsafe: at least `size` bytes of records, about 200 bytes each."""
-    left = size
+    """Write at least `size` bytes of records for Creditsafe, about 200 bytes each."""
+    remaining = size
     with path.open("w", encoding="utf-8", newline="") as out:
         out.write("name,address1,address2,town,postcode,countryCode,phone,email,vatNumber,reference\r\n")
         for n in count():
@@ -31,14 +31,14 @@ def records(path: Path, size: int) -> Path:
                 f'"Floor {n % 30}, Building {n % 9}",{_TOWNS[n % 10]},AB{n % 90} 1CD,GB,+44 20 {n % 10_000_000:07},'
                 f"contact{n % 50_003}@example.com,GB{n % 1_000_000_000:09},customer-{n:09}\r\n"
             )
-            left -= len(line)
-            if left <= 0:
+            remaining -= len(line)
+            if remaining <= 0:
                 return path
     raise AssertionError
 
 
 def names(path: Path, rows: int) -> Path:
-    """For Sayari: names to be resolved, some of which the stand-in's register knows."""
+    """Write names for Sayari to resolve, some of which are in the sandbox's register."""
     with path.open("w", encoding="utf-8", newline="") as out:
         out.write("name,country,address\r\n")
         for n in range(rows):
@@ -48,7 +48,7 @@ def names(path: Path, rows: int) -> Path:
 
 
 def ids(path: Path, rows: int) -> Path:
-    """For Sayari: ids of entities."""
+    """Write ids of entities for Sayari."""
     with path.open("w", encoding="utf-8", newline="") as out:
         out.write("entity_id\r\n")
         out.writelines(f"entity{n}\r\n" for n in range(rows))

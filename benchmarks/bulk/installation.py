@@ -1,4 +1,4 @@
-"""A vendor and a worker as processes, and what the worker uses while one job runs."""
+"""A vendor and a worker as processes, and the resources that the worker uses while one job runs."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from workers.files.storage import Storage
 from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
 
-#: Seconds between two looks at the worker.
-LOOK = 0.1
+#: How often the worker's memory and its job are read.
+SAMPLE_INTERVAL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Run:
-    """One job, or the same work by a bare loop.
+    """One job, or the same work by a baseline loop.
 
     Attributes:
-        seconds: from its start to its end, without the wait for the vendor's job.
-        cpu: processor seconds.
-        idle: memory before, in MB, where it was watched.
-        memory: memory at every look, in MB.
+        seconds: from start to end, without the wait for the vendor's job.
+        cpu: CPU seconds.
+        idle: memory before, in MB, where it was measured.
+        memory: samples of the memory, in MB.
         steps: seconds of every step of the job.
         turns: of the job.
     """
@@ -50,66 +50,68 @@ class Run:
     turns: int = 0
 
     @property
-    def grown(self) -> float:
-        """By how many MB memory grew at most."""
+    def growth(self) -> float:
+        """The largest growth of the memory, in MB."""
         return max(self.memory, default=0.0) - self.idle
 
 
 @contextmanager
 def vendor() -> Iterator[str]:
-    """The URL of vendors in a process of their own."""
+    """Start vendors in a process of their own; yield their URL."""
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.bulk.vendor", str(port)])  # noqa: S603 - ourselves
     try:
-        _until_it_listens(port)
+        _wait_until_listening(port)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.kill()
         process.wait()
 
 
-def latency(url: str, seconds: float) -> None:
-    """Let every block of Data8's take so long."""
+def set_latency(url: str, seconds: float) -> None:
+    """Make blocks, entities and pages take that long."""
     with urllib.request.urlopen(f"{url}/latency", data=str(seconds).encode()):  # noqa: S310 - our own
         pass
 
 
-def bare(loop: str, url: str, source: Path, at_once: int) -> Run:
-    """The same work by a bare loop, in a process of its own."""
-    target = source.with_suffix(".bare")
+def run_baseline(loop: str, url: str, source: Path, concurrency: int) -> Run:
+    """Run a baseline loop in a process of its own."""
+    target = source.with_suffix(".baseline")
     command = [
         sys.executable,
         "-m",
-        "benchmarks.bulk.loops",
+        "benchmarks.bulk.baseline",
         loop,
         url,
         str(source),
         str(target),
-        str(at_once),
+        str(concurrency),
     ]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)  # noqa: S603 - ourselves
     target.unlink(missing_ok=True)
     return Run(**json.loads(done.stdout))
 
 
-def checkpoints_each(seconds: float) -> str:
-    """What a worker does first whose checkpoints come so often."""
-    return f"import workers.engine.context; workers.engine.context.CHECKPOINT_INTERVAL = {seconds}"
+def checkpoint_interval(seconds: float) -> str:
+    """Return the preamble of a worker with that interval between checkpoints."""
+    return f"import workers.engine.context; workers.engine.context.CHECKPOINT_INTERVAL_SECONDS = {seconds}"
 
 
 class Worker:
-    """One `kyb worker` with embedded broker and ledger, for jobs one after the other.
+    """One `kyb worker` with embedded broker and ledger, for one job after the other.
 
     Args:
         folder: of inputs, results and ledger.
         url: of the vendors.
-        at_once: calls at once to each vendor.
-        turn: seconds of the longest slice.
-        preamble: Python run before anything else.
+        concurrency: concurrent calls to each vendor.
+        turn: the time slice, in seconds.
+        preamble: Python code that runs before anything else.
     """
 
-    def __init__(self, folder: Path, url: str, at_once: int, turn: float = 15.0, preamble: str = "") -> None:
+    def __init__(
+        self, folder: Path, url: str, concurrency: int, turn: float = 15.0, preamble: str = ""
+    ) -> None:
         self._folder = folder
         self._results = folder / "results"
         ledger_url = f"sqlite:///{folder}/kyb-{time.monotonic_ns()}.db"
@@ -129,13 +131,13 @@ class Worker:
         for name in ("DATA8", "SAYARI"):
             settings |= {f"KYB_{name}__CLIENT_ID": USERNAME, f"KYB_{name}__CLIENT_SECRET": PASSWORD}
         for name in ("DATA8", "SAYARI", "CREDITSAFE"):
-            settings |= {f"KYB_{name}__CONCURRENCY": str(at_once), f"KYB_{name}__TIMEOUT": "60"}
+            settings |= {f"KYB_{name}__CONCURRENCY": str(concurrency), f"KYB_{name}__TIMEOUT": "60"}
         self._process = subprocess.Popen(  # noqa: S603 - ourselves
             [sys.executable, "-c", f"{preamble}\n{MAIN}", "worker"], env=os.environ | settings
         )
 
     def run(self, type: str, data: Mapping[str, object]) -> Run:
-        """One job from its command to its end; its results are thrown away."""
+        """Run one job from its command to its end, and delete its results."""
         self._jobs += 1
         id = f"job-{self._jobs}"
         event = {"specversion": "1.0", "id": id, "source": "/benchmarks", "type": type, "data": data}
@@ -145,29 +147,29 @@ class Worker:
         self._admission.accept(json.dumps(event).encode(), None, handed=False)
         while not (job := self._ledger.queries.job(id)) or not job.status.ended:
             memory.append(resident(pid))
-            time.sleep(LOOK)
+            time.sleep(SAMPLE_INTERVAL_SECONDS)
             if self._process.poll() is not None:
-                raise RuntimeError("the worker has ended")
+                raise RuntimeError("the worker has exited")
         if job.status is not Status.COMPLETED or job.ended_at is None:
             raise RuntimeError(f"the job has failed: {job.error}")
         cpu = cpu_seconds(pid) - cpu
         steps = self._ledger.queries.steps(id)
-        took = {
+        durations = {
             step.name: (step.ended_at or 0.0) - (job.accepted_at if step.kind != "poll" else step.started_at)
             for step in steps
         }
-        waited = sum(took[step.name] for step in steps if step.kind == "poll")
+        waited = sum(durations[step.name] for step in steps if step.kind == "poll")
         shutil.rmtree(self._results / id, ignore_errors=True)
-        return Run(job.ended_at - job.accepted_at - waited, cpu, idle, tuple(memory), took, job.turns)
+        return Run(job.ended_at - job.accepted_at - waited, cpu, idle, tuple(memory), durations, job.turns)
 
     def close(self) -> None:
-        """End it."""
+        """Kill the worker."""
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
         self._database.close()
 
 
-def _until_it_listens(port: int) -> None:
+def _wait_until_listening(port: int) -> None:
     for _ in range(300):
         try:
             socket.create_connection(("127.0.0.1", port)).close()

@@ -1,7 +1,7 @@
-"""Vendors that cost next to nothing, so that their clients are what is measured: `python -m benchmarks.bulk.vendor PORT`.
+"""Vendors that cost next to nothing, so that their clients are measured: `python -m benchmarks.bulk.vendor PORT`.
 
-They check nothing. Data8 gives back what was uploaded, Creditsafe counts rows and forgets them, Sayari makes up its
-lists. A call may be made to take some time: `POST /latency` with seconds.
+They check nothing. Data8 returns what was uploaded, Creditsafe counts rows and forgets them, Sayari invents its
+lists. `POST /latency` with seconds makes calls take time.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import uvicorn
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-BLOCK = 1_000
-PAGE = 100
+BLOCK_ROWS = 1_000
+PAGE_SIZE = 100
 _TOKEN = json.dumps({"access_token": "t", "token": "t", "token_type": "Bearer", "expires_in": 3_600}).encode()
 _TAKES_TIME = ("/data8/Dataset/", "/sayari/v1/entity_summary/", "/sayari/v1/project/")
 _NUMBER = re.compile(rb'"blockNumber": ?(\d+)')
@@ -68,7 +68,7 @@ class Vendors:
     def _data8(self, method: str, path: str, query: dict[str, str], body: bytes) -> Any:
         if path.endswith("/data"):
             if method == "GET":
-                return self._blocks[(int(query["start"]) - 1) // BLOCK]
+                return self._blocks[(int(query["start"]) - 1) // BLOCK_ROWS]
             number = _NUMBER.search(body)
             if number is None:
                 raise ValueError("a block without its number")
@@ -105,10 +105,10 @@ class Vendors:
             return {"file": "names.csv", "count": self._entities}
         start = int(query.get("next", 0))
         count = self._entities // 4 if path.endswith("/resolved") else self._entities - self._entities // 4
-        limit = int(query.get("limit", PAGE))
-        found = [_resolution(start + n) for n in range(min(limit, count - start))]
+        limit = int(query.get("limit", PAGE_SIZE))
+        rows = [_resolution(start + n) for n in range(min(limit, count - start))]
         more = {"next": str(start + limit)} if start + limit < count else {}
-        return {"limit": limit, "size": {"count": count, "qualifier": "eq"}, "data": found} | more
+        return {"limit": limit, "size": {"count": count, "qualifier": "eq"}, "data": rows} | more
 
 
 def _resolution(number: int) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The same jobs done with what a user would pick instead: `python -m benchmarks.peers`."""
+"""The same jobs with other tools: `python -m benchmarks.peers`."""

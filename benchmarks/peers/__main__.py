@@ -1,7 +1,7 @@
-"""`python -m benchmarks.peers`: the same jobs with what a user would pick instead, in turns, in one run.
+"""`python -m benchmarks.peers`: run the same jobs with other tools, in turns.
 
-`--write FOLDER` puts the tables into `performance.md` there, and the picture beside it. `--trials profile` says where
-the processor time of our own workers goes.
+`--write FOLDER` writes the tables into `peers.md` there, and the chart beside it. `--trials profile` shows where the
+CPU time of our own workers goes.
 """
 
 from __future__ import annotations
@@ -14,42 +14,42 @@ from pathlib import Path
 
 from benchmarks.page import stamp, write
 from benchmarks.peers import report
-from benchmarks.peers.contenders import CONTENDERS, OTHERS, Contender
+from benchmarks.peers.contenders import CONTENDERS, PEER_BIN, Contender
 from benchmarks.peers.profile import profile
 from benchmarks.peers.rounds import Crash, Speed, Waiting, crash, say, speed, waiting
 from benchmarks.peers.site import Installation, Site
-from benchmarks.peers.standing import standing
-from benchmarks.peers.vendor import Drawn, Vendor
+from benchmarks.peers.summary import summary
+from benchmarks.peers.vendor import RandomDurations, Vendor
 
-#: Vendor jobs take so many seconds in the middle, log-normal: a 15th of minutes, as the others' second between
-#: two looks is a 15th of 15 s.
-MEDIAN, SIGMA = 4.0, 0.5
+#: The log-normal durations of vendor jobs, in seconds: a 15th of minutes, as the second between two polls of the
+#: other contenders is a 15th of 15 s.
+MEDIAN_SECONDS, SIGMA = 4.0, 0.5
 TRIALS = ["speed", "crash", "waiting", "profile"]
 
 
 def main() -> int:
-    """Run the trials that are asked for."""
+    """Run the requested trials."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     parser.add_argument("--only", nargs="+", default=[one.key for one in CONTENDERS], help="contenders")
     parser.add_argument("--trials", nargs="+", default=TRIALS, choices=TRIALS)
-    parser.add_argument("--rounds", type=int, default=3, help="of the speed trial")
-    parser.add_argument("--jobs", type=int, default=150, help="in each of them, and in the profile")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of the speed trial")
+    parser.add_argument("--jobs", type=int, default=150, help="jobs per round, and in the profile")
     parser.add_argument("--kills", type=int, default=6, help="kill -9 of all workers")
-    parser.add_argument("--crash-jobs", type=int, default=96, help="jobs meanwhile")
-    parser.add_argument("--waiting", type=int, default=100_000, help="jobs that wait, at most")
-    parser.add_argument("--write", type=Path, help="folder of performance.md")
+    parser.add_argument("--crash-jobs", type=int, default=96, help="jobs during the kills")
+    parser.add_argument("--waiting", type=int, default=100_000, help="waiting jobs, at most")
+    parser.add_argument("--write", type=Path, help="folder of peers.md")
     options = parser.parse_args()
-    if not OTHERS.exists():
-        sys.exit("run `make bench-peers`: it makes .venv-peers first")
+    if not PEER_BIN.exists():
+        sys.exit("run `make bench-peers`: it creates .venv-peers first")
     contenders = [one for one in CONTENDERS if one.key in options.only]
-    with Vendor(Drawn(MEDIAN, SIGMA)) as vendor, closing(Site(vendor)) as site:
+    with Vendor(RandomDurations(MEDIAN_SECONDS, SIGMA)) as vendor, closing(Site(vendor)) as site:
         site.start()
         tables: dict[str, str] = {}
         if "speed" in options.trials:
             speeds = _speeds(site, _in(contenders, "speed"), options.rounds, options.jobs)
-            tables["speed"], picture = report.speeds(speeds)
+            tables["speed"], chart = report.speeds(speeds)
             if options.write is not None:
-                (options.write / "peers-speed.svg").write_text(picture)
+                (options.write / "peers-speed.svg").write_text(chart)
         if "crash" in options.trials:
             crashes = _crashes(site, _in(contenders, "crash"), options.crash_jobs, options.kills)
             tables["crash"] = report.crashes(crashes)
@@ -59,11 +59,11 @@ def main() -> int:
         if "profile" in options.trials:
             tables["profile"] = profile(site, options.jobs)
         if {"speed", "crash", "waiting"} <= tables.keys() and len(contenders) == len(CONTENDERS):
-            tables["standing"] = standing(speeds, crashes, waits)
+            tables["summary"] = summary(speeds, crashes, waits)
     for name, text in tables.items():
         sys.stdout.write(f"\n{text}\n")
         if options.write is not None:
-            write(options.write / "performance.md", f"peers {name}", f"{stamp()}, two cores.\n\n{text}")
+            write(options.write / "peers.md", f"peers {name}", f"{stamp()}, two cores.\n\n{text}")
     return 0
 
 
@@ -74,37 +74,37 @@ def _in(contenders: Sequence[Contender], trial: str) -> list[Contender]:
 def _speeds(
     site: Site, contenders: Sequence[Contender], rounds: int, jobs: int
 ) -> dict[Contender, list[Speed]]:
-    found: dict[Contender, list[Speed]] = {one: [] for one in contenders}
+    results: dict[Contender, list[Speed]] = {one: [] for one in contenders}
     installations = [Installation(site, one) for one in contenders]
     try:
         for number in range(rounds):
-            turned = installations[number % len(contenders) :] + installations[: number % len(contenders)]
-            for installation in turned:
+            rotated = installations[number % len(contenders) :] + installations[: number % len(contenders)]
+            for installation in rotated:
                 one = speed(site, installation, jobs, number)
-                found[installation.contender].append(one)
+                results[installation.contender].append(one)
                 say(f"{installation.contender.title}: {one}")
     finally:
         for installation in installations:
             installation.close()
-    return found
+    return results
 
 
 def _crashes(site: Site, contenders: Sequence[Contender], jobs: int, kills: int) -> dict[Contender, Crash]:
-    found: dict[Contender, Crash] = {}
+    results: dict[Contender, Crash] = {}
     for contender in contenders:
         with closing(Installation(site, contender)) as installation:
-            found[contender] = crash(site, installation, jobs, kills)
-        say(f"{contender.title}: {found[contender]}")
-    return found
+            results[contender] = crash(site, installation, jobs, kills)
+        say(f"{contender.title}: {results[contender]}")
+    return results
 
 
 def _waits(site: Site, contenders: Sequence[Contender], jobs: int) -> dict[Contender, Waiting]:
-    found: dict[Contender, Waiting] = {}
+    results: dict[Contender, Waiting] = {}
     for contender in contenders:
         with closing(Installation(site, contender)) as installation:
-            found[contender] = waiting(site, installation, min(jobs, contender.waiting))
-        say(f"{contender.title}: {found[contender]}")
-    return found
+            results[contender] = waiting(site, installation, min(jobs, contender.waiting))
+        say(f"{contender.title}: {results[contender]}")
+    return results
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Who is compared: how the workers of each are started, and how work is given to them."""
+"""The contenders: how the workers of each are started, and how they are given work."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from workers.ledger.database import Database
 
 APPS = Path(__file__).parent / "apps"
 ROOT = Path(__file__).parents[2]
-#: A virtual environment of the others' own: their dependencies are none of ours.
-OTHERS = ROOT / ".venv-peers" / "bin"
+#: The programs of the other contenders' virtual environment.
+PEER_BIN = ROOT / ".venv-peers" / "bin"
 PROCESSES, THREADS = 2, 8
-#: Seconds after which giving work to a contender has failed.
-LONGEST_SEND = 900
+#: How long it may take to give work to a contender.
+SEND_TIMEOUT_SECONDS = 900
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One of them.
+    """A tool that does the jobs.
 
     Attributes:
-        key: short, letters only: job ids begin with it.
-        title: as shown.
-        waits: where a job is that waits.
+        key: a short name of letters only; job ids begin with it.
+        title: the name in tables.
+        waits: where a waiting job is kept.
         workers: one command line for each group of worker processes.
-        script: of its own, which sends, too.
+        script: its file in `apps`, which also sends work.
         waiting: how many jobs can be made to wait within some minutes.
-        settings: of its own.
-        trials: it takes part in.
+        settings: additional environment variables.
+        trials: the trials that it takes part in.
     """
 
     key: str
@@ -53,33 +53,33 @@ class Contender:
         return self.script == "ours.py"
 
     def prepare(self, environment: dict[str, str]) -> None:
-        """Make the tables that it needs."""
+        """Create the tables that it needs."""
         if self.ours:
             with closing(Database(environment["KYB_LEDGER_URL"])) as database:
                 database.upgrade()
         elif self.key == "dbos":
-            self._tell(environment, ["prepare"], [])
+            self._run_script(environment, ["prepare"], [])
 
     def send(self, environment: dict[str, str], ids: Iterable[str]) -> None:
-        """Give it commands."""
+        """Send it commands."""
         if self.ours:
             _commands(environment["KYB_BROKER_URL"], ids)
         else:
-            self._tell(environment, ["send"], ids)
+            self._run_script(environment, ["send"], ids)
 
     def wait(self, environment: dict[str, str], names: Iterable[str], seconds: float) -> float:
-        """Give it jobs of the vendor that are to be looked at in so many seconds; when the last was given."""
-        return float(self._tell(environment, ["wait", str(seconds)], names).split()[-1])
+        """Send it vendor jobs to be polled in that many seconds; return when the last one was sent."""
+        return float(self._run_script(environment, ["wait", str(seconds)], names).split()[-1])
 
-    def _tell(self, environment: dict[str, str], arguments: list[str], lines: Iterable[str]) -> str:
+    def _run_script(self, environment: dict[str, str], arguments: list[str], lines: Iterable[str]) -> str:
         done = subprocess.run(  # noqa: S603 - programs beside this file
-            [OTHERS / "python", APPS / self.script, *arguments],
+            [PEER_BIN / "python", APPS / self.script, *arguments],
             env=environment,
             input="\n".join(lines),
             stdout=subprocess.PIPE,
             text=True,
             check=True,
-            timeout=LONGEST_SEND,
+            timeout=SEND_TIMEOUT_SECONDS,
         )
         return done.stdout
 
@@ -97,45 +97,45 @@ def _command(id: str) -> dict[str, object]:
     return {"specversion": "1.0", "id": id, "source": "/benchmarks", "type": "data8.start_job", "data": data}
 
 
-def _other(*line: str) -> tuple[str, ...]:
-    return (str(OTHERS / line[0]), *line[1:])
+def _peer(*line: str) -> tuple[str, ...]:
+    return (str(PEER_BIN / line[0]), *line[1:])
 
 
 _OURS = ((sys.executable, str(APPS / "ours.py"), "worker"),) * PROCESSES
 
 CONTENDERS = (
     Contender(
-        "bare", "bare pika + httpx", "the worker's memory",
-        (_other("python", str(APPS / "bare.py"), "work"),) * PROCESSES, "bare.py",
+        "baseline", "baseline: pika + httpx", "the worker's memory",
+        (_peer("python", str(APPS / "baseline.py"), "work"),) * PROCESSES, "baseline.py",
     ),
     Contender(
         "ours", "kyb-workers", "the ledger", _OURS, "ours.py",
     ),
     Contender(
-        "steady", "kyb-workers, a look a second", "the ledger", _OURS, "ours.py",
+        "steady", "kyb-workers, 1 poll/s", "the ledger", _OURS, "ours.py",
         settings=(("KYB_POLLING__MIN_DELAY", "1"), ("KYB_POLLING__MAX_DELAY", "1")), trials=("speed",),
     ),
     Contender(
         "dramatiq", "Dramatiq, retries", "the worker's memory",
-        (_other("dramatiq", "with_dramatiq", "--processes", str(PROCESSES), "--threads", str(THREADS)),),
+        (_peer("dramatiq", "with_dramatiq", "--processes", str(PROCESSES), "--threads", str(THREADS)),),
         "with_dramatiq.py",
     ),
     Contender(
         "celery", "Celery, countdown", "queues of RabbitMQ",
-        (_other("celery", "-A", "with_celery", "worker", "--pool", "threads", "--concurrency", str(THREADS),
+        (_peer("celery", "-A", "with_celery", "worker", "--pool", "threads", "--concurrency", str(THREADS),
                 "--loglevel", "warning", "--hostname", "one@%h"),
-         _other("celery", "-A", "with_celery", "worker", "--pool", "threads", "--concurrency", str(THREADS),
+         _peer("celery", "-A", "with_celery", "worker", "--pool", "threads", "--concurrency", str(THREADS),
                 "--loglevel", "warning", "--hostname", "two@%h")),
         "with_celery.py",
     ),
     Contender(
         "taskiq", "TaskIQ, delay", "a queue of RabbitMQ",
-        (_other("taskiq", "worker", "with_taskiq:broker", "--workers", str(PROCESSES), "--log-level", "WARNING"),),
+        (_peer("taskiq", "worker", "with_taskiq:broker", "--workers", str(PROCESSES), "--log-level", "WARNING"),),
         "with_taskiq.py",
     ),
     Contender(
         "dbos", "DBOS on PostgreSQL", "the worker's memory and its database",
-        tuple(_other("python", str(APPS / "with_dbos.py"), "work", f"executor-{n}") for n in range(PROCESSES)),
+        tuple(_peer("python", str(APPS / "with_dbos.py"), "work", f"executor-{n}") for n in range(PROCESSES)),
         "with_dbos.py", waiting=3_000,  # each is begun and put to sleep by a worker
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a process and all its descendants use, as the kernel counts it."""
+"""CPU time and memory of a process and all its descendants, as the kernel counts them."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 def tree(root: int) -> list[int]:
-    """The process and its descendants."""
+    """Return the process and its descendants."""
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         fields = _stat(int(folder.name))
         if fields is not None:
             children.setdefault(int(fields[1]), []).append(int(folder.name))
-    found = [root]
-    for pid in found:
-        found += children.get(pid, [])
-    return found
+    pids = [root]
+    for pid in pids:
+        pids += children.get(pid, [])
+    return pids
 
 
 def cpu_seconds(root: int) -> float:
-    """Processor seconds so far, user and system, of all, with those that have ended and were waited for."""
+    """Return the CPU seconds so far, user and system, of all, including children that have ended."""
     stats = [fields for pid in tree(root) if (fields := _stat(pid)) is not None]
     return sum(int(ticks) for fields in stats for ticks in fields[11:15]) / _TICK
 
 
 def memory(root: int) -> float:
-    """Memory of all in MB; what several share is divided among them (PSS)."""
+    """Return the memory of all in MB; shared pages are divided among the processes (PSS)."""
     total = 0
     for pid in tree(root):
         try:
@@ -40,7 +40,7 @@ def memory(root: int) -> float:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """The fields behind the name: state, parent, …; None if it has ended."""
+    """Return the fields after the name (state, parent, …), or None if the process has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

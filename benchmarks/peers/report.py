@@ -1,4 +1,4 @@
-"""Tables and a picture of the comparison."""
+"""Tables and a chart of the comparison."""
 
 from __future__ import annotations
 
@@ -7,83 +7,85 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 
 from benchmarks.peers.contenders import Contender
-from benchmarks.peers.rounds import NEVER, NEVER_AFTER, Crash, Speed, Waiting
+from benchmarks.peers.rounds import LATENESS_LIMIT_SECONDS, NEVER, Crash, Speed, Waiting
 
 _WORKERS, _BROKER, _DATABASE = "#2b6cb0", "#a8c5e2", "#cbd5e0"
 
 
-def speeds(found: Mapping[Contender, Sequence[Speed]]) -> tuple[str, str]:
-    """What a job costs: medians of the rounds, with the least and the most."""
-    bare = next((median(rounds, cpu_of_workers) for one, rounds in found.items() if one.key == "bare"), 0.0)
+def speeds(results: Mapping[Contender, Sequence[Speed]]) -> tuple[str, str]:
+    """Return the tables and the chart of a job's cost: medians of the rounds, with minimum and maximum."""
+    baseline = next(
+        (median(rounds, cpu_of_workers) for one, rounds in results.items() if one.key == "baseline"), 0.0
+    )
     cost = [
-        "| | CPU of the workers, ms per job | ÷ bare loop | RabbitMQ, ms per job | PostgreSQL, ms per job | all three | workers' memory, MB | jobs/s |",
+        "| | CPU of the workers, ms per job | ÷ baseline | RabbitMQ, ms per job | PostgreSQL, ms per job | all three | workers' memory, MB | jobs/s |",
         "| --- |" + " --: |" * 7,
     ]
     traffic = [
-        "| | looks per job | found late: mean s | 99th percentile s | messages per job | statements per job | commits per job |",
+        "| | polls per job | detection delay: mean s | 99th percentile s | messages per job | statements per job | commits per job |",
         "| --- |" + " --: |" * 6,
     ]
-    for one, rounds in found.items():
+    for one, rounds in results.items():
         delays = sorted(delay for each in rounds for delay in each.delays)
-        ratio = f"{median(rounds, cpu_of_workers) / bare:.1f}" if bare else ""
+        ratio = f"{median(rounds, cpu_of_workers) / baseline:.1f}" if baseline else ""
         cost.append(
             f"| {one.title} | {_spread(rounds, cpu_of_workers)} | {ratio} "
             f"| {_spread(rounds, _broker)} | {_spread(rounds, _database)} | {median(rounds, cpu_of_all):.1f} "
             f"| {median(rounds, lambda r: r.memory):.0f} | {_spread(rounds, lambda r: r.jobs / r.seconds)} |"
         )
         traffic.append(
-            f"| {one.title} | {median(rounds, lambda r: statistics.fmean(r.looks)):.1f} "
+            f"| {one.title} | {median(rounds, lambda r: statistics.fmean(r.polls)):.1f} "
             f"| {statistics.fmean(delays):.2f} | {delays[int(0.99 * len(delays))]:.1f} "
             f"| {median(rounds, lambda r: r.usage.messages / r.jobs):.1f} "
             f"| {median(rounds, lambda r: r.usage.statements / r.jobs):.1f} "
             f"| {median(rounds, lambda r: r.usage.commits / r.jobs):.1f} |"
         )
-    return "\n".join([*cost, "", *traffic]), picture(found)
+    return "\n".join([*cost, "", *traffic]), chart(results)
 
 
-def crashes(found: Mapping[Contender, Crash]) -> str:
-    """What became of jobs whose workers were killed, with random and with fixed names."""
+def crashes(results: Mapping[Contender, Crash]) -> str:
+    """Return a table of lost and repeated jobs after kills, with random and with fixed names."""
     lines = [
         "| | jobs | kill -9 of all workers | lost | started twice | lost, ids as names | started twice, ids as names |",
         "| --- |" + " --: |" * 6,
     ]
-    for one, each in found.items():
+    for one, each in results.items():
         lines.append(
             f"| {one.title} | {each.jobs} | {each.kills} | {each.lost} | {each.doubled} | {each.plain_lost} | {each.plain_doubled} |"
         )
     return "\n".join(lines)
 
 
-def waits(found: Mapping[Contender, Waiting]) -> str:
-    """What it costs that jobs wait."""
+def waits(results: Mapping[Contender, Waiting]) -> str:
+    """Return a table of the cost of waiting jobs."""
     head = (
-        "| | jobs wait in | waiting | workers grown, MB | RabbitMQ grown, MB | PostgreSQL grown, MB "
-        "| a look due in 2 s comes late by: median s | worst s | after kill -9 and start s |"
+        "| | jobs wait in | waiting | growth of workers, MB | of RabbitMQ, MB | of PostgreSQL, MB "
+        "| lateness of a poll due in 2 s: median s | worst s | after kill -9 and restart s |"
     )
     lines = [head, "| --- | --- |" + " --: |" * 7]
-    for one, each in found.items():
+    for one, each in results.items():
         lines.append(
             f"| {one.title} | {one.waits} | {each.jobs:,} | {each.workers:.0f} | {each.broker:.0f} | {each.database:.0f} "
-            f"| {_late(statistics.median(each.late))} | {_late(max(each.late))} | {_late(each.restart)} |"
+            f"| {_late(statistics.median(each.lateness))} | {_late(max(each.lateness))} | {_late(each.restart)} |"
         )
     return "\n".join(lines)
 
 
-def picture(found: Mapping[Contender, Sequence[Speed]]) -> str:
-    """Bars of CPU per job as SVG: workers, broker, database."""
+def chart(results: Mapping[Contender, Sequence[Speed]]) -> str:
+    """Return an SVG with a bar of CPU time per contender: workers, broker, database."""
     parts_of: list[tuple[str, str, Callable[[Speed], float]]] = [
         ("workers", _WORKERS, cpu_of_workers),
         ("RabbitMQ", _BROKER, _broker),
         ("PostgreSQL", _DATABASE, _database),
     ]
-    bars = {one: [median(rounds, part) for _, _, part in parts_of] for one, rounds in found.items()}
+    bars = {one: [median(rounds, part) for _, _, part in parts_of] for one, rounds in results.items()}
     left, width, step = 190, 520, 28
     scale = width / max(sum(bar) for bar in bars.values())
     height = 62 + step * len(bars)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 800 {height}" font-family="sans-serif" font-size="13">',
         f'<rect width="800" height="{height}" fill="#fff"/>',
-        '<text x="16" y="22" font-size="15" font-weight="bold" fill="#222">Processor time per job, ms</text>',
+        '<text x="16" y="22" font-size="15" font-weight="bold" fill="#222">CPU time per job, ms</text>',
     ]
     for number, (name, color, _) in enumerate(parts_of):
         at = left + 110 * number
@@ -105,7 +107,7 @@ def picture(found: Mapping[Contender, Sequence[Speed]]) -> str:
 
 
 def cpu_of_workers(one: Speed) -> float:
-    """Processor time of the workers, in ms per job."""
+    """Return the CPU time of the workers, in ms per job."""
     return 1000 * one.usage.workers / one.jobs
 
 
@@ -118,19 +120,19 @@ def _database(one: Speed) -> float:
 
 
 def cpu_of_all(one: Speed) -> float:
-    """That of workers and servers."""
+    """Return the CPU time of workers and servers, in ms per job."""
     return cpu_of_workers(one) + _broker(one) + _database(one)
 
 
-def median(rounds: Iterable[Speed], of: Callable[[Speed], float]) -> float:
-    """Of the rounds."""
-    return statistics.median(map(of, rounds))
+def median(rounds: Iterable[Speed], measure: Callable[[Speed], float]) -> float:
+    """Return the median of a measure over the rounds."""
+    return statistics.median(map(measure, rounds))
 
 
-def _spread(rounds: Iterable[Speed], of: Callable[[Speed], float]) -> str:
-    values = sorted(map(of, rounds))
+def _spread(rounds: Iterable[Speed], measure: Callable[[Speed], float]) -> str:
+    values = sorted(map(measure, rounds))
     return f"{statistics.median(values):.1f} ({values[0]:.1f}–{values[-1]:.1f})"
 
 
 def _late(seconds: float) -> str:
-    return f"not within {NEVER_AFTER:.0f}" if seconds == NEVER else f"{max(seconds, 0.0):.2f}"
+    return f"not within {LATENESS_LIMIT_SECONDS:.0f}" if seconds == NEVER else f"{max(seconds, 0.0):.2f}"

@@ -1,4 +1,4 @@
-"""What a contender runs on: RabbitMQ, PostgreSQL and the vendor, shared by all, each with a corner of its own."""
+"""The servers that all contenders share, and the installation of each contender on them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tests.testbed.rabbitmq import RabbitMQ
 from tests.testbed.server import Server
 
 DATASET = "companies"
-#: Seconds between two looks of all but ours.
-INTERVAL = 1
-#: The others take an id with this in it as the vendor job's name; to all others they add a random part.
+#: How often all contenders but ours poll.
+POLL_INTERVAL_SECONDS = 1
+#: The other contenders use an id with this in it as the name of the vendor job; to all others they add a random part.
 PLAIN_NAMES = "xp"
-#: The vendor's jobs and all pauses are so many times shorter than in earnest.
-SHORTER = 15
+#: How many times shorter than in production the vendor's jobs and all pauses are.
+TIME_SCALE = 15
 _COUNT = """
 SELECT (
     SELECT coalesce(sum(calls), 0) FROM pg_stat_statements
@@ -35,7 +35,7 @@ SELECT (
 
 @dataclass(frozen=True)
 class Usage:
-    """What was used so far: processor seconds of workers, broker and database; messages, statements and commits."""
+    """Resources used so far: CPU seconds of workers, broker and database; messages, statements and commits."""
 
     workers: float
     broker: float
@@ -45,7 +45,7 @@ class Usage:
     commits: int
 
     def since(self, before: Usage) -> Usage:
-        """What was used since `before`."""
+        """Return the usage since `before`."""
         return Usage(
             self.workers - before.workers, self.broker - before.broker, self.database - before.database,
             self.messages - before.messages, self.statements - before.statements, self.commits - before.commits,
@@ -53,7 +53,7 @@ class Usage:
 
 
 class Site:
-    """The servers."""
+    """RabbitMQ, PostgreSQL and the vendor."""
 
     def __init__(self, vendor: Vendor) -> None:
         self.vendor = vendor
@@ -61,7 +61,7 @@ class Site:
         self.postgres = Postgres()
 
     def start(self) -> None:
-        """Start them, and count statements from now on."""
+        """Start the servers, and count statements from now on."""
         self.rabbitmq.start()
         self.postgres.start()
         with psycopg.connect(self.postgres.url, autocommit=True) as connection:
@@ -74,13 +74,13 @@ class Site:
             data8.datasets.update(DATASET, record_count=0)
 
     def start_jobs(self, names: list[str]) -> None:
-        """Start jobs at the vendor by hand."""
+        """Start jobs at the vendor directly."""
         with closing(self._client()) as data8:
             for name in names:
                 data8.jobs.create(name, "Echo", input_datasets={"Companies": DATASET})
 
     def close(self) -> None:
-        """End them."""
+        """Stop the servers."""
         self.rabbitmq.close()
         self.postgres.close()
 
@@ -96,7 +96,7 @@ class Installation:
 
     Args:
         site: the servers.
-        contender: whose.
+        contender: whose workers they are.
     """
 
     def __init__(self, site: Site, contender: Contender) -> None:
@@ -113,7 +113,7 @@ class Installation:
             "PEER_DATABASE": self.database_url,
             "PEER_DATA8": f"{site.vendor.url}/data8",
             "PEER_DATASET": DATASET,
-            "PEER_INTERVAL": str(INTERVAL),
+            "PEER_INTERVAL": str(POLL_INTERVAL_SECONDS),
             "PEER_PLAIN_NAMES": PLAIN_NAMES,
         }
         if contender.ours:
@@ -128,7 +128,7 @@ class Installation:
                 "KYB_LOG__LEVEL": "warning",
                 "KYB_STORAGE__RESULTS": str(self._servers[0].folder / "results"),
                 "KYB_POLLING__MIN_DELAY": "0.1",
-                "PEER_SHORTER": str(SHORTER),
+                "PEER_TIME_SCALE": str(TIME_SCALE),
             }
         self.environment |= dict(contender.settings)
         contender.prepare(self.environment)
@@ -139,12 +139,12 @@ class Installation:
             server.launch(list(line), self.environment)
 
     def kill(self) -> None:
-        """Kill -9 of all."""
+        """Kill all workers with SIGKILL."""
         for server in self._servers:
             server.kill()
 
     def close(self) -> None:
-        """End them and forget all that they left."""
+        """Stop the workers and drop their virtual host and database."""
         for server in self._servers:
             server.close()
         self._site.rabbitmq.drop(self.broker_url)
@@ -152,15 +152,15 @@ class Installation:
 
     @property
     def folder(self) -> Path:
-        """Where files of its own may lie until it is closed."""
+        """A folder for its files, which lasts until `close`."""
         return self._servers[0].folder
 
     def pids(self) -> list[int]:
-        """Of its workers."""
+        """Return the process ids of its workers."""
         return [server.pid for server in self._servers]
 
-    def complaints(self) -> str:
-        """The last of what the workers wrote."""
+    def output_tail(self) -> str:
+        """Return the end of the workers' output."""
         return "".join(
             server.output.read_text(errors="replace")[-3000:]
             for server in self._servers
@@ -168,11 +168,11 @@ class Installation:
         )
 
     def memory(self) -> float:
-        """Of all workers, MB."""
+        """Return the memory of all workers, in MB."""
         return sum(memory(server.pid) for server in self._servers)
 
     def usage(self, *, counts_first: bool) -> Usage:
-        """So far. Counting costs time, too: it is done before the first look at the clocks, and after the last."""
+        """Return the usage so far. Counting takes CPU time, so it is done outside of the two readings of the clocks."""
         counts = self._counts() if counts_first else None
         cpu = (
             sum(cpu_seconds(server.pid) for server in self._servers),
@@ -182,16 +182,16 @@ class Installation:
         return Usage(*cpu, *(counts or self._counts()))
 
     def _counts(self) -> tuple[int, int, int]:
-        """Messages, statements, commits."""
+        """Return messages, statements and commits."""
         return self._messages(), *self._statements()
 
     def _messages(self) -> int:
-        """Messages that RabbitMQ has received so far, of all."""
+        """Return how many messages RabbitMQ has received in all."""
         counters = self._site.rabbitmq.ctl("eval", "rabbit_global_counters:overview().")
         return sum(int(n) for n in re.findall(r"messages_received_total => (\d+)", counters))
 
     def _statements(self) -> tuple[int, int]:
-        """Statements and commits in its database so far."""
+        """Return the statements and commits in its database so far."""
         name = self.database_url.rpartition("/")[2]
         with psycopg.connect(self._site.postgres.url, autocommit=True) as connection:
             ((statements, commits),) = connection.execute(_COUNT, [name]).fetchall()

@@ -1,4 +1,4 @@
-"""Data8's stand-in with durations drawn by lot, which notes when each job was started, asked for and fetched."""
+"""The Data8 simulator with random durations, which records when each job is started, polled and fetched."""
 
 from __future__ import annotations
 
@@ -13,65 +13,65 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sandbox import Sandbox
 from sandbox.core import Fault, SandboxState
 
-_LOOK = re.compile(r"/data8/Job/(?P<name>[^/]+)")
+_POLL = re.compile(r"/data8/Job/(?P<name>[^/]+)")
 _FETCH = re.compile(r"/data8/Dataset/out_(?P<id>[a-z0-9]+)_.*companies")
 _START = "data8.jobs.create"
 
 
 def id_of(name: str) -> str:
-    """The command's id in a job's name, which may have a random part behind it."""
+    """Return the command's id in a job's name, which may be followed by a random part."""
     return name.partition("-")[0]
 
 
-class Drawn(SandboxState):
-    """A world in which every job takes another time: log-normal, the same sequence after the same `deal`."""
+class RandomDurations(SandboxState):
+    """A state in which job durations are log-normal; the same `reseed` gives the same sequence."""
 
     def __init__(self, median: float, sigma: float) -> None:
         self._median, self._sigma = median, sigma
         self._last = 0.0
-        #: When each job, by its name, is over at the vendor.
+        #: By job name, when it ends at the vendor.
         self.ends: dict[str, float] = {}
-        self.deal(0)
+        self.reseed(0)
         super().__init__(queue_seconds=0.0)
 
-    def deal(self, seed: int) -> None:
-        """Begin a sequence."""
+    def reseed(self, seed: int) -> None:
+        """Begin a sequence of durations."""
         self._random = random.Random(seed)
 
     @property
     def job_seconds(self) -> float:
-        """The next job's duration."""
+        """The duration of the next job."""
         self._last = self._random.lognormvariate(0.0, self._sigma) * self._median
         return self._last
 
     @job_seconds.setter
     def job_seconds(self, _: float) -> None:
-        """It cannot be set."""
+        """Ignore the value: durations are drawn."""
 
     def effect(self, operation: str, key: str) -> None:
-        """Counts as ever; the duration of a job that starts has been drawn just before."""
+        """Count the effect, and note the end of a job that starts; its duration was drawn just before."""
         super().effect(operation, key)
         if operation == _START:
             self.ends[key] = self.clock() + self._last
 
 
 class Vendor(Sandbox):
-    """The stand-in, with notes of who was asked for when (epoch seconds)."""
+    """The simulator, with a record of its calls (times are epoch seconds)."""
 
-    def __init__(self, state: Drawn) -> None:
+    def __init__(self, state: RandomDurations) -> None:
         super().__init__(state=state)
-        self.drawn = state
-        self._server.config.app = self._watching(self._server.config.app)  # type: ignore[arg-type]
-        self._news = threading.Condition()
-        #: Starts of jobs that were asked for.
-        self.asked = 0
-        #: Looks at each job, by its name.
-        self.looks: defaultdict[str, list[float]] = defaultdict(list)
-        #: When the outputs of each command's job were asked for first, which is the last call of all.
+        self.durations = state
+        self._server.config.app = self._recording(self._server.config.app)  # type: ignore[arg-type]
+        self._changed = threading.Condition()
+        #: Requested starts of jobs.
+        self.start_calls = 0
+        #: By job name, the times of its polls.
+        self.polls: defaultdict[str, list[float]] = defaultdict(list)
+        #: By command, when the outputs of its job were fetched first, which is the last call of all.
         self.fetched: dict[str, float] = {}
 
     def starts(self, prefix: str) -> Counter[str]:
-        """How often the job of each command was started."""
+        """Return how often the job of each command was started."""
         return Counter(
             {
                 id: sum(n for (op, key), n in self.state.effects.items() if op == _START and id_of(key) == id)
@@ -81,61 +81,63 @@ class Vendor(Sandbox):
         )
 
     def slow_starts(self, seconds: float | None) -> None:
-        """Answer the start of a job so late from now on; it takes effect whoever hangs up."""
+        """Delay the answers to starts from now on; a start takes effect even if its caller hangs up."""
         self.state.faults.pop(_START, None)
         if seconds is not None:
             self.state.faults[_START].append(Fault("slow", times=1_000_000, seconds=seconds))
 
-    def await_start(self, asked: int, seconds: float) -> bool:
-        """Wait until more starts of jobs than that were asked for."""
+    def await_start(self, more_than: int, seconds: float) -> bool:
+        """Wait until more starts than that were requested; return whether that happened in time."""
         until = time.monotonic() + seconds
-        with self._news:
-            while self.asked <= asked and (rest := until - time.monotonic()) > 0:
-                self._news.wait(rest)
-            return self.asked > asked
+        with self._changed:
+            while self.start_calls <= more_than and (rest := until - time.monotonic()) > 0:
+                self._changed.wait(rest)
+            return self.start_calls > more_than
 
     def await_fetched(self, ids: set[str], seconds: float) -> set[str]:
-        """Wait until the outputs of all were asked for; gives those of which they were not."""
+        """Wait until the outputs of all jobs were fetched; return the ids of the others."""
         until = time.monotonic() + seconds
-        with self._news:
-            while (left := ids - self.fetched.keys()) and (rest := until - time.monotonic()) > 0:
-                self._news.wait(rest)
-        return left
+        with self._changed:
+            while (remaining := ids - self.fetched.keys()) and (rest := until - time.monotonic()) > 0:
+                self._changed.wait(rest)
+        return remaining
 
-    def await_looks(self, name: str, number: int, seconds: float) -> bool:
-        """Wait until a job was looked at so often."""
+    def await_polls(self, name: str, number: int, seconds: float) -> bool:
+        """Wait until a job was polled that often; return whether that happened in time."""
         until = time.monotonic() + seconds
-        with self._news:
-            while len(self.looks[name]) < number and (rest := until - time.monotonic()) > 0:
-                self._news.wait(rest)
-            return len(self.looks[name]) >= number
+        with self._changed:
+            while len(self.polls[name]) < number and (rest := until - time.monotonic()) > 0:
+                self._changed.wait(rest)
+            return len(self.polls[name]) >= number
 
-    def _watching(self, app: ASGIApp) -> ASGIApp:
-        async def watch(scope: Scope, receive: Receive, send: Send) -> None:
+    def _recording(self, app: ASGIApp) -> ASGIApp:
+        async def record(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http":
                 self._note(scope["method"], scope["path"])
             await app(scope, receive, send)
 
-        return watch
+        return record
 
     def _note(self, method: str, path: str) -> None:
         now = time.time()
-        with self._news:
+        with self._changed:
             if method == "POST":
-                self.asked += path == "/data8/Job"
-            elif look := _LOOK.fullmatch(path):
-                self.looks[look["name"]].append(now)
+                self.start_calls += path == "/data8/Job"
+            elif poll := _POLL.fullmatch(path):
+                self.polls[poll["name"]].append(now)
             elif fetch := _FETCH.fullmatch(path):
                 self.fetched.setdefault(fetch["id"], now)
-            self._news.notify_all()
+            self._changed.notify_all()
 
 
 def outcome(vendor: Vendor, ids: set[str]) -> tuple[list[int], list[float]]:
-    """Of each job: the looks at it, and the seconds from its end to the look that found it out."""
-    looks, delays = [], []
-    for name, end in vendor.drawn.ends.items():
+    """Return the number of polls of each job, and the detection delays in seconds."""
+    polls, delays = [], []
+    for name, end in vendor.durations.ends.items():
         if id_of(name) in ids:
-            seen = vendor.looks[name]
-            looks.append(len(seen))
-            delays += [next(at for at in seen if at >= end) - end] if any(at >= end for at in seen) else []
-    return looks, delays
+            times = vendor.polls[name]
+            polls.append(len(times))
+            detected = next((at for at in times if at >= end), None)
+            if detected is not None:
+                delays.append(detected - end)
+    return polls, delays

@@ -1,1 +1,1 @@
-"""How the polling rule compares: `python -m benchmarks.polling`."""
+"""The polling policy compared with others: `python -m benchmarks.polling`."""

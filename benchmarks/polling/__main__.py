@@ -1,6 +1,6 @@
-"""`python -m benchmarks.polling`: prints the tables and gates; exit 1 if a gate fails.
+"""`python -m benchmarks.polling`: print the tables and gates; exit 1 if a gate fails.
 
-`--write FOLDER` puts the numbers into `performance.md` and `polling.svg` there.
+`--write FOLDER` writes them into `polling.md` and `polling.svg` there.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import time
 from pathlib import Path
 
 from benchmarks.page import stamp, write
-from benchmarks.polling.report import by_family, picture, table
+from benchmarks.polling.report import by_family, chart, table
 from benchmarks.polling.trials import (
-    DEFAULT,
-    HOWS,
+    DEFAULT_MAX_DELAY_SECONDS,
+    PROGRESS_KINDS,
     Gate,
     Row,
     drift,
     gates,
     over,
-    row_of_best,
+    row_of_optimum,
     row_of_ours,
     rows_of_others,
     timing,
@@ -30,53 +30,68 @@ from benchmarks.polling.workloads import FAMILIES
 
 
 def main() -> int:
-    """Run everything; 0 if all gates are kept."""
+    """Run everything; return 0 if all gates are kept."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.polling", description=__doc__)
-    parser.add_argument("--jobs", type=int, default=300, help="jobs of each family to be measured")
-    parser.add_argument("--write", type=Path, help="folder of performance.md and polling.svg")
+    parser.add_argument("--jobs", type=int, default=300, help="measured jobs of each family")
+    parser.add_argument("--write", type=Path, help="folder of polling.md and polling.svg")
     options = parser.parse_args()
     began = time.monotonic()
     jobs = options.jobs
 
-    best = _named("optimum: durations known in advance", row_of_best(jobs))
-    bounded = _named("optimum, wait at most 300 s", row_of_best(jobs, DEFAULT))
+    best = _named("optimum: durations known in advance", row_of_optimum(jobs))
+    bounded = _named("optimum, wait at most 300 s", row_of_optimum(jobs, DEFAULT_MAX_DELAY_SECONDS))
     others = rows_of_others(jobs)
     fixed_60 = next(row for row in others if row.name == "fixed 60 s")
     cold = _named("ours, first job ever", row_of_ours(jobs, 0, "none"))
     ten = _named("ours, 10 past jobs", row_of_ours(jobs, 10, "none"))
     many = _named("ours, 200 past jobs", row_of_ours(jobs, 200, "none"))
-    shipped = _named("ours, 200 past jobs, wait at most 300 s", row_of_ours(jobs, 200, "none", DEFAULT))
-    shipped_ten = row_of_ours(jobs, 10, "none", DEFAULT)
-    told = {how: _named(f"ours, 200, {how} progress", row_of_ours(jobs, 200, how)) for how in HOWS}
-    told_ten = {how: row_of_ours(jobs, 10, how) for how in HOWS}
-    told_cold = {how: row_of_ours(jobs, 0, how) for how in HOWS}
-    deciding, making = timing()
+    shipped = _named(
+        "ours, 200 past jobs, wait at most 300 s", row_of_ours(jobs, 200, "none", DEFAULT_MAX_DELAY_SECONDS)
+    )
+    shipped_ten = row_of_ours(jobs, 10, "none", DEFAULT_MAX_DELAY_SECONDS)
+    reported = {
+        how: _named(f"ours, 200, {how} progress", row_of_ours(jobs, 200, how)) for how in PROGRESS_KINDS
+    }
+    reported_ten = {how: row_of_ours(jobs, 10, how) for how in PROGRESS_KINDS}
+    reported_cold = {how: row_of_ours(jobs, 0, how) for how in PROGRESS_KINDS}
+    deciding, building = timing()
 
     useless = ("stalling", "lying")
-    promised = [
-        *gates(best, ten, many, fixed_60, {h: told[h] for h in useless}, {h: told_ten[h] for h in useless}),
+    all_gates = [
+        *gates(
+            best,
+            ten,
+            many,
+            fixed_60,
+            {how: reported[how] for how in useless},
+            {how: reported_ten[how] for how in useless},
+        ),
         *(
-            Gate(f"{how} progress: cost ÷ none told, first job ever", over(told_cold[how], cold), 1.10)
+            Gate(
+                f"{how} progress: cost ÷ no progress reported, first job ever",
+                over(reported_cold[how], cold),
+                1.10,
+            )
             for how in useless
         ),
         *(
             Gate(
-                f"{how} progress in the worst family: cost ÷ none told, {past} past jobs",
+                f"{how} progress in the worst family: cost ÷ no progress reported, {past} past jobs",
                 worst(row, none),
                 1.10,
             )
-            for past, rows_told, none in ((200, told, many), (10, told_ten, ten))
-            for how, row in rows_told.items()
+            for past, rows, none in ((200, reported, many), (10, reported_ten, ten))
+            for how, row in rows.items()
             if how in useless
         ),
         Gate("wait at most 300 s: cost ÷ optimum within that, 200 past jobs", over(shipped, bounded), 1.10),
         Gate(
             "wait at most 300 s: cost ÷ optimum within that, 10 past jobs", over(shipped_ten, bounded), 1.25
         ),
-        Gate("deciding, 99th percentile, ms", deciding, 1.0),
+        Gate("one decision, 99th percentile, ms", deciding, 1.0),
     ]
 
-    rows = [*others, cold, ten, many, *told.values(), best, shipped, bounded]
+    rows = [*others, cold, ten, many, *reported.values(), best, shipped, bounded]
     drifts = [
         "| family | durations | ours | exponential, cap 60 s | optimum of the new durations |",
         "| --- | --- | --: | --: | --: |",
@@ -89,17 +104,18 @@ def main() -> int:
     kept = ["| gate | value | limit | |", "| --- | --: | --: | --- |"]
     kept += [
         f"| {gate.name} | {gate.value:.3f} | {gate.limit:.2f} | {'kept' if gate.kept else 'FAILED'} |"
-        for gate in promised
+        for gate in all_gates
     ]
     names = [family.name for family in FAMILIES]
     text = "\n".join(
         [
-            (f"{stamp()}, {jobs} jobs a family, {time.monotonic() - began:.0f} s on one core of a busy machine. "
-            f"A decision takes {deciding:.2f} ms of processor time (99th percentile), making a history of 300 waits {making:.0f} ms, once a minute."),
+            f"{stamp()}, {jobs} jobs per family, {time.monotonic() - began:.0f} s on one core of a busy machine.",
+            (f"One decision takes {deciding:.2f} ms of CPU time (99th percentile); "
+             f"building a history of 300 waits takes {building:.0f} ms, once a minute."),
             "", *table(rows, best),
             "", "![Cost of waiting by policy](polling.svg)",
             "", "Cost ÷ optimum in each family:",
-            "", *by_family([fixed_60, others[4], others[5], cold, ten, many, *told.values()], best, names),
+            "", *by_family([fixed_60, others[4], others[5], cold, ten, many, *reported.values()], best, names),
             "", "Mean cost of the first 100 jobs after the vendor has suddenly become slower or faster:",
             "", *drifts,
             "", "Gates:",
@@ -108,9 +124,9 @@ def main() -> int:
     )  # fmt: skip
     sys.stdout.write(text + "\n")
     if options.write is not None:
-        write(options.write / "performance.md", "polling", text)
-        (options.write / "polling.svg").write_text(picture(rows, best))
-    return 0 if all(gate.kept for gate in promised) else 1
+        write(options.write / "polling.md", "polling", text)
+        (options.write / "polling.svg").write_text(chart(rows, best))
+    return 0 if all(gate.kept for gate in all_gates) else 1
 
 
 def _named(name: str, row: Row) -> Row:

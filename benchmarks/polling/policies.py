@@ -1,4 +1,4 @@
-"""What others do, what we do, and the best that can be done."""
+"""Polling policies: the usual ones, ours, and the optimum."""
 
 from __future__ import annotations
 
@@ -8,65 +8,71 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from benchmarks.polling.workloads import VendorJob
-from workers.engine.context import REPORTED_SHARE_MAX
 from workers.ledger.records import DurationSample
 from workers.polling.history import History
+from workers.polling.next_poll import REPORTED_SHARE_MAX
 from workers.polling.policy import PollState, next_poll_delay
 
-#: Shortest wait of every policy of ours, in seconds.
-MIN_DELAY = 1.0
+#: Lower bound of every wait of our policy.
+MIN_DELAY_SECONDS = 1.0
 
-#: Gives the next wait from seconds elapsed, looks so far and the share done; None is no share.
+#: Returns the next wait from the seconds elapsed, the polls so far and the reported share, None if there is none.
 Policy = Callable[[float, int, float | None], float]
 
 
 @dataclass(frozen=True)
-class Watched:
-    """How the watching of one job went."""
+class Wait:
+    """How one job was waited for.
 
-    looks: int
+    Attributes:
+        polls: how many there were.
+        delay: the detection delay, in seconds.
+        duration: of the job, in seconds.
+    """
+
+    polls: int
     delay: float
     duration: float
 
 
-def watch(job: VendorJob, policy: Policy, *, told: bool = False) -> Watched:
-    """Look at a job as the policy says until it is seen done."""
-    at, looks, share = 0.0, 0, None
+def wait_for(job: VendorJob, policy: Policy, *, reports_progress: bool = False) -> Wait:
+    """Poll a job by a policy until it is found done."""
+    at, polls, share = 0.0, 0, None
     while True:
-        at += policy(at, looks, share)
-        looks += 1
+        at += policy(at, polls, share)
+        polls += 1
         if at >= job.duration:
-            return Watched(looks, at - job.duration, job.duration)
-        share = job.share(at) if told else None
+            return Wait(polls, at - job.duration, job.duration)
+        share = job.share(at) if reports_progress else None
 
 
 def fixed(seconds: float) -> Policy:
-    """The same wait always."""
-    return lambda _at, _looks, _share: seconds
+    """Wait equally long every time."""
+    return lambda _at, _polls, _share: seconds
 
 
 def exponential(r: random.Random, first: float, cap: float) -> Policy:
-    """Twice as long every time, with full jitter above one half."""
-    return lambda _at, looks, _share: min(first * 2 ** min(looks, 40), cap) * r.uniform(0.5, 1.0)
+    """Wait twice as long every time, with full jitter above one half."""
+    return lambda _at, polls, _share: min(first * 2 ** min(polls, 40), cap) * r.uniform(0.5, 1.0)
 
 
 def dramatiq(r: random.Random) -> Policy:
-    """Dramatiq's default retries: 15 s times two to the power of the attempt, times 1 to 2, at most 7 days."""
-    return lambda _at, looks, _share: min(15.0 * 2 ** min(looks, 40), 604_800.0) * r.uniform(1, 2)
+    """Wait as Dramatiq's default retries do: 15 s times two to the power of the attempt, times 1 to 2, at most 7 days."""
+    return lambda _at, polls, _share: min(15.0 * 2 ** min(polls, 40), 604_800.0) * r.uniform(1, 2)
 
 
 def fibonacci(cap: float = 300.0) -> Policy:
-    """5, 5, 10, 15, 25 … s."""
-    row = [5.0, 5.0]
-    while row[-1] < cap:
-        row.append(min(row[-1] + row[-2], cap))
-    return lambda _at, looks, _share: row[min(looks, len(row) - 1)]
+    """Wait 5, 5, 10, 15, 25 … s."""
+    waits = [5.0, 5.0]
+    while waits[-1] < cap:
+        waits.append(min(waits[-1] + waits[-2], cap))
+    return lambda _at, polls, _share: waits[min(polls, len(waits) - 1)]
 
 
 def extrapolation() -> Policy:
-    """When the percentage says it will be done, 5 to 300 s from now; every 60 s without one."""
+    """Wait until the extrapolated end, 5 to 300 s from now; 60 s without a percentage."""
 
-    def wait(at: float, _looks: int, share: float | None) -> float:
+    def wait(at: float, _polls: int, share: float | None) -> float:
         return 60.0 if not share else min(max(at / share - at, 5.0), 300.0)
 
     return wait
@@ -74,45 +80,47 @@ def extrapolation() -> Policy:
 
 @dataclass
 class Learner:
-    """Our rule, which learns from what it has itself seen and from nothing else."""
+    """Our policy, which learns only from what it observed itself."""
 
     max_delay: float
-    told: bool = False
-    pasts: list[DurationSample] = field(default_factory=list)
+    reports_progress: bool = False
+    samples: list[DurationSample] = field(default_factory=list)
     history: History = field(default_factory=History)
     clock: float = 0.0
 
-    def watch(self, job: VendorJob) -> Watched:
-        """Look at a job until it is seen done, and remember what the ledger would."""
-        at = seen = moved = 0.0
-        looks, share = 0, None
-        kept: tuple[float, float] | tuple[None, None] = (None, None)
+    def wait_for(self, job: VendorJob) -> Wait:
+        """Poll a job until it is found done, and remember what the ledger would."""
+        at = last_polled = last_progress = 0.0
+        polls, share = 0, None
+        reported: tuple[float, float] | tuple[None, None] = (None, None)
         while True:
-            evidence = PollState(at, looks, job.size, share, moved)
-            at += next_poll_delay(evidence, MIN_DELAY, self.max_delay, self.history)
-            looks += 1
+            state = PollState(at, polls, job.size, share, last_progress)
+            at += next_poll_delay(state, MIN_DELAY_SECONDS, self.max_delay, self.history)
+            polls += 1
             if at >= job.duration:
-                self.pasts.insert(0, DurationSample(at, seen, job.size, kept[0], kept[1], self.clock))
+                self.samples.insert(
+                    0, DurationSample(at, last_polled, job.size, reported[0], reported[1], self.clock)
+                )
                 self.clock += at
-                return Watched(looks, at - job.duration, job.duration)
-            seen = at
-            if self.told:
+                return Wait(polls, at - job.duration, job.duration)
+            last_polled = at
+            if self.reports_progress:
                 now = job.share(at)
-                moved = moved if now == share else at
+                last_progress = last_progress if now == share else at
                 share = now
                 if 0 < share <= REPORTED_SHARE_MAX:
-                    kept = share, moved
+                    reported = share, last_progress
 
     def learn(self) -> None:
-        """Take what was seen into account."""
-        del self.pasts[400:]
-        self.history = History(self.pasts)
+        """Rebuild the history from the samples."""
+        del self.samples[400:]
+        self.history = History(self.samples)
 
 
 def trained(learner: Learner, jobs: list[VendorJob]) -> Learner:
-    """After having watched these jobs, from nothing on."""
+    """Return the learner after it has waited for these jobs."""
     for number, job in enumerate(jobs, 1):
-        learner.watch(job)
+        learner.wait_for(job)
         if number < 8 or number % max(4, number // 8) == 0:
             learner.learn()
     learner.learn()
@@ -120,10 +128,10 @@ def trained(learner: Learner, jobs: list[VendorJob]) -> Learner:
 
 
 def optimum(durations: list[float], price: float, max_gap: float, points: int = 500) -> list[float]:
-    """The times of looks that cost least if the durations are known to be drawn from these.
+    """Return the poll times of the lowest cost for durations drawn from these.
 
-    Dynamic programming, backwards over `points` candidate times: quantiles of the durations, and the longest
-    one of all, by which every job is done.
+    It is dynamic programming, backwards over `points` candidate times: quantiles of the durations, and the longest
+    one, by which every job is done.
     """
     ordered = sorted(durations)
     total = len(ordered)
@@ -151,19 +159,18 @@ def optimum(durations: list[float], price: float, max_gap: float, points: int = 
                 cost[i], best[i] = candidate, j
             elif late > cost[i]:
                 break
-    looks = []
+    polls = []
     i = 0
     while i < last:
         i = best[i]
-        looks.append(times[i])
-    return looks
+        polls.append(times[i])
+    return polls
 
 
-def scheduled(looks: list[float], then: float) -> Policy:
-    """Looks at fixed times; after the last of them every `then` seconds."""
-    row = list(looks)
+def scheduled(times: list[float], then: float) -> Policy:
+    """Poll at fixed times, and after the last of them every `then` seconds."""
 
-    def wait(at: float, looks_made: int, _share: float | None) -> float:
-        return row[looks_made] - at if looks_made < len(row) else then
+    def wait(at: float, polls: int, _share: float | None) -> float:
+        return times[polls] - at if polls < len(times) else then
 
     return wait

@@ -1,4 +1,4 @@
-"""The comparison itself: every policy on every family, each against the optimum on the same jobs."""
+"""The comparison: every policy on every family, each against the optimum on the same jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.polling.policies import (
     Learner,
-    Watched,
+    Wait,
     dramatiq,
     exponential,
     extrapolation,
@@ -20,62 +20,62 @@ from benchmarks.polling.policies import (
     optimum,
     scheduled,
     trained,
-    watch,
+    wait_for,
 )
-from benchmarks.polling.workloads import FAMILIES, TELLING, Family, VendorJob, durations, telling
+from benchmarks.polling.workloads import FAMILIES, REPORTING, Family, VendorJob, durations, reporting
 from workers.ledger.records import DurationSample
 from workers.polling.history import History
 from workers.polling.policy import POLL_COST_SECONDS, PollState, next_poll_delay
 
-#: The longest wait: of the settings' default, and one for vendors whose jobs take long.
-DEFAULT, WIDE = 300.0, 3_600.0
-#: So many different short pasts are tried, each on its share of the jobs.
-PASTS = 10
-#: Of a past so long there is one only, and the rule goes on learning.
-LONG = 100
+#: Upper bounds of a wait: the default of the settings, and one for vendors with long jobs.
+DEFAULT_MAX_DELAY_SECONDS, LONG_MAX_DELAY_SECONDS = 300.0, 3_600.0
+#: How many different short histories are tried, each on its share of the jobs.
+SHORT_HISTORIES = 10
+#: From this many past jobs on there is one history, and the policy goes on learning.
+LONG_HISTORY_JOBS = 100
 
 
 @dataclass
 class Row:
-    """One policy on all families: what it did on each, in the order of the families."""
+    """One policy on all families: its waits on each, in the order of the families."""
 
     name: str
-    watched: list[list[Watched]] = field(default_factory=list)
+    waits: list[list[Wait]] = field(default_factory=list)
 
     @property
     def costs(self) -> list[float]:
-        """Mean cost of a job in each family."""
-        return [cost(family) for family in self.watched]
+        """The mean cost of a job in each family."""
+        return [cost(family) for family in self.waits]
 
 
-def cost(watched: Iterable[Watched]) -> float:
-    """Mean seconds of delay and of requests at their price."""
-    return statistics.fmean(one.delay + POLL_COST_SECONDS * one.looks for one in watched)
+def cost(waits: Iterable[Wait]) -> float:
+    """Return the mean cost of a wait: the detection delay plus the cost of the polls, in seconds."""
+    return statistics.fmean(one.delay + POLL_COST_SECONDS * one.polls for one in waits)
 
 
 def over(row: Row, base: Row) -> float:
-    """Geometric mean over the families of the cost of `row` as a multiple of that of `base`."""
+    """Return the geometric mean over the families of the cost of `row` as a multiple of that of `base`."""
     return statistics.geometric_mean(a / b for a, b in zip(row.costs, base.costs, strict=True))
 
 
-def best(family: Family, jobs: list[VendorJob], max_gap: float, factor: float = 1.0) -> list[Watched]:
-    """The optimum: the durations' distribution is known, given the rows where they are known."""
+def optimal(family: Family, jobs: list[VendorJob], max_gap: float, factor: float = 1.0) -> list[Wait]:
+    """Return the optimal waits: the distribution of the durations is known, and the rows where there are any."""
     known = durations(family, 12_000, "distribution", factor)
     if jobs[0].size is None:
-        looks = optimum([job.duration for job in known], POLL_COST_SECONDS, max_gap)
-        return [watch(job, scheduled(looks, max_gap)) for job in jobs]
+        polls = optimum([job.duration for job in known], POLL_COST_SECONDS, max_gap)
+        return [wait_for(job, scheduled(polls, max_gap)) for job in jobs]
     ratios = [job.duration / _usual(job) for job in known[:3_000]]
     schedules: dict[int, list[float]] = {}
-    watched = []
+    waits = []
     for job in jobs:
         bucket = round(math.log(_usual(job)) * 4)
         middle = math.exp(bucket / 4)
         if bucket not in schedules:
-            looks = optimum([ratio * middle for ratio in ratios], POLL_COST_SECONDS, max_gap, 200)
-            schedules[bucket] = [look / middle for look in looks]
-        row = [min(look * _usual(job), max_gap * n) for n, look in enumerate(schedules[bucket], 1)]
-        watched.append(watch(job, scheduled(row, max_gap)))
-    return watched
+            polls = optimum([ratio * middle for ratio in ratios], POLL_COST_SECONDS, max_gap, 200)
+            schedules[bucket] = [poll / middle for poll in polls]
+        times = [min(poll * _usual(job), max_gap * n) for n, poll in enumerate(schedules[bucket], 1)]
+        waits.append(wait_for(job, scheduled(times, max_gap)))
+    return waits
 
 
 def _usual(job: VendorJob) -> float:
@@ -83,43 +83,52 @@ def _usual(job: VendorJob) -> float:
 
 
 def ours(
-    family: Family, jobs: int, past: int, how: str, max_delay: float, pasts: int = PASTS
-) -> list[Watched]:
-    """Our rule after `past` jobs that it watched itself, from a cold start on."""
-    real = telling(durations(family, jobs, "measured"), how, "measured")
-    told = how != "none"
-    watched = []
-    if past >= LONG:
-        learner = trained(Learner(max_delay, told), telling(durations(family, past, "before"), how, "before"))
+    family: Family, jobs: int, past: int, how: str, max_delay: float, histories: int = SHORT_HISTORIES
+) -> list[Wait]:
+    """Return the waits of our policy after `past` jobs that it observed itself, from a cold start."""
+    real = reporting(durations(family, jobs, "measured"), how, "measured")
+    reports = how != "none"
+    waits = []
+    if past >= LONG_HISTORY_JOBS:
+        before = reporting(durations(family, past, "before"), how, "before")
+        learner = trained(Learner(max_delay, reports), before)
         for number, job in enumerate(real, 1):
-            watched.append(learner.watch(job))
+            waits.append(learner.wait_for(job))
             if number % 25 == 0:
                 learner.learn()
-        return watched
-    for trial in range(pasts):
-        before = telling(durations(family, past, f"before {trial}"), how, f"before {trial}")
-        learner = trained(Learner(max_delay, told), before)
-        watched += [learner.watch(job) for job in real[trial::pasts]]
-    return watched
+        return waits
+    for trial in range(histories):
+        before = reporting(durations(family, past, f"before {trial}"), how, f"before {trial}")
+        learner = trained(Learner(max_delay, reports), before)
+        waits += [learner.wait_for(job) for job in real[trial::histories]]
+    return waits
 
 
 def worst(row: Row, base: Row) -> float:
-    """The cost of `row` as a multiple of that of `base` in the family where it is highest."""
+    """Return the cost of `row` as a multiple of that of `base` in the family where it is highest."""
     return max(a / b for a, b in zip(row.costs, base.costs, strict=True))
 
 
-def row_of_ours(jobs: int, past: int, how: str, max_delay: float = WIDE, pasts: int = PASTS) -> Row:
-    """Our rule on all families."""
-    return Row(f"{past} {how}", [ours(family, jobs, past, how, max_delay, pasts) for family in FAMILIES])
+def row_of_ours(
+    jobs: int,
+    past: int,
+    how: str,
+    max_delay: float = LONG_MAX_DELAY_SECONDS,
+    histories: int = SHORT_HISTORIES,
+) -> Row:
+    """Return the row of our policy."""
+    waits = [ours(family, jobs, past, how, max_delay, histories) for family in FAMILIES]
+    return Row(f"{past} {how}", waits)
 
 
-def row_of_best(jobs: int, max_gap: float = WIDE) -> Row:
-    """The optimum on all families."""
-    return Row("optimum", [best(family, durations(family, jobs, "measured"), max_gap) for family in FAMILIES])
+def row_of_optimum(jobs: int, max_gap: float = LONG_MAX_DELAY_SECONDS) -> Row:
+    """Return the row of the optimum."""
+    waits = [optimal(family, durations(family, jobs, "measured"), max_gap) for family in FAMILIES]
+    return Row("optimum", waits)
 
 
 def rows_of_others(jobs: int) -> list[Row]:
-    """What is usual elsewhere."""
+    """Return the rows of the usual policies."""
     rows = []
     makers: list[tuple[str, str, Callable[[random.Random], Callable[[float, int, float | None], float]]]] = [
         ("fixed 5 s", "none", lambda _: fixed(5)),
@@ -136,48 +145,49 @@ def rows_of_others(jobs: int) -> list[Row]:
         policy = make(random.Random(name))
         row = Row(name)
         for family in FAMILIES:
-            real = telling(durations(family, jobs, "measured"), how, "measured")
-            row.watched.append([watch(job, policy, told=how != "none") for job in real])
+            real = reporting(durations(family, jobs, "measured"), how, "measured")
+            row.waits.append([wait_for(job, policy, reports_progress=how != "none") for job in real])
         rows.append(row)
     return rows
 
 
 def drift(family: Family, factor: float, jobs: int) -> tuple[float, float, float]:
-    """Cost after durations have suddenly changed: ours, exponential with cap 60 s, the optimum of the new ones."""
-    learner = trained(Learner(WIDE), durations(family, 200, "before"))
+    """Return the cost after a sudden change of durations: ours, exponential up to 60 s, optimum of the new ones."""
+    learner = trained(Learner(LONG_MAX_DELAY_SECONDS), durations(family, 200, "before"))
     changed = durations(family, jobs, "measured", factor)
-    watched = []
+    waits = []
     for number, job in enumerate(changed, 1):
-        watched.append(learner.watch(job))
+        waits.append(learner.wait_for(job))
         if number % 5 == 0:
             learner.learn()
     backoff = exponential(random.Random("drift"), 1, 60)
-    others = [watch(job, backoff) for job in changed]
-    return cost(watched), cost(others), cost(best(family, changed, WIDE, factor))
+    others = [wait_for(job, backoff) for job in changed]
+    best = optimal(family, changed, LONG_MAX_DELAY_SECONDS, factor)
+    return cost(waits), cost(others), cost(best)
 
 
 def timing() -> tuple[float, float]:
-    """Processor time in ms: of a decision with full evidence (99th percentile), of making a history of 300 waits."""
+    """Return two CPU times in ms: one decision with full evidence (99th percentile), and building a history of 300."""
     r = random.Random("timing")
-    pasts = [
+    samples = [
         DurationSample(d, d * 0.9, 1000, 0.5, d * 0.5) for d in (r.lognormvariate(7, 1) for _ in range(300))
     ]
     start = time.thread_time()
-    history = History(pasts)
-    made = (time.thread_time() - start) * 1000
-    taken = []
+    history = History(samples)
+    building = (time.thread_time() - start) * 1000
+    deciding = []
     for _ in range(3_000):
         elapsed = r.uniform(0.1, 3_000)
-        evidence = PollState(elapsed, 3, 1000, r.random(), elapsed * r.random())
+        state = PollState(elapsed, 3, 1000, r.random(), elapsed * r.random())
         start = time.thread_time()
-        next_poll_delay(evidence, 1.0, WIDE, history)
-        taken.append((time.thread_time() - start) * 1000)
-    return sorted(taken)[int(0.99 * len(taken))], made
+        next_poll_delay(state, 1.0, LONG_MAX_DELAY_SECONDS, history)
+        deciding.append((time.thread_time() - start) * 1000)
+    return sorted(deciding)[int(0.99 * len(deciding))], building
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One promise, and how it stands."""
+    """A value that must not exceed its limit."""
 
     name: str
     value: float
@@ -185,27 +195,27 @@ class Gate:
 
     @property
     def kept(self) -> bool:
-        """Whether it is kept."""
+        """Whether the value is within the limit."""
         return self.value <= self.limit
 
 
 def gates(
-    best_row: Row, ten: Row, many: Row, fixed_row: Row, told: dict[str, Row], told_ten: dict[str, Row]
+    best: Row, ten: Row, many: Row, fixed_row: Row, reported: dict[str, Row], reported_ten: dict[str, Row]
 ) -> list[Gate]:
-    """What is promised of the rule.
+    """Return the gates of the policy.
 
     Args:
-        best_row: the optimum.
+        best: the optimum.
         ten: ours after 10 jobs.
         many: ours after 200 jobs.
-        fixed_row: every 60 s.
-        told: ours after 200 jobs with progress told in each way that is no help.
-        told_ten: the same after 10 jobs.
+        fixed_row: a poll every 60 s.
+        reported: ours after 200 jobs, by each kind of progress that is no help.
+        reported_ten: the same after 10 jobs.
     """
     memoryless = [family.name for family in FAMILIES].index("memoryless")
     return [
-        Gate("cost ÷ optimum, 200 past jobs", over(many, best_row), 1.10),
-        Gate("cost ÷ optimum, 10 past jobs", over(ten, best_row), 1.25),
+        Gate("cost ÷ optimum, 200 past jobs", over(many, best), 1.10),
+        Gate("cost ÷ optimum, 10 past jobs", over(ten, best), 1.25),
         Gate(
             "memoryless: cost ÷ fixed 60 s, 200 past jobs",
             many.costs[memoryless] / fixed_row.costs[memoryless],
@@ -217,14 +227,14 @@ def gates(
             1.15,
         ),
         *(
-            Gate(f"{how} progress: cost ÷ none told, 200 past jobs", over(row, many), 1.10)
-            for how, row in told.items()
+            Gate(f"{how} progress: cost ÷ no progress reported, 200 past jobs", over(row, many), 1.10)
+            for how, row in reported.items()
         ),
         *(
-            Gate(f"{how} progress: cost ÷ none told, 10 past jobs", over(row, ten), 1.10)
-            for how, row in told_ten.items()
+            Gate(f"{how} progress: cost ÷ no progress reported, 10 past jobs", over(row, ten), 1.10)
+            for how, row in reported_ten.items()
         ),
     ]
 
 
-HOWS = [how for how in TELLING if how != "none"]
+PROGRESS_KINDS = [how for how in REPORTING if how != "none"]

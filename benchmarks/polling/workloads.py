@@ -1,4 +1,4 @@
-"""Families of vendor jobs, and vendors that tell their progress honestly or not. All seeded."""
+"""Families of vendor jobs, and vendors that report progress honestly or not. All of it is seeded."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-#: No job takes longer than half a day, or less than a second.
-SHORTEST, LONGEST = 1.0, 43_200.0
+#: Bounds of a job's duration.
+DURATION_MIN_SECONDS, DURATION_MAX_SECONDS = 1.0, 43_200.0
 
+#: Draws a duration in seconds, and the rows if they are known.
 Draw = Callable[[random.Random], tuple[float, int | None]]
 
 
 @dataclass(frozen=True)
 class Family:
-    """Durations of one kind; `draw` gives seconds, and rows if they are known."""
+    """Jobs whose durations follow one distribution."""
 
     name: str
     draw: Draw
@@ -23,15 +24,15 @@ class Family:
 
 @dataclass(frozen=True)
 class VendorJob:
-    """One job as it really is.
+    """One job at the vendor.
 
     Attributes:
         duration: seconds.
         size: rows, if known.
-        queue: share of the duration before its progress begins.
-        bend: its progress is (time)**bend.
-        stalls: whether its progress stays at 99 % from three fifths of the time on.
-        lie: what a lying vendor says throughout; None for one that means what it says.
+        queue: share of the duration before progress begins.
+        bend: progress is time to the power of this.
+        stalls: whether progress stays at 99 % from three fifths of the time on.
+        lie: what a lying vendor reports, by time; None for an honest one.
     """
 
     duration: float
@@ -42,7 +43,7 @@ class VendorJob:
     lie: Callable[[float], float] | None = None
 
     def share(self, elapsed: float) -> float:
-        """How much is done, as the vendor says, in steps of 5 %."""
+        """Return the share done that the vendor reports, in steps of 5 %."""
         time = min(elapsed / self.duration, 0.999)
         if self.lie is not None:
             return self.lie(time)
@@ -81,12 +82,12 @@ FAMILIES = (
 
 
 def durations(family: Family, count: int, seed: str, factor: float = 1.0) -> list[VendorJob]:
-    """Jobs of a family, `factor` times as long, whose vendor tells nothing."""
+    """Return jobs of a family, `factor` times as long, whose vendor reports no progress."""
     r = random.Random(f"{family.name} {seed}")
     jobs = []
     for _ in range(count):
         seconds, size = family.draw(r)
-        jobs.append(VendorJob(min(max(seconds * factor, SHORTEST), LONGEST), size))
+        jobs.append(VendorJob(min(max(seconds * factor, DURATION_MIN_SECONDS), DURATION_MAX_SECONDS), size))
     return jobs
 
 
@@ -120,8 +121,8 @@ def _lying(job: VendorJob, r: random.Random) -> VendorJob:
     return VendorJob(job.duration, job.size, lie=r.choice(lies))
 
 
-#: What a vendor tells of its progress; `none` is nothing at all.
-TELLING: dict[str, Callable[[VendorJob, random.Random], VendorJob] | None] = {
+#: How a vendor reports progress; `none` is not at all.
+REPORTING: dict[str, Callable[[VendorJob, random.Random], VendorJob] | None] = {
     "none": None,
     "honest": _honest,
     "bent": _bent,
@@ -130,8 +131,8 @@ TELLING: dict[str, Callable[[VendorJob, random.Random], VendorJob] | None] = {
 }
 
 
-def telling(jobs: list[VendorJob], how: str, seed: str) -> list[VendorJob]:
-    """The same jobs at a vendor that tells its progress in that way."""
-    change = TELLING[how]
+def reporting(jobs: list[VendorJob], how: str, seed: str) -> list[VendorJob]:
+    """Return the same jobs at a vendor that reports progress in that way."""
+    change = REPORTING[how]
     r = random.Random(f"{how} {seed}")
     return jobs if change is None else [change(job, r) for job in jobs]

@@ -1,1 +1,1 @@
-"""What a job costs of each resource, and what that means for many of them."""
+"""The cost of a job in each resource, and the size of an installation for many jobs: `python -m benchmarks.scaling`."""

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmarks.page import stamp, write
-from benchmarks.scaling.costs import Bench, Sample
+from benchmarks.scaling.costs import MeasuredInstallation, Sample
 from benchmarks.scaling.model import STATIONS, Cost, fitted, simulate
 from sandbox.core import SandboxState
 from tests.testbed.postgres import Postgres
@@ -63,7 +63,9 @@ def measure(jobs: int, vendor_seconds: float) -> Sample:
     ):
         rabbitmq.start()
         postgres.start()
-        with closing(Bench(Path(folder), rabbitmq, postgres, SandboxState(queue_seconds=0.0))) as harness:
+        with closing(
+            MeasuredInstallation(Path(folder), rabbitmq, postgres, SandboxState(queue_seconds=0.0))
+        ) as harness:
             return harness.run(jobs, vendor_seconds)
 
 

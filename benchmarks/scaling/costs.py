@@ -1,4 +1,4 @@
-"""Runs jobs through a real installation and reads from the kernel and from PostgreSQL what they used."""
+"""Runs jobs through a real installation and reads their resource usage from the kernel and from PostgreSQL."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from workers.ledger.ledger import Ledger
 
 _TICK = os.sysconf("SC_CLK_TCK")
 #: Jobs that are run before anything is counted.
-WARM_UP = 20
+WARM_UP_JOBS = 20
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What so many jobs used.
+    """The resources that some jobs used.
 
     Attributes:
         jobs: how many.
         turns: of all of them.
         seconds: from the first to the last.
-        cpu: processor seconds of `worker`, `postgresql` and `rabbitmq`.
+        cpu: CPU seconds of `worker`, `postgresql` and `rabbitmq`.
         commits: transactions of PostgreSQL.
-        wal: bytes of its log.
-        stored: bytes that the ledger has grown by.
+        wal: bytes of its write-ahead log.
+        stored: growth of the ledger, in bytes.
         messages: turns and events that went through RabbitMQ.
     """
 
@@ -52,34 +52,37 @@ class Sample:
     messages: int
 
 
-class Bench:
-    """RabbitMQ, PostgreSQL, two workers and the vendors' stand-ins, which are not counted."""
+class MeasuredInstallation:
+    """RabbitMQ, PostgreSQL and two workers; the sandbox is not counted."""
 
     def __init__(self, folder: Path, rabbitmq: RabbitMQ, postgres: Postgres, state: SandboxState) -> None:
         self._state = state
-        self._plant = Installation(folder, Sandbox(state=state), rabbitmq, postgres)
-        self._plant.settings = {"KYB_POLLING__MIN_DELAY": "0.5", "KYB_POLLING__MAX_DELAY": "0.5"}
+        self._installation = Installation(folder, Sandbox(state=state), rabbitmq, postgres)
+        self._installation.settings = {"KYB_POLLING__MIN_DELAY": "0.5", "KYB_POLLING__MAX_DELAY": "0.5"}
         self._folder = folder
         self._roots = {"rabbitmq": rabbitmq.port, "postgresql": postgres.port}
         self._number = 0
 
     def run(self, jobs: int, vendor_seconds: float) -> Sample:
-        """Have so many jobs done, whose vendor takes so long; each looks twice a second."""
+        """Run that many jobs at a vendor that takes that long; each polls twice a second."""
         self._state.job_seconds = vendor_seconds
-        with closing(Database(self._plant.ledger_url)) as database, self._plant.sandbox as sandbox:
+        with (
+            closing(Database(self._installation.ledger_url)) as database,
+            self._installation.sandbox as sandbox,
+        ):
             database.upgrade()
             ledger = Ledger(database)
-            self._plant.workers.start()
+            self._installation.workers.start()
             data = SCENARIOS["data8.start_job"].data(self._folder, sandbox)
-            self._play(ledger, data, WARM_UP)
+            self._run(ledger, data, WARM_UP_JOBS)
             before, began = self._reading(), time.monotonic()
-            ids = self._play(ledger, data, jobs)
+            ids = self._run(ledger, data, jobs)
             seconds = time.monotonic() - began
             time.sleep(1.5)  # PostgreSQL's counters follow within a second
             after = self._reading()
             done = [job for job in ledger.queries.jobs(limit=jobs) if job.id in ids]
         turns = sum(job.turns for job in done)
-        events = int(self._ask("SELECT count(*) FROM event WHERE job_id = ANY(%s)", list(ids)))
+        events = int(self._query("SELECT count(*) FROM event WHERE job_id = ANY(%s)", list(ids)))
         used = {name: after[name] - before[name] for name in after}
         cpu = {name: used[name] for name in ("worker", "postgresql", "rabbitmq")}
         return Sample(
@@ -94,43 +97,43 @@ class Bench:
         )
 
     def close(self) -> None:
-        """End the workers."""
-        self._plant.close()
+        """Stop the workers."""
+        self._installation.close()
 
-    def _play(self, ledger: Ledger, data: dict[str, object], jobs: int) -> set[str]:
+    def _run(self, ledger: Ledger, data: dict[str, object], jobs: int) -> set[str]:
         ids = []
         for _ in range(jobs):
             self._number += 1
             ids.append(f"job-{self._number}")
             body = command_body("data8.start_job", ids[-1], data)
             ledger.jobs.accept(parse(body), 86_400.0, handed=False)
-        left = set(ids)
-        while left:
-            left -= {job.id for job in ledger.queries.jobs(statuses=["completed"], limit=jobs)}
+        remaining = set(ids)
+        while remaining:
+            remaining -= {job.id for job in ledger.queries.jobs(statuses=["completed"], limit=jobs)}
             time.sleep(0.3)
         return set(ids)
 
     def _reading(self) -> dict[str, float]:
-        workers = [worker.pid for worker in self._plant.workers.running]
+        workers = [worker.pid for worker in self._installation.workers.running]
         return {
             "worker": sum(map(_tree_seconds, workers)),
             "postgresql": _tree_seconds(_listener(self._roots["postgresql"])),
             "rabbitmq": _tree_seconds(_listener(self._roots["rabbitmq"])),
             "commits": float(
-                self._ask("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
+                self._query("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
             ),
-            "wal": float(self._ask("SELECT pg_current_wal_lsn() - '0/0'")),
-            "stored": float(self._ask("SELECT pg_database_size(current_database())")),
+            "wal": float(self._query("SELECT pg_current_wal_lsn() - '0/0'")),
+            "stored": float(self._query("SELECT pg_database_size(current_database())")),
         }
 
-    def _ask(self, query: str, *values: object) -> float:
-        with psycopg.connect(self._plant.ledger_url, autocommit=True) as connection:
+    def _query(self, query: str, *values: object) -> float:
+        with psycopg.connect(self._installation.ledger_url, autocommit=True) as connection:
             row = connection.execute(query.encode(), values or None).fetchone()
             return float(row[0]) if row is not None else 0.0
 
 
 def _tree_seconds(root: int) -> float:
-    """Processor seconds of a process, its children, and those that they have waited for."""
+    """Return the CPU seconds of a process, its children, and those that have ended."""
     return sum(_seconds(pid) for pid in _descendants(root))
 
 
@@ -150,7 +153,7 @@ def _descendants(root: int) -> Iterator[int]:
 
 
 def _listener(port: int) -> int:
-    """The process that listens on a port of 127.0.0.1."""
+    """Return the process that listens on a port of 127.0.0.1."""
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
         if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
@@ -161,4 +164,4 @@ def _listener(port: int) -> int:
                         return int(handle.parts[2])
                 except OSError:
                     continue
-    raise LookupError(f"nobody listens on port {port}")
+    raise LookupError(f"no process listens on port {port}")

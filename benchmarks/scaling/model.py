@@ -1,4 +1,4 @@
-"""From what a job and a turn cost to what an installation needs: a fit, and a simulation of queues."""
+"""From the cost of a job and a turn to the size of an installation: a linear fit, and a simulation of queues."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from dataclasses import dataclass
 
 from benchmarks.scaling.costs import Sample
 
-#: In the order in which a turn passes them.
+#: Stations, in the order in which a turn passes through them.
 STATIONS = ("rabbitmq", "worker", "postgresql")
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Processor seconds, or whatever is counted: of a job beside its turns, and of each turn."""
+    """The amount of one resource that a job uses besides its turns, and that each turn uses."""
 
     job: float
     turn: float
 
     def of(self, turns: float) -> float:
-        """Of a job of so many turns."""
+        """Return the amount for a job of that many turns."""
         return self.job + self.turn * turns
 
 
 def fitted(short: Sample, long: Sample) -> dict[str, Cost]:
-    """The cost of everything counted, from jobs of few and of many turns: the line through both points."""
+    """Return the cost of each resource: the line through jobs of few and of many turns."""
 
     def line(name: str) -> Cost:
         points = [(each.turns / each.jobs, amount(each, name) / each.jobs) for each in (short, long)]
@@ -38,13 +38,13 @@ def fitted(short: Sample, long: Sample) -> dict[str, Cost]:
 
 
 def amount(sample: Sample, name: str) -> float:
-    """One of the things counted in a sample."""
+    """Return the amount of one resource in a sample."""
     return sample.cpu[name] if name in sample.cpu else float(getattr(sample, name))
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a simulated installation does: the share of time each station's cores work, and seconds of a turn."""
+    """The result of a simulation: the utilisation of each station's cores, and the time of a turn in seconds."""
 
     busy: dict[str, float]
     turn_median: float
@@ -60,22 +60,22 @@ def simulate(
     wait: float,
     seconds: float,
 ) -> Forecast:
-    """Jobs arrive at random; each turn passes all stations, queueing for their cores, and then waits.
+    """Simulate jobs that arrive at random; each turn passes all stations, queueing for their cores, and then waits.
 
     Args:
-        costs: of each station, in processor seconds.
-        cores: of each station.
-        jobs_per_second: on average.
-        turns: of each job.
+        costs: CPU seconds at each station.
+        cores: number of cores of each station.
+        jobs_per_second: mean rate of arrival.
+        turns: number of turns per job.
         wait: seconds between two turns of a job.
-        seconds: to simulate.
+        seconds: how long to simulate.
     """
     chance = random.Random(1)
     means = {name: costs[name].of(turns) / turns for name in STATIONS}
     free = dict(cores)
     queues: dict[str, deque[tuple[float, int, int]]] = {name: deque() for name in STATIONS}
     busy, lengths, done, number = dict.fromkeys(STATIONS, 0.0), [], 0, 0
-    # (when, tie, what, station, (when the turn began, turns left, 0))
+    # (time, tie-break, event, station, (start of the turn, turns left, 0))
     calendar: list[tuple[float, int, str, int, tuple[float, int, int]]] = [
         (chance.expovariate(jobs_per_second), 0, "arrive", 0, (0.0, turns, 0))
     ]

@@ -1,1 +1,1 @@
-"""How fast inputs are read and results are written on each kind of storage, and how much memory it takes."""
+"""Speed and memory of reading inputs and writing results on each kind of storage: `python -m benchmarks.storage`."""

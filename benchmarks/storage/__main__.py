@@ -1,20 +1,22 @@
 """`python -m benchmarks.storage`: read an input and write a result on each kind of storage, all on this machine.
 
-Prints the time of each as a multiple of the local one's in the same run, and the memory that it took.
+`--write FOLDER` writes the table into `storage.md` there. Times are multiples of the local disk's in the same run.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+from benchmarks import page
 from tests.testbed.files import FileServer, Page
 from tests.testbed.openssh import OpenSSH
 from tests.testbed.seaweedfs import KEY, SECRET, SeaweedFS
@@ -22,23 +24,41 @@ from workers.files.storage import Storage
 from workers.settings import StorageSettings
 
 MIB = 1024 * 1024
-SIZES = (16, 128)  # MiB
+SIZES_MIB = (16, 128)
 BLOCK = bytes(range(256)) * 256
 
 
 def main() -> None:
-    """Run all in processes of their own, so that the memory is theirs."""
+    """Measure every storage, or do one piece of work, as the processes of a run do."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.storage", description=__doc__)
+    parser.add_argument("work", nargs="?", choices=["read", "write"], help="do this alone")
+    parser.add_argument("uri", nargs="?", help="and with this file")
+    parser.add_argument("--write", type=Path, help="folder of storage.md")
+    options = parser.parse_args()
+    if options.work is not None:
+        do(options.work, options.uri)
+        return
+    with storages() as (settings, roots):
+        text = "\n".join([f"{page.stamp()}, two cores.", "", *table(settings, roots)])
+    say(text)
+    if options.write is not None:
+        page.write(options.write / "storage.md", "storage", text)
+
+
+@contextmanager
+def storages() -> Iterator[tuple[StorageSettings, dict[str, str]]]:
+    """Start the servers with the input files; yield the settings, and the root of each storage."""
     with ExitStack() as servers, tempfile.TemporaryDirectory() as folder:
         s3 = servers.enter_context(closing(SeaweedFS()))
         s3.start()
         sftp = servers.enter_context(closing(OpenSSH()))
         sftp.start()
         web = servers.enter_context(closing(FileServer(None)))
-        inputs, lies = sftp.fresh_root()
-        for size in SIZES:
+        inputs, sftp_folder = sftp.fresh_root()
+        for size in SIZES_MIB:
             content = BLOCK * (size * MIB // len(BLOCK))
             web.pages[f"/in/{size}"] = Page(content)
-            for path in (lies / str(size), Path(folder) / str(size)):
+            for path in (sftp_folder / str(size), Path(folder) / str(size)):
                 path.write_bytes(content)
             s3.files().pipe_file(f"tests/in/{size}", content)
         access = sftp.access()
@@ -49,28 +69,42 @@ def main() -> None:
                 "sftp": access.model_dump(),
             }
         )
-        places = {
-            "local": folder,
-            "s3": "s3://tests/in",
-            "sftp": inputs,
-            "web": f"http://127.0.0.1:{web.port}/in",
-        }
-        say(f"{'':6} {'MiB':>5} {'read':>8} {'memory':>9} {'write':>8} {'memory':>9}")
-        for size in SIZES:
-            local: dict[str, float] = {}
-            for name, root in places.items():
-                line = f"{name:6} {size:5}"
-                for work in ("read", "write") if name != "web" else ("read",):
-                    seconds, memory = apart(settings, work, f"{root}/{size}", root)
-                    local.setdefault(work, seconds)
-                    line += f" {seconds / local[work]:7.1f}x {memory:5.0f} MiB"
-                say(line)
+        yield (
+            settings,
+            {
+                "local": folder,
+                "S3": "s3://tests/in",
+                "SFTP": inputs,
+                "HTTP": f"http://127.0.0.1:{web.port}/in",
+            },
+        )
 
 
-def apart(settings: StorageSettings, work: str, uri: str, root: str) -> tuple[float, float]:
-    """Seconds, and MiB of memory at most beyond those of a process that does nothing."""
-    plain = settings.model_copy(update={"results": f"{root}-out" if work == "write" else "./results"})
-    values = plain.model_dump(mode="json")
+def table(settings: StorageSettings, roots: Mapping[str, str]) -> list[str]:
+    """Return a table with a row per storage and size."""
+    lines = [
+        "| storage | MiB | read, × local | memory, MiB | write, × local | memory, MiB |",
+        "| --- | --: | --: | --: | --: | --: |",
+    ]
+    for size in SIZES_MIB:
+        local: dict[str, float] = {}
+        for name, root in roots.items():
+            cells = [name, str(size)]
+            for work in ("read", "write"):
+                if name == "HTTP" and work == "write":
+                    cells += ["", ""]
+                    continue
+                seconds, memory = measure(settings, work, f"{root}/{size}", root)
+                local.setdefault(work, seconds)
+                cells += [f"{seconds / local[work]:.1f}", f"{memory:.0f}"]
+            lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def measure(settings: StorageSettings, work: str, uri: str, root: str) -> tuple[float, float]:
+    """Return the seconds, and the growth of peak memory in MiB, of one piece of work in a process of its own."""
+    changed = settings.model_copy(update={"results": f"{root}-out" if work == "write" else "./results"})
+    values = changed.model_dump(mode="json")
     values["s3"]["secret"] = SECRET
     variables = {
         f"KYB_STORAGE__{part.upper()}__{key.upper()}": str(value)
@@ -78,7 +112,7 @@ def apart(settings: StorageSettings, work: str, uri: str, root: str) -> tuple[fl
         for key, value in values[part].items()
         if value is not None
     }
-    variables |= {"KYB_STORAGE__INPUTS": plain.inputs, "KYB_STORAGE__RESULTS": plain.results}
+    variables |= {"KYB_STORAGE__INPUTS": changed.inputs, "KYB_STORAGE__RESULTS": changed.results}
     done = subprocess.run(  # noqa: S603 - ourselves
         [sys.executable, "-m", "benchmarks.storage", work, uri],
         env=os.environ | variables,
@@ -90,14 +124,14 @@ def apart(settings: StorageSettings, work: str, uri: str, root: str) -> tuple[fl
     return seconds, memory
 
 
-def one(work: str, uri: str) -> None:
-    """Do one of them and print what it took."""
+def do(work: str, uri: str) -> None:
+    """Do one piece of work, and print its seconds and the growth of peak memory in MiB."""
     from workers.settings import load  # noqa: PLC0415
 
     storage = Storage.of(load().storage)
     tasks: dict[str, Callable[[Storage, str], None]] = {"read": read, "write": write}
     size = int(uri.rpartition("/")[2])
-    tasks[work](storage, uri.removesuffix(str(size)) + "16")  # connections, and what is loaded once
+    tasks[work](storage, uri.removesuffix(str(size)) + "16")  # warms up connections and imports
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()
     tasks[work](storage, uri)
@@ -106,14 +140,14 @@ def one(work: str, uri: str) -> None:
 
 
 def read(storage: Storage, uri: str) -> None:
-    """An input, from its beginning to its end."""
+    """Read an input from beginning to end."""
     with storage.open(uri) as stream:
         while stream.read(len(BLOCK)):
             pass
 
 
 def write(storage: Storage, uri: str) -> None:
-    """A result in appends of a MiB, and its publication."""
+    """Write a result in appends of a MiB, and publish it."""
     size = int(uri.rpartition("/")[2])
     draft, offset = storage.draft("job", str(size)), 0
     for _ in range(size):
@@ -126,8 +160,8 @@ def write(storage: Storage, uri: str) -> None:
 
 def say(line: str) -> None:
     """Print a line."""
-    print(line, flush=True)  # noqa: T201 - a command's output
+    print(line, flush=True)  # noqa: T201 - the output of this command
 
 
 if __name__ == "__main__":
-    one(*sys.argv[1:]) if sys.argv[1:] else main()
+    main()

@@ -1,1 +1,1 @@
-"""What it costs to wait: `python -m benchmarks.waiting`."""
+"""The cost of waiting jobs: `python -m benchmarks.waiting`."""

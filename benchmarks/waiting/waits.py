@@ -1,4 +1,4 @@
-"""Jobs that wait, put straight into a ledger, and when their turns came."""
+"""Waiting jobs put straight into a ledger, and the lateness of their turns."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from sqlalchemy import func, insert, select, text
 
 from messages.events import Status
 from workers.ledger.ledger import Ledger
-from workers.ledger.schema import event, job
+from workers.ledger.schema import job
 
-#: Rows of one insert.
-ROWS = 5_000
-#: What a waiting job of `data8.start_job` holds in data.
+#: Rows per insert.
+INSERT_ROWS = 5_000
+#: The data of a waiting `data8.start_job`.
 DATA = (
     '{"workflow":"CompanyCleanse","inputs":{"Companies":{"file":"/data/in/companies.csv"}},"parameters":{}}'
 )
-#: Seconds until all turns that are due must have come.
-PATIENCE = 120.0
+#: How long due turns may take to end.
+TURNS_TIMEOUT_SECONDS = 120.0
 
 
 def wait(ledger: Ledger, name: str, due: Sequence[float], *, end: bool = False) -> None:
@@ -26,9 +26,9 @@ def wait(ledger: Ledger, name: str, due: Sequence[float], *, end: bool = False) 
 
     Args:
         ledger: to add them to.
-        name: of all.
+        name: the first part of their ids.
         due: one time for each.
-        end: whether the turn ends the job without asking a vendor: it has been cancelled meanwhile.
+        end: whether the turn ends the job without a vendor call, because it has been cancelled.
     """
     now = ledger.database.now()
     rows = [
@@ -41,39 +41,31 @@ def wait(ledger: Ledger, name: str, due: Sequence[float], *, end: bool = False) 
         }
         for number, at in enumerate(due)
     ]  # fmt: skip
-    for first in range(0, len(rows), ROWS):
+    for first in range(0, len(rows), INSERT_ROWS):
         with ledger.database.write() as connection:
-            connection.execute(insert(job), rows[first : first + ROWS])
+            connection.execute(insert(job), rows[first : first + INSERT_ROWS])
 
 
 def analyze(ledger: Ledger) -> None:
-    """Tell the planner what there is, as the server does by itself after a while."""
+    """Update the planner's statistics, as the server does after a while."""
     with ledger.database.write() as connection:
         connection.execute(text("ANALYZE"))
 
 
 def lateness(ledger: Ledger, name: str, due: Sequence[float]) -> list[float]:
-    """Seconds from each due time to the end of the turn, the jobs' last, in order; waits until all have come."""
-    ends = time.monotonic() + PATIENCE
+    """Wait for the last turns of all jobs; return the seconds from each due time to the end of the turn, in order."""
+    ends = time.monotonic() + TURNS_TIMEOUT_SECONDS
     mine = job.c.id.like(f"{name}-%")
     while True:
         with ledger.database.read() as connection:
-            left = connection.scalar(select(func.count()).where(mine, job.c.ended_at.is_(None)))
-        if not left:
+            remaining = connection.scalar(select(func.count()).where(mine, job.c.ended_at.is_(None)))
+        if not remaining:
             break
         if time.monotonic() > ends:
-            raise TimeoutError(f"{left} of {len(due)} turns have not come")
+            raise TimeoutError(f"{remaining} of {len(due)} turns have not ended")
         time.sleep(0.05)
     with ledger.database.read() as connection:
         ended = {
             row.id: row.ended_at for row in connection.execute(select(job.c.id, job.c.ended_at).where(mine))
         }
     return [ended[f"{name}-{number}"] - at for number, at in enumerate(due)]
-
-
-def told(ledger: Ledger) -> bool:
-    """Whether the outbox is empty."""
-    with ledger.database.read() as connection:
-        return not connection.scalar(
-            select(func.count()).select_from(event).where(event.c.published_at.is_(None))
-        )

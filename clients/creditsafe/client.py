@@ -15,8 +15,9 @@ from clients.creditsafe.records import Records
 from clients.creditsafe.replies import AccessToken
 from clients.creditsafe.services import Duplicates, Enrichment, Matching
 from clients.errors import VendorUnavailable
-from clients.operation import Resource, operation
-from clients.transport import Call, Observation, Operation, Transport
+from clients.operation import Call, Operation
+from clients.resource import Resource, operation
+from clients.transport import Observation, Transport
 
 #: Seconds that a token is used. It is valid for an hour, which the answer does not say.
 TOKEN_LIFETIME = 55 * 60.0

@@ -9,8 +9,8 @@ from clients.creditsafe.paging import PAGE_SIZE, items, query
 from clients.creditsafe.paths import path
 from clients.creditsafe.replies import Page, Portfolio
 from clients.errors import NotFound
-from clients.operation import Resource, operation
-from clients.transport import Call
+from clients.operation import Call
+from clients.resource import Resource, operation
 
 
 class Portfolios(Resource):

@@ -10,8 +10,8 @@ from clients.creditsafe.models import NewRecord, NewRecords, RecordIds
 from clients.creditsafe.paging import PAGE_SIZE, items, query
 from clients.creditsafe.paths import path
 from clients.creditsafe.replies import CreatedRecords, DeletedRecords, Import, Page, Record
-from clients.operation import Resource, operation
-from clients.transport import Call
+from clients.operation import Call
+from clients.resource import Resource, operation
 
 #: Largest import file, in bytes. "50 MB" is documented; whether decimal and of which bytes is not: the
 #: smaller reading is kept, of the bytes that are sent.

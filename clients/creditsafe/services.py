@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from clients.creditsafe.models import SAFE_NUMBER, DuplicateCriteria, EnrichmentRequest, MatchingRequest
 from clients.creditsafe.paths import path
 from clients.creditsafe.replies import FileExecution, MatchingExecution, Removal, Started
-from clients.operation import Resource, operation
-from clients.transport import Call
+from clients.operation import Call
+from clients.resource import Resource, operation
 
 
 class Matching(Resource):

@@ -9,8 +9,9 @@ from datetime import datetime
 from pydantic import TypeAdapter
 
 from clients.data8.models import ApiKey, ApiKeyBody, ApiKeyRef
-from clients.operation import Resource, operation
-from clients.transport import Call, Transport
+from clients.operation import Call
+from clients.resource import Resource, operation
+from clients.transport import Transport
 
 _REFS = TypeAdapter(list[ApiKeyRef] | None)
 _STRINGS = TypeAdapter(list[str] | None)

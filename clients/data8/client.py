@@ -16,8 +16,9 @@ from clients.data8.client_credentials import ClientCredentials
 from clients.data8.datasets import Datasets
 from clients.data8.jobs import Jobs
 from clients.errors import VendorUnavailable
-from clients.operation import Resource
-from clients.transport import Observation, Operation, Transport
+from clients.operation import Operation
+from clients.resource import Resource
+from clients.transport import Observation, Transport
 
 BASE_URL = "https://api.data-8.co.uk"
 TOKEN_URL = "https://auth.data-8.co.uk/connect/token"  # noqa: S105 - an address

@@ -14,8 +14,9 @@ from clients.data8.models import (
     ClientSecretBody,
     NewClientSecret,
 )
-from clients.operation import Resource, operation
-from clients.transport import Call, Transport
+from clients.operation import Call
+from clients.resource import Resource, operation
+from clients.transport import Transport
 
 _CREDENTIALS = TypeAdapter(list[ClientCredential] | None)
 _SECRETS = TypeAdapter(list[ClientSecret] | None)

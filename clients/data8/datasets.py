@@ -11,8 +11,9 @@ from pydantic import TypeAdapter
 from clients.data8.assumptions import BLOCK_LIMIT, PAGE_SIZE, Assumptions
 from clients.data8.models import Dataset, DatasetBody, DatasetRef, DatasetUpdate, Record
 from clients.errors import VendorUnavailable
-from clients.operation import Resource, operation
-from clients.transport import Call, Transport
+from clients.operation import Call
+from clients.resource import Resource, operation
+from clients.transport import Transport
 
 _REFS = TypeAdapter(list[DatasetRef] | None)
 

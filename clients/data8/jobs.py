@@ -9,8 +9,8 @@ from pydantic import TypeAdapter
 
 from clients.data8.assumptions import PAGE_SIZE
 from clients.data8.models import Job, JobBody, JobRef, as_stamp
-from clients.operation import Resource, operation
-from clients.transport import Call
+from clients.operation import Call
+from clients.resource import Resource, operation
 
 _REFS = TypeAdapter(list[JobRef] | None)
 

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from clients.auth import Credential, Token, TokenAuth, current
 from clients.errors import VendorUnavailable
-from clients.operation import Resource, operation
-from clients.transport import Call, Transport
+from clients.operation import Call
+from clients.resource import Resource, operation
+from clients.transport import Transport
 
 AUDIENCE = "sayari.com"
 #: Seconds, if the answer does not say: the documented 24 hours.

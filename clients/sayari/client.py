@@ -11,7 +11,8 @@ import httpx
 
 from clients.auth import Credential
 from clients.errors import NotFound
-from clients.operation import Resource, operation
+from clients.operation import Answer, Call
+from clients.resource import Resource, operation
 from clients.sayari.auth import Auth, token_auth
 from clients.sayari.graph import Entities, Records, Sources, Traversals
 from clients.sayari.projects import Projects
@@ -19,7 +20,7 @@ from clients.sayari.requests import JSON
 from clients.sayari.resources import Resources
 from clients.sayari.search import Search
 from clients.sayari.workspace_shapes import History, Usage
-from clients.transport import Answer, Call, Observation, Transport, certificates
+from clients.transport import Observation, Transport, certificates
 
 VENDOR = "sayari"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import IO, Any
 
-from clients.transport import Call, Transport
+from clients.operation import Call
+from clients.transport import Transport
 
 
 def save(transport: Transport, call: Call, to: IO[bytes], accept: str, **request: Any) -> None:

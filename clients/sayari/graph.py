@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import IO, Any, overload
 
-from clients.operation import Resource, operation
+from clients.operation import Call
+from clients.resource import Resource, operation
 from clients.sayari.files import save
 from clients.sayari.graph_shapes import Entity, EntitySummary, Record, ShortestPaths, Source, Traversal
 from clients.sayari.requests import JSON, PageArguments, RelationshipArguments
 from clients.sayari.shapes import OffsetPage
-from clients.transport import Call
 
 Texts = Sequence[str] | str | None
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import TypeAdapter
 
-from clients.operation import Resource, operation
+from clients.operation import Call
+from clients.resource import Resource, operation
 from clients.sayari.shapes import OffsetPage
 from clients.sayari.workspace_shapes import ChangedResource, ChangeNotification
-from clients.transport import Call
 
 _COUNTS: TypeAdapter[dict[str, int]] = TypeAdapter(dict[str, int])
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import IO, Literal, overload
 
-from clients.operation import Resource, operation
+from clients.operation import Call
+from clients.resource import Resource, operation
 from clients.sayari.files import save
 from clients.sayari.notifications import ProjectChangeNotifications
 from clients.sayari.requests import JSON
 from clients.sayari.resolutions import Resolutions
 from clients.sayari.shapes import Envelope, TokenPage
 from clients.sayari.workspace_shapes import ExportedResource, ListedProject, Project, SavedResource
-from clients.transport import Call, Transport
+from clients.transport import Transport
 
 Exported = TokenPage[ExportedResource]
 

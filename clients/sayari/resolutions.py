@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import IO
 
-from clients.operation import Resource, operation
+from clients.operation import Call
+from clients.resource import Resource, operation
 from clients.sayari.requests import CSV, UploadEntity
 from clients.sayari.shapes import TokenPage
 from clients.sayari.workspace_shapes import Progress, ResolvedEntity, UnresolvedEntity, Upload
-from clients.transport import Call
 
 
 class Resolutions(Resource):

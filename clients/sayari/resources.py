@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from clients.operation import Resource, operation
+from clients.operation import Call
+from clients.resource import Resource, operation
 from clients.sayari.notifications import ResourceChangeNotifications
 from clients.sayari.shapes import Envelope
 from clients.sayari.workspace_shapes import SavedResource
-from clients.transport import Call, Transport
+from clients.transport import Transport
 
 GRAPH = "sayari"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import IO, Any, TypeVar, overload
 
-from clients.operation import Resource, operation
+from clients.operation import Call
+from clients.resource import Resource, operation
 from clients.sayari.files import save
 from clients.sayari.graph_shapes import EntitySearch, RecordSearch
 from clients.sayari.requests import JSON
 from clients.sayari.shapes import Shape
-from clients.transport import Call
 
 S = TypeVar("S", bound=Shape)
 

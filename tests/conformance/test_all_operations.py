@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from clients.operation import operations_of
+from clients.resource import operations_of
 from sandbox import Sandbox
 from sandbox.core import SandboxState
 from tests.conformance.clients_of import VENDORS, connect

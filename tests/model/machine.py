@@ -28,9 +28,10 @@ from tests.model.simulated import (
     play,
 )
 from tests.support.turn_harness import COMMAND, command
-from workers.engine.context import Run, RunLimits
+from workers.engine.context import Run
 from workers.engine.dispatcher import LOST_AFTER_SECONDS, Dispatcher
 from workers.engine.registry import Services
+from workers.engine.run_limits import RunLimits
 from workers.engine.turns import Turns
 from workers.errors import Reject
 from workers.files.storage import Storage

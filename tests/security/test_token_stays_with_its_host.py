@@ -12,7 +12,8 @@ import pytest
 
 from clients.auth import Token, TokenAuth
 from clients.errors import Rejected, VendorError
-from clients.transport import Operation, Transport, correlation
+from clients.operation import Operation
+from clients.transport import Transport, correlation
 
 TOKEN = "the-bearer-token"
 GET = Operation("things.get", "GET", "/things")

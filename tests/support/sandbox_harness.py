@@ -14,8 +14,8 @@ from messages.errors import Code
 from messages.events import Status
 from sandbox import Sandbox
 from sandbox.core import PASSWORD, USERNAME, Fault
-from workers.engine.context import RunLimits
 from workers.engine.registry import Services
+from workers.engine.run_limits import RunLimits
 from workers.engine.turns import Turns
 from workers.files.storage import Storage
 from workers.jobs.catalogue import JOBS

@@ -9,8 +9,9 @@ from typing import Any
 
 from messages.data8 import StartJobResult
 from messages.events import Outcome
-from workers.engine.context import Run, RunLimits
+from workers.engine.context import Run
 from workers.engine.registry import Services
+from workers.engine.run_limits import RunLimits
 from workers.engine.turns import Turns
 from workers.files.storage import Storage
 from workers.jobs.catalogue import JOBS

@@ -16,7 +16,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import to_jsonable_python
 
-from clients.operation import Documented, Resource, operations_of
+from clients.resource import Documented, Resource, operations_of
 from messages.envelope import read_json
 from workers.cli.arguments import Given
 from workers.cli.console import usage

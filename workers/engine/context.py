@@ -19,155 +19,31 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from clients.errors import OutcomeUnknown, VendorError
 from clients.transport import before_effect
 from messages.errors import Code
 from messages.events import Progress
 from workers.engine.ordered_pool import OrderedPool
+from workers.engine.recovery import baseline, repeatable
+from workers.engine.run_limits import RunLimits
+from workers.engine.signals import Cancelled, Suspended, VendorJobFailed
+from workers.engine.stages import Stage
 from workers.errors import JobFailed, StorageUnavailable, Undecided
 from workers.ledger.claim import Claim
 from workers.ledger.records import PollUrgency, Step
 from workers.observability.turn_stats import TurnStats
 from workers.polling.history import History
-from workers.polling.policy import PollState, delay_curve, next_poll_delay
+from workers.polling.next_poll import NextPoll, PollResult, Stalled, plan_first_poll, plan_next_poll
+from workers.polling.policy import delay_curve
 
 J = TypeVar("J")
 R = TypeVar("R")
 T = TypeVar("T")
 
-#: What a vendor says is kept for later jobs until so much is done: the rest is mostly finishing.
-REPORTED_SHARE_MAX = 0.9
 #: A transfer records a checkpoint at most this often; what came since is repeated after a crash.
 CHECKPOINT_INTERVAL_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class PollResult:
-    """What one look at a running vendor job showed.
-
-    Attributes:
-        state: `running`, `done` or `failed`, as the job function understands the vendor.
-        answer: what to record and return when it is done, as plain JSON.
-        percent: 0 to 100, if the vendor says so.
-        eta: when the vendor expects to be done.
-        done: rows or objects finished.
-        total: of so many.
-        detail: the vendor's own words about a failure.
-        retry_after: seconds in which the vendor does not want to be asked again.
-        done_at: when it was done, if the vendor says so.
-    """
-
-    state: Literal["running", "done", "failed"]
-    answer: Any = None
-    percent: float | None = None
-    eta: datetime | None = None
-    done: int | None = None
-    total: int | None = None
-    detail: str | None = None
-    retry_after: float | None = None
-    done_at: datetime | None = None
-
-    def share(self, elapsed: float, now: float) -> float | None:
-        """How much is done, 0 to 1, by the best of what the vendor says; None if it says nothing usable."""
-        if self.done is not None and self.total:
-            return self.done / self.total
-        if self.percent is not None:
-            return self.percent / 100
-        if self.eta is not None and self.eta.timestamp() > now:
-            return elapsed / (elapsed + self.eta.timestamp() - now)
-        return None
-
-
-@dataclass(frozen=True)
-class RunLimits:
-    """Bounds of a run, in seconds.
-
-    Attributes:
-        min_delay: shortest wait between two looks.
-        max_delay: longest.
-        stall: how long no progress at the vendor is borne.
-        slice: longest part of a transfer in one turn; a turn begins no other step behind it.
-        in_flight: how long after its intent a request of a dead worker may still take effect.
-        budgets: those of vendors' calls that are limited, as the ledger calls them.
-    """
-
-    min_delay: float
-    max_delay: float
-    stall: float
-    slice: float
-    effect_settle_seconds: float
-    rate_limits: frozenset[str] = frozenset()
-
-
-class Suspended(BaseException):
-    """Ends the turn: the next one is due at `due_at`. Not an `Exception`, so that no job swallows it."""
-
-    def __init__(
-        self,
-        due_at: float,
-        progress: Progress | None = None,
-        polled: str | None = None,
-        urgency: PollUrgency | None = None,
-    ) -> None:
-        super().__init__(due_at)
-        self.due_at = due_at
-        self.progress = progress
-        self.polled = polled
-        self.urgency = urgency
-
-
-class Cancelled(BaseException):
-    """Ends the job between two steps, as somebody asked. Not an `Exception`, as `Suspended`."""
-
-
-class VendorJobFailed(JobFailed):
-    """The vendor's own job ended as failed; the steps in `void` are done anew by a retry."""
-
-    def __init__(self, message: str, detail: str | None, void: tuple[str, ...]) -> None:
-        super().__init__(Code.VENDOR_FAILED, message, detail)
-        self.void = void
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of a job that is the work of a job function of its own.
-
-    Attributes:
-        name: stands before the names of its steps: `match: start`.
-        begin: the job's percentage when it begins.
-        end: that when it is over.
-        parts: how the names of its long steps begin, in their order: each counts for the same share.
-    """
-
-    name: str
-    begin: float
-    end: float
-    parts: Sequence[str] = ()
-
-    def step(self, name: str) -> str:
-        """The name of its step `name` in the whole job."""
-        return f"{self.name}: {name}"
-
-    def percent(self, step: str, percent: float | None) -> float:
-        """The job's percentage when the step `step` of the job has come to `percent`; 0 where it does not tell."""
-        part = next((n for n, begins in enumerate(self.parts) if step.startswith(self.step(begins))), None)
-        share = 0.0 if part is None else (part + (percent or 0.0) / 100) / len(self.parts)
-        return self.begin + (self.end - self.begin) * share
-
-
-def repeatable() -> None:
-    """The recovery of an effect that may simply be done again, e.g. a write that overwrites itself."""
-
-
-def baseline() -> None:
-    """The recovery of a look at what was there before this job's effects, e.g. a count to compare with later.
-
-    After a crash it is simply taken again. In a restored ledger the effects may have come since: nobody can tell.
-    """
 
 
 class Run:
@@ -317,7 +193,9 @@ class Run:
         self._raise_if_cancelled()
         if step is None or step.state == "void":
             self._claim.record_poll(name, size=size, value=None, polled=False)
-            raise self._poll_later(name, PollState(0.0, size=size), Progress(step=name))
+            history = self._past(self._claim, name)
+            planned = plan_first_poll(size, self._limits, history, rate_limited=self._rate_limited)
+            raise self._poll_later(name, planned, history, Progress(step=name))
         self.polling = True
         sighting = ask()
         self.polling = False
@@ -481,53 +359,33 @@ class Run:
             Code.OUTCOME_UNKNOWN, f"{self.step}: it may or may not have happened at the vendor: {why}"
         )
 
-    def _wait(self, step: Step, sighting: PollResult) -> BaseException:
-        # A vendor that tells nothing of a job's progress cannot be said to stall: only the deadline ends that.
+    def _wait(self, step: Step, result: PollResult) -> BaseException:
+        """Return what ends the turn of a poll whose vendor job still runs: a later poll, or a stall."""
         now = self._claim.now
-        seen = {"percent": sighting.percent, "done": sighting.done, "total": sighting.total}
-        tells = any(value is not None for value in seen.values())
-        if (
-            tells
-            and seen == step.value
-            and now - (step.last_progress_at or step.started_at) >= self._limits.stall
-        ):
-            return JobFailed(
-                Code.STALLED,
-                f"no progress at the vendor for {now - (step.last_progress_at or step.started_at):.0f} s",
-            )
+        history = self._past(self._claim, step.name)
+        planned = plan_next_poll(step, result, now, self._limits, history, rate_limited=self._rate_limited)
+        if isinstance(planned, Stalled):
+            return JobFailed(Code.STALLED, f"no progress at the vendor for {planned.seconds:.0f} s")
         self._claim.job.consecutive_failures = 0
-        elapsed = now - step.started_at
-        share = sighting.share(elapsed, now)
-        since = (
-            step.last_progress_at
-            if tells and seen == step.value and step.last_progress_at is not None
-            else now
+        self._claim.record_poll(
+            step.name, size=step.size, value=planned.seen, polled=True, told=planned.reported
         )
-        told = (share, since) if share is not None and 0 < share <= REPORTED_SHARE_MAX else None
-        self._claim.record_poll(step.name, size=step.size, value=seen, polled=True, told=told)
-        floor = sighting.retry_after or 0.0
-        evidence = PollState(elapsed, step.polls, step.size, share, since - step.started_at, floor)
         progress = Progress(
-            step=step.name,
-            percent=sighting.percent,
-            done=sighting.done,
-            total=sighting.total,
-            eta=sighting.eta,
+            step=step.name, percent=result.percent, done=result.done, total=result.total, eta=result.eta
         )
-        return self._poll_later(step.name, evidence, progress)
+        return self._poll_later(step.name, planned, history, progress)
 
-    def _poll_later(self, name: str, evidence: PollState, progress: Progress) -> Suspended:
-        history = self._past(self._claim, name)
-        evidence = replace(evidence, budgeted=self._claim.last_rate_limit_key in self._limits.rate_limits)
-        delay = next_poll_delay(evidence, self._limits.min_delay, self._limits.max_delay, history)
-        now = self._claim.now
-        urgency = None
-        if self._claim.last_rate_limit_key is not None:
-            late = delay_curve(evidence, history)
-            urgency = PollUrgency(
-                self._claim.last_rate_limit_key, now + late.due, late.base, late.rate, late.accel
-            )
-        return Suspended(now + delay, self._of_the_job(progress), name, urgency)
+    def _poll_later(self, name: str, planned: NextPoll, history: History, progress: Progress) -> Suspended:
+        now, key, urgency = self._claim.now, self._claim.last_rate_limit_key, None
+        if key is not None:
+            curve = delay_curve(planned.state, history)
+            urgency = PollUrgency(key, now + curve.due, curve.base, curve.rate, curve.accel)
+        return Suspended(now + planned.delay, self._of_the_job(progress), name, urgency)
+
+    @property
+    def _rate_limited(self) -> bool:
+        """Whether the vendor's calls have a rate limit, by the last call of this turn."""
+        return self._claim.last_rate_limit_key in self._limits.rate_limits
 
     def _suspend_if_slice_over(self) -> None:
         """A turn that has done something begins nothing more once it has lasted as long as a slice."""

@@ -27,10 +27,12 @@ from messages.envelope import InvalidCommand
 from messages.errors import Code, Error
 from messages.events import Outcome
 from workers.engine.admission import Admission
-from workers.engine.context import Cancelled, Run, RunLimits, Suspended, VendorJobFailed
+from workers.engine.context import Run
 from workers.engine.history_cache import HistoryCache
 from workers.engine.registry import JobFunction, Services
 from workers.engine.retry_policy import RETRY_BASE_SECONDS, Fail, Retry, Wait, decide
+from workers.engine.run_limits import RunLimits
+from workers.engine.signals import Cancelled, Suspended, VendorJobFailed
 from workers.engine.turn_context import bind_turn
 from workers.errors import JobFailed, Reject, StorageUnavailable
 from workers.files.storage import DraftLost

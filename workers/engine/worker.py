@@ -17,9 +17,9 @@ from workers.broker.handoff import EmbeddedHandoff, Handoff, RabbitHandoff
 from workers.broker.publisher import Publisher
 from workers.credentials import reloading_secret
 from workers.engine.client_factory import build_services, rate_limits_from
-from workers.engine.context import RunLimits
 from workers.engine.dispatcher import Dispatcher
 from workers.engine.registry import Services
+from workers.engine.run_limits import RunLimits
 from workers.engine.turns import Turns
 from workers.errors import Reject, Requeue
 from workers.jobs.catalogue import JOBS

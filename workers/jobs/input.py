@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 
 from messages.base import File
 from messages.errors import Code
-from workers.engine.context import Run, repeatable
+from workers.engine.context import Run
+from workers.engine.recovery import repeatable
 from workers.errors import JobFailed
 from workers.files.formats.convert import CheckHeader, CheckRow, ReadOptions, convert
 from workers.files.formats.sniff import DetectedFormat, sniff

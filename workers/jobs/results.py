@@ -9,7 +9,8 @@ from itertools import islice
 from typing import Any
 
 from messages.base import File, TableFormat, dump
-from workers.engine.context import Run, repeatable
+from workers.engine.context import Run
+from workers.engine.recovery import repeatable
 from workers.files.formats.csv_table import Position, Table, dedupe_header
 from workers.files.formats.parquet_writer import write_parquet
 from workers.files.storage import Draft, Storage

@@ -2,10 +2,6 @@
 
 `SharedRateLimiter` counts for all workers of a ledger, in the ledger's own database; `LocalRateLimiter` for one process that
 has no ledger. Both never wait: they say how long to wait, and the job waits in the ledger.
-
-pyrate-limiter, which counts for one process, has buckets in databases too. Those are not used: the one for
-SQLite counts and inserts without a lock between processes, the one for PostgreSQL turns a call away whenever
-another is being counted (`LOCK … NOWAIT`) and keeps times without a zone; both make tables of their own.
 """
 
 from __future__ import annotations
@@ -13,13 +9,11 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import structlog
-from pyrate_limiter import InMemoryBucket
-from pyrate_limiter import Rate as BucketRate
-from pyrate_limiter.abstracts import RateItem
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
 from workers.ledger.database import Database, LedgerUnavailable
@@ -64,33 +58,35 @@ def _spare(rate: Rate) -> int:
 
 
 class LocalRateLimiter:
-    """Counts the calls of this process.
+    """A sliding-window rate limit for the calls of this process alone.
 
     Args:
-        rates: the limit of each class; a class without one is free.
+        rates: the limit of each class of operations; a class without one is not limited.
+        monotonic: seconds of a clock that is never set back.
     """
 
-    def __init__(self, rates: Mapping[str, Rate | None]) -> None:
-        self._buckets = {
-            kind: InMemoryBucket([BucketRate(rate.calls, int((rate.seconds + WINDOW_SLACK_SECONDS) * 1000))])
-            for kind, rate in rates.items()
-            if rate is not None
-        }
+    def __init__(
+        self, rates: Mapping[str, Rate | None], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._rates = {kind: rate for kind, rate in rates.items() if rate is not None}
+        self._calls: dict[str, deque[float]] = {kind: deque() for kind in self._rates}
+        self._monotonic = monotonic
         self._lock = threading.Lock()
 
     def __call__(self, kind: str) -> float:
-        """Take one call of the class `kind`: 0 if it may be made now, else seconds until it may."""
-        bucket = self._buckets.get(kind)
-        if bucket is None:
+        """Acquire a permit for one call of the class `kind`; return 0, or the seconds until there may be one."""
+        rate = self._rates.get(kind)
+        if rate is None:
             return 0.0
+        window, calls = rate.seconds + WINDOW_SLACK_SECONDS, self._calls[kind]
         with self._lock:
-            now = int(time.monotonic() * 1000)
-            item = RateItem(kind, now)
-            bucket.leak(now)
-            if bucket.put(item):
-                return 0.0
-            wait = bucket.waiting(item)
-        return max(float(wait), 1.0) / 1000 if isinstance(wait, (int, float)) else 1.0
+            now = self._monotonic()
+            while calls and calls[0] <= now - window:
+                calls.popleft()
+            if len(calls) >= rate.calls:
+                return calls[0] + window - now
+            calls.append(now)
+            return 0.0
 
 
 class SharedRateLimiter:

@@ -1,4 +1,4 @@
-"""The four calls of the job at Data8, in plain httpx, as everybody's first version has them."""
+"""The four calls of the job at Data8, in plain httpx, as a first version would have them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 import httpx
 
 COMPLETE, FAILED = 2, 3
-#: Seconds between two looks.
-INTERVAL = float(os.environ["PEER_INTERVAL"])
+#: Time between two polls.
+POLL_INTERVAL_SECONDS = float(os.environ["PEER_INTERVAL"])
 _URL = os.environ["PEER_DATA8"]
 _DATASET = os.environ["PEER_DATASET"]
 _PLAIN_NAMES = os.environ["PEER_PLAIN_NAMES"]
 
 
 def job_name(id: str) -> str:
-    """The job's name at Data8, which may be used only once: with a random part, or an id marked for that as it is."""
+    """Return the job's name at Data8, which can be used only once: with a random part, unless the id is marked."""
     return id if _PLAIN_NAMES in id else f"{id}-{uuid.uuid4().hex[:8]}"
 
 
@@ -29,32 +29,32 @@ def _token() -> dict[str, str]:
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
-def _order(name: str) -> dict[str, Any]:
+def _request(name: str) -> dict[str, Any]:
     return {"name": name, "workflowName": "Echo", "inputDatasets": {"Companies": _DATASET}}
 
 
-def _judged(job: dict[str, Any]) -> dict[str, Any] | None:
+def _if_complete(job: dict[str, Any]) -> dict[str, Any] | None:
     if job["status"] == FAILED:
         raise RuntimeError(f"{job['name']} has failed")
     return job if job["status"] == COMPLETE else None
 
 
 class Data8:
-    """For threads."""
+    """A client for threads."""
 
     def __init__(self) -> None:
         self._http = httpx.Client(base_url=_URL, headers=_token(), timeout=30, trust_env=False)
 
     def start(self, name: str) -> None:
         """Start the job."""
-        self._http.post("/Job", json=_order(name)).raise_for_status()
+        self._http.post("/Job", json=_request(name)).raise_for_status()
 
     def finished(self, name: str) -> dict[str, Any] | None:
-        """The job, if it is done."""
-        return _judged(self._http.get(f"/Job/{name}").raise_for_status().json())
+        """Return the job if it is done."""
+        return _if_complete(self._http.get(f"/Job/{name}").raise_for_status().json())
 
     def statistics(self, job: dict[str, Any]) -> dict[str, Any]:
-        """What it says of its outputs."""
+        """Return what the vendor says of the outputs."""
         return {
             slot: self._http.get(f"/Dataset/{dataset}").raise_for_status().json()["recordCount"]
             for slot, dataset in job["outputDatasets"].items()
@@ -62,24 +62,24 @@ class Data8:
 
 
 class AsyncData8:
-    """For an event loop."""
+    """A client for an event loop."""
 
     def __init__(self) -> None:
         self._http = httpx.AsyncClient(base_url=_URL, headers=_token(), timeout=30, trust_env=False)
 
     async def start(self, name: str) -> None:
         """Start the job."""
-        (await self._http.post("/Job", json=_order(name))).raise_for_status()
+        (await self._http.post("/Job", json=_request(name))).raise_for_status()
 
     async def finished(self, name: str) -> dict[str, Any] | None:
-        """The job, if it is done."""
-        return _judged((await self._http.get(f"/Job/{name}")).raise_for_status().json())
+        """Return the job if it is done."""
+        return _if_complete((await self._http.get(f"/Job/{name}")).raise_for_status().json())
 
     async def statistics(self, job: dict[str, Any]) -> dict[str, Any]:
-        """What it says of its outputs."""
-        found = {}
+        """Return what the vendor says of the outputs."""
+        counts = {}
         for slot, dataset in job["outputDatasets"].items():
-            found[slot] = (
+            counts[slot] = (
                 (await self._http.get(f"/Dataset/{dataset}")).raise_for_status().json()["recordCount"]
             )
-        return found
+        return counts

@@ -8,7 +8,7 @@ import time
 from functools import cache
 
 from celery import Celery, Task
-from vendor_api import INTERVAL, Data8, job_name
+from vendor_api import POLL_INTERVAL_SECONDS, Data8, job_name
 
 app = Celery("with_celery", broker=os.environ["PEER_BROKER"])
 app.conf.update(
@@ -17,7 +17,7 @@ app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     task_ignore_result=True,
-    # Quorum queues; with a topic exchange countdowns lie in RabbitMQ then, not in the worker.
+    # With quorum queues and a topic exchange, RabbitMQ keeps the countdowns, not the worker.
     task_default_queue_type="quorum",
     task_default_exchange_type="topic",
 )
@@ -29,15 +29,15 @@ def start(id: str) -> None:
     """Start the job."""
     name = job_name(id)
     data8().start(name)
-    look.apply_async((name,), countdown=INTERVAL)
+    poll.apply_async((name,), countdown=POLL_INTERVAL_SECONDS)
 
 
 @app.task(bind=True, max_retries=None)
-def look(self: Task, name: str) -> None:
-    """See whether it is done."""
+def poll(self: Task, name: str) -> None:
+    """Poll the job until it is done."""
     job = data8().finished(name)
     if job is None:
-        raise self.retry(countdown=INTERVAL)
+        raise self.retry(countdown=POLL_INTERVAL_SECONDS)
     data8().statistics(job)
 
 
@@ -46,5 +46,5 @@ if __name__ == "__main__":
         if sys.argv[1] == "send":
             start.delay(line.strip())
         else:
-            look.apply_async((line.strip(),), countdown=float(sys.argv[2]))
-    print(time.time())  # noqa: T201 - from then on the last of them waits
+            poll.apply_async((line.strip(),), countdown=float(sys.argv[2]))
+    print(time.time())  # noqa: T201 - the last one waits from this moment

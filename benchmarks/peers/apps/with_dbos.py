@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions
-from vendor_api import INTERVAL, AsyncData8, job_name
+from vendor_api import POLL_INTERVAL_SECONDS, AsyncData8, job_name
 
 QUEUE = "jobs"
 data8 = cache(AsyncData8)
@@ -18,46 +18,46 @@ data8 = cache(AsyncData8)
 
 @DBOS.step(retries_allowed=True, max_attempts=20)
 async def start(id: str) -> str:
-    """Start the job; gives its name."""
+    """Start the job; return its name."""
     name = job_name(id)
     await data8().start(name)
     return name
 
 
 @DBOS.step(retries_allowed=True, max_attempts=20)
-async def look(name: str) -> dict[str, Any] | None:
-    """The job, if it is done."""
+async def poll(name: str) -> dict[str, Any] | None:
+    """Return the job if it is done."""
     return await data8().finished(name)
 
 
 @DBOS.step(retries_allowed=True, max_attempts=20)
 async def statistics(job: dict[str, Any]) -> dict[str, Any]:
-    """What it says of its outputs."""
+    """Return what the vendor says of the outputs."""
     return await data8().statistics(job)
 
 
 @DBOS.workflow()
 async def cleanse(id: str) -> dict[str, Any]:
-    """The whole job."""
-    return await finish(await start(id), INTERVAL)
+    """Run the whole job."""
+    return await finish(await start(id), POLL_INTERVAL_SECONDS)
 
 
 @DBOS.workflow()
 async def resume(name: str, seconds: float) -> dict[str, Any]:
-    """The rest of a job that was started before."""
+    """Run the rest of a job that was started before."""
     return await finish(name, seconds)
 
 
 async def finish(name: str, seconds: float) -> dict[str, Any]:
-    """Wait until it is done."""
+    """Poll the job until it is done."""
     await DBOS.sleep_async(seconds)
-    while (job := await look(name)) is None:
-        await DBOS.sleep_async(INTERVAL)
+    while (job := await poll(name)) is None:
+        await DBOS.sleep_async(POLL_INTERVAL_SECONDS)
     return await statistics(job)
 
 
 def launch(executor: str) -> None:
-    """Begin to serve; the tables are made, too."""
+    """Start to serve; this also creates the tables."""
     config: DBOSConfig = {
         "name": "with-dbos",
         "system_database_url": os.environ["PEER_DATABASE"],
@@ -70,7 +70,7 @@ def launch(executor: str) -> None:
 
 
 def send() -> None:
-    """Enqueue what stdin says."""
+    """Enqueue the lines of stdin."""
     client = DBOSClient(system_database_url=os.environ["PEER_DATABASE"])
     for line in sys.stdin:
         id = line.strip()
@@ -80,7 +80,7 @@ def send() -> None:
         else:
             options = {"workflow_name": "resume", "queue_name": QUEUE, "workflow_id": f"wait {id}"}
             client.enqueue(options, id, float(sys.argv[2]))
-    print(time.time())  # noqa: T201 - from then on the last of them waits
+    print(time.time())  # noqa: T201 - the last one waits from this moment
     client.destroy()
 
 

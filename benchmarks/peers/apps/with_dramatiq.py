@@ -9,7 +9,7 @@ from functools import cache
 
 import dramatiq
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
-from vendor_api import INTERVAL, Data8, job_name
+from vendor_api import POLL_INTERVAL_SECONDS, Data8, job_name
 
 dramatiq.set_broker(RabbitmqBroker(url=os.environ["PEER_BROKER"], confirm_delivery=True))
 data8 = cache(Data8)
@@ -20,15 +20,15 @@ def start(id: str) -> None:
     """Start the job."""
     name = job_name(id)
     data8().start(name)
-    look.send_with_options(args=(name,), delay=int(INTERVAL * 1000))
+    poll.send_with_options(args=(name,), delay=int(POLL_INTERVAL_SECONDS * 1000))
 
 
 @dramatiq.actor(max_retries=None)
-def look(name: str) -> None:
-    """See whether it is done."""
+def poll(name: str) -> None:
+    """Poll the job until it is done."""
     job = data8().finished(name)
     if job is None:
-        raise dramatiq.errors.Retry("still running", delay=int(INTERVAL * 1000))
+        raise dramatiq.errors.Retry("still running", delay=int(POLL_INTERVAL_SECONDS * 1000))
     data8().statistics(job)
 
 
@@ -37,5 +37,5 @@ if __name__ == "__main__":
         if sys.argv[1] == "send":
             start.send(line.strip())
         else:
-            look.send_with_options(args=(line.strip(),), delay=int(float(sys.argv[2]) * 1000))
-    print(time.time())  # noqa: T201 - from then on the last of them waits
+            poll.send_with_options(args=(line.strip(),), delay=int(float(sys.argv[2]) * 1000))
+    print(time.time())  # noqa: T201 - the last one waits from this moment

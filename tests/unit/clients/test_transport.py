@@ -29,7 +29,8 @@ from clients.errors import (
     VendorError,
     VendorUnavailable,
 )
-from clients.transport import PROMPT, Call, Operation, Transport, before_effect, correlation
+from clients.operation import Call, Operation
+from clients.transport import PROMPT, Transport, before_effect, correlation
 from clients.wire import RETRY_AFTER_LIMIT, header_value, retry_after, vendor_words
 
 ASK = Operation("things.get", "GET", "/thing")

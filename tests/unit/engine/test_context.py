@@ -22,11 +22,15 @@ from clients.transport import Observation, before_effect
 from messages.errors import Code
 from messages.events import Status
 from tests.support.turn_harness import LIMITS, TurnHarness, command
-from workers.engine.context import PollResult, Run, RunLimits, Stage, repeatable
+from workers.engine.context import Run
+from workers.engine.recovery import repeatable
+from workers.engine.run_limits import RunLimits
+from workers.engine.stages import Stage
 from workers.engine.turn_context import count_call
 from workers.errors import JobFailed, StorageUnavailable, Undecided
 from workers.ledger.claim import Claim
 from workers.ledger.database import LedgerUnavailable
+from workers.polling.next_poll import PollResult
 
 Play = Callable[[Run], dict[str, Any]]
 

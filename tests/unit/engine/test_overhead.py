@@ -1,4 +1,4 @@
-"""What a job costs beside its vendor: counted, since a count is the same on any machine (docs/performance.md)."""
+"""What a job costs beside its vendor: counted, since a count is the same on any machine (docs/explanation/polling.md)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from sqlalchemy import event
 from clients.transport import before_effect
 from messages.events import Status
 from tests.support.turn_harness import TurnHarness
-from workers.engine.context import PollResult, Run
+from workers.engine.context import Run
+from workers.polling.next_poll import PollResult
 
 
 class Counted:

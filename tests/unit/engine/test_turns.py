@@ -10,7 +10,8 @@ from clients.transport import correlation
 from sandbox import Sandbox
 from sandbox.core import PASSWORD, USERNAME
 from tests.support.turn_harness import TurnHarness, command
-from workers.engine.context import PollResult, Run
+from workers.engine.context import Run
+from workers.polling.next_poll import PollResult
 
 
 def test_every_vendor_call_of_every_turn_carries_the_jobs_correlation_id(

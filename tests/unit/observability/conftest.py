@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from sandbox import Sandbox
 from sandbox.core import SandboxState
 from workers.engine.client_factory import build_services
-from workers.engine.context import RunLimits
+from workers.engine.run_limits import RunLimits
 from workers.engine.turns import Turns
 from workers.jobs.catalogue import JOBS
 from workers.ledger.database import Database

@@ -18,12 +18,14 @@ from benchmarks.polling.workloads import FAMILIES, durations
 from clients.transport import Observation
 from messages.events import Status
 from tests.support.turn_harness import TurnHarness
-from workers.engine.context import PollResult, Run, RunLimits
+from workers.engine.context import Run
 from workers.engine.history_cache import comparable_steps
+from workers.engine.run_limits import RunLimits
 from workers.engine.turn_context import count_call
 from workers.ledger.records import DurationSample
 from workers.ledger.schema import step
 from workers.polling.history import History
+from workers.polling.next_poll import PollResult
 from workers.polling.policy import (
     OVERDUE_SECONDS,
     POLL_COST_SECONDS,

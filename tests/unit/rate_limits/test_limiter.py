@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import event, func, select, update
 
 from clients.errors import RateLimited
@@ -217,3 +219,31 @@ def test_a_job_whose_deadline_passes_while_it_waits_for_the_budget(sqlite_url: s
     assert job.error is not None
     assert job.error["code"] == Code.DEADLINE_EXCEEDED
     harness.database.close()
+
+
+@given(
+    calls=st.integers(1, 5),
+    seconds=st.sampled_from([0.5, 1.0, 10.0]),
+    pauses=st.lists(st.floats(0, 3), min_size=1, max_size=60),
+)
+def test_local_limiter_never_allows_more_calls_than_its_rate_in_any_window(
+    calls: int, seconds: float, pauses: list[float]
+) -> None:
+    now = 0.0
+    limiter = LocalRateLimiter({"standard": Rate(calls=calls, seconds=seconds)}, lambda: now)
+    allowed: list[float] = []
+    for pause in pauses:
+        now += pause
+        wait = limiter("standard")
+        if wait:
+            assert 0 < wait <= seconds + WINDOW_SLACK_SECONDS + 1e-6
+            now += wait + 1e-9
+            assert limiter("standard") == 0.0
+        allowed.append(now)
+    for first in allowed:
+        assert sum(first <= at < first + seconds for at in allowed) <= calls
+
+
+def test_local_limiter_does_not_limit_a_class_without_a_rate() -> None:
+    limiter = LocalRateLimiter({"standard": None})
+    assert [limiter("standard"), limiter("advanced")] == [0.0, 0.0]

@@ -14,8 +14,9 @@ from sandbox import Sandbox
 from sandbox.core import PASSWORD, USERNAME, Fault
 from tests.support.turn_harness import TurnHarness
 from workers.engine.client_factory import build_sayari_client
-from workers.engine.context import Run, Suspended
+from workers.engine.context import Run
 from workers.engine.dispatcher import BATCH_SIZE
+from workers.engine.signals import Suspended
 from workers.ledger.database import Database
 from workers.ledger.records import DueTurn, PollUrgency
 from workers.ledger.schema import job

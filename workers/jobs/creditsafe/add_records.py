@@ -10,7 +10,8 @@ from clients.creditsafe.paging import PAGE_SIZE, following
 from messages.base import dump
 from messages.creditsafe import AddRecords, AddRecordsResult, DeleteRecords, DeleteRecordsResult
 from messages.errors import Code
-from workers.engine.context import Run, baseline, repeatable
+from workers.engine.context import Run
+from workers.engine.recovery import baseline, repeatable
 from workers.engine.registry import Services
 from workers.errors import JobFailed, Undecided
 from workers.jobs.creditsafe.counts import count_removed

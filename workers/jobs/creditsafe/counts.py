@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from clients.creditsafe import Creditsafe
-from workers.engine.context import Run, repeatable
+from workers.engine.context import Run
+from workers.engine.recovery import repeatable
 from workers.jobs.creditsafe.import_file import record_count
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from clients.creditsafe import Creditsafe
 from messages.creditsafe import Deduplicate, DeduplicateResult
-from workers.engine.context import Run, baseline, repeatable
+from workers.engine.context import Run
+from workers.engine.recovery import baseline, repeatable
 from workers.engine.registry import Services
 from workers.jobs.creditsafe.counts import count_removed
 from workers.jobs.creditsafe.import_file import record_count

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from messages.creditsafe import DeletePortfolio, DeletePortfolioResult
-from workers.engine.context import Run, repeatable
+from workers.engine.context import Run
+from workers.engine.recovery import repeatable
 from workers.engine.registry import Services
 
 

@@ -11,7 +11,8 @@ from clients.creditsafe import RECORD_FIELDS, Creditsafe, Record
 from clients.creditsafe.paging import PAGE_SIZE, following
 from messages.creditsafe import ExportRecords, ExportRecordsResult
 from messages.errors import Code
-from workers.engine.context import Run, repeatable
+from workers.engine.context import Run
+from workers.engine.recovery import repeatable
 from workers.engine.registry import Services
 from workers.errors import JobFailed
 from workers.files.formats.csv_table import csv_line

@@ -10,12 +10,14 @@ from clients.creditsafe.paging import PAGE_SIZE, following
 from messages.creditsafe import ImportFile, ImportFileResult, MatchingSummary, RunMatching, RunMatchingResult
 from messages.creditsafe import Portfolio as Wanted
 from messages.errors import Code
-from workers.engine.context import PollResult, Run, baseline, repeatable
+from workers.engine.context import Run
+from workers.engine.recovery import baseline, repeatable
 from workers.engine.registry import Services
 from workers.errors import JobFailed, Undecided
 from workers.jobs.creditsafe.file_parts import PartPacker, check_header, read_through
 from workers.jobs.creditsafe.result_files import reason
 from workers.jobs.input import intake
+from workers.polling.next_poll import PollResult
 
 # -- import_file ----------------------------------------------------------------------------------------
 

@@ -13,11 +13,12 @@ from clients.creditsafe import Creditsafe, Execution, FileExecution, State
 from clients.errors import Rejected, VendorUnavailable
 from messages.base import File
 from messages.errors import Code
-from workers.engine.context import PollResult, Run
+from workers.engine.context import Run
 from workers.engine.registry import Services
 from workers.errors import JobFailed
 from workers.files.storage import Draft
 from workers.jobs.results import publish
+from workers.polling.next_poll import PollResult
 
 #: What a result file is if its host does not say. Assumed: nothing is published but that there is a file.
 RESULT_TYPE = "text/csv"

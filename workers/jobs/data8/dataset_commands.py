@@ -16,11 +16,13 @@ from messages.data8 import (
     UploadDataset,
     UploadDatasetResult,
 )
-from workers.engine.context import PollResult, Run, repeatable
+from workers.engine.context import Run
+from workers.engine.recovery import repeatable
 from workers.engine.registry import Services
 from workers.jobs.data8.start_job import contents, fetch, readable
 from workers.jobs.data8.upload import DeclaredTypes, dataset_name, inspect, load
 from workers.jobs.input import intake
+from workers.polling.next_poll import PollResult
 
 #: What the steps of an upload are called after, as those of `data8.start_job` are after its slots.
 WHAT = "dataset"

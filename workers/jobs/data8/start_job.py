@@ -13,7 +13,7 @@ from clients.data8.assumptions import BLOCK_LIMIT
 from clients.errors import NotFound
 from messages.base import File, TableFormat
 from messages.data8 import StartJob, StartJobResult
-from workers.engine.context import PollResult, Run
+from workers.engine.context import Run
 from workers.engine.registry import Services
 from workers.files.formats.csv_table import csv_line, csv_lines
 from workers.files.storage import Appender, Storage
@@ -29,6 +29,7 @@ from workers.jobs.data8.upload import (
 )
 from workers.jobs.input import intake
 from workers.jobs.results import publish_table
+from workers.polling.next_poll import PollResult
 
 #: Fractions of more digits than this, leading zeros included, keep their exponent.
 _PLAIN_DIGITS = 100

@@ -11,8 +11,10 @@ from messages.base import Command, File, Result
 from messages.data8 import Input, StartJob, StartJobResult
 from messages.errors import Code
 from messages.portfolio import Cleansing, ProcessPortfolio
-from workers.engine.context import Run, Stage, repeatable
+from workers.engine.context import Run
+from workers.engine.recovery import repeatable
 from workers.engine.registry import Services
+from workers.engine.stages import Stage
 from workers.errors import JobFailed
 from workers.files.formats.csv_table import csv_line, dedupe_header
 from workers.files.storage import Draft, file_name

@@ -17,7 +17,8 @@ from clients.errors import NotFound
 from clients.sayari import Sayari, offset_pages
 from messages.base import File
 from messages.sayari import CollectChanges, CollectChangesResult
-from workers.engine.context import Run, baseline
+from workers.engine.context import Run
+from workers.engine.recovery import baseline
 from workers.engine.registry import Services
 from workers.files.storage import Draft, Storage
 from workers.jobs.results import NDJSON, publish

@@ -12,7 +12,8 @@ from clients.sayari import Sayari
 from clients.sayari.requests import EXCEL
 from messages.errors import Code
 from messages.sayari import ExportProject, ExportProjectResult
-from workers.engine.context import Run, repeatable
+from workers.engine.context import Run
+from workers.engine.recovery import repeatable
 from workers.engine.registry import Services
 from workers.errors import JobFailed
 from workers.files.storage import Draft

@@ -17,8 +17,10 @@ from clients.sayari.workspace_shapes import Progress
 from messages.base import File, dump
 from messages.errors import Code
 from messages.sayari import Project, ResolveEntities, ResolveEntitiesResult
-from workers.engine.context import PollResult, Run, VendorJobFailed, baseline, repeatable
+from workers.engine.context import Run
+from workers.engine.recovery import baseline, repeatable
 from workers.engine.registry import Services
+from workers.engine.signals import VendorJobFailed
 from workers.errors import JobFailed, Undecided
 from workers.jobs.input import Source, intake
 from workers.jobs.results import NDJSON, publish
@@ -32,6 +34,7 @@ from workers.jobs.sayari.files import (
     read_through,
     sendable,
 )
+from workers.polling.next_poll import PollResult
 
 #: What Sayari answers to an upload that it cannot read; assumed: only that errors come is documented.
 UNREADABLE = {400, 406, 415}

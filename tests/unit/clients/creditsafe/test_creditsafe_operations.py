@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from clients.creditsafe import Creditsafe, NewRecord, State
-from clients.operation import operations_of
+from clients.resource import operations_of
 from sandbox import Sandbox
 
 BASE = "/v1/datastudio/portfolios"

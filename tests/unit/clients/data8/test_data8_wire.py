@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 from clients.data8 import Data8
-from clients.operation import operations_of
+from clients.resource import operations_of
 from tests.support.data8_client import RecordingClient
 
 DOCUMENTED = {

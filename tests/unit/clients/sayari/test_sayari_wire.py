@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 
 import pytest
 
-from clients.operation import operations_of
+from clients.resource import operations_of
 from clients.sayari import Sayari, UploadEntity, UploadIdentifier
 from clients.sayari.requests import CSV, EXCEL, PDF
 from tests.support.sayari_client import RecordingClient, Scene

@@ -1,6 +1,6 @@
-"""Plain pika and httpx: `python bare.py work`, or `send` with ids, `wait SECONDS` with names, one a line on stdin.
+"""A baseline loop of pika and httpx: `python baseline.py work`; `send` and `wait SECONDS` read ids or names from stdin.
 
-One loop a process: a message is acknowledged when its job is done, and the jobs that wait are a heap in memory.
+Each process has one loop. It keeps waiting jobs in a heap in memory, and acknowledges a message when its job is done.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from itertools import count
 
 import httpx
 import pika
-from vendor_api import INTERVAL, Data8, job_name
+from vendor_api import POLL_INTERVAL_SECONDS, Data8, job_name
 
-QUEUE = "bare"
+QUEUE = "baseline"
 
 
-def channel_of(connection: pika.BlockingConnection) -> pika.adapters.blocking_connection.BlockingChannel:
-    """A channel that confirms, with the queue declared."""
+def open_channel(connection: pika.BlockingConnection) -> pika.adapters.blocking_connection.BlockingChannel:
+    """Return a channel with publisher confirms, and declare the queue."""
     channel = connection.channel()
     channel.confirm_delivery()
     channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
@@ -28,24 +28,24 @@ def channel_of(connection: pika.BlockingConnection) -> pika.adapters.blocking_co
 
 
 def work() -> None:
-    """Serve for ever."""
+    """Serve forever."""
     data8 = Data8()
     connection = pika.BlockingConnection(pika.URLParameters(os.environ["PEER_BROKER"]))
-    channel = channel_of(connection)
+    channel = open_channel(connection)
     waiting: list[tuple[float, int, str, int]] = []
     order = count()
 
     def arrive(_channel: object, method: pika.spec.Basic.Deliver, _properties: object, body: bytes) -> None:
-        order_of = json.loads(body)
-        if "name" not in order_of:
-            order_of = {"name": job_name(order_of["id"]), "due": time.time() + INTERVAL}
+        request = json.loads(body)
+        if "name" not in request:
+            request = {"name": job_name(request["id"]), "due": time.time() + POLL_INTERVAL_SECONDS}
             try:
-                data8.start(order_of["name"])
+                data8.start(request["name"])
             except httpx.HTTPStatusError as refused:
                 print(refused, file=sys.stderr)  # noqa: T201
                 channel.basic_ack(method.delivery_tag)
                 return
-        heapq.heappush(waiting, (order_of["due"], next(order), order_of["name"], method.delivery_tag))
+        heapq.heappush(waiting, (request["due"], next(order), request["name"], method.delivery_tag))
 
     channel.basic_consume(QUEUE, arrive)
     while True:
@@ -55,16 +55,16 @@ def work() -> None:
             _, _, name, tag = heapq.heappop(waiting)
             job = data8.finished(name)
             if job is None:
-                heapq.heappush(waiting, (time.time() + INTERVAL, next(order), name, tag))
+                heapq.heappush(waiting, (time.time() + POLL_INTERVAL_SECONDS, next(order), name, tag))
             else:
                 data8.statistics(job)
                 channel.basic_ack(tag)
 
 
 def send(orders: list[dict[str, object]]) -> None:
-    """Publish."""
+    """Publish the orders."""
     with pika.BlockingConnection(pika.URLParameters(os.environ["PEER_BROKER"])) as connection:
-        channel = channel_of(connection)
+        channel = open_channel(connection)
         for order in orders:
             channel.basic_publish("", QUEUE, json.dumps(order), pika.BasicProperties(delivery_mode=2))
 
@@ -77,4 +77,4 @@ if __name__ == "__main__":
             send([{"id": line.strip()} for line in sys.stdin])
         case "wait":
             send([{"name": line.strip(), "due": time.time() + float(sys.argv[2])} for line in sys.stdin])
-            print(time.time())  # noqa: T201 - from then on the last of them waits
+            print(time.time())  # noqa: T201 - the last one waits from this moment

@@ -1,7 +1,7 @@
-"""What a user might write instead: bare httpx, the same calls, as many at once; no checks, records or repeats.
+"""Baseline loops: plain httpx, the same calls with the same concurrency; no validation, records or retries.
 
-A process of its own: `python -m benchmarks.bulk.loops LOOP URL INPUT OUTPUT AT_ONCE` prints `{"cpu", "seconds"}`, the
-latter without the wait for the vendor's job.
+A loop runs in a process of its own: `python -m benchmarks.bulk.baseline LOOP URL INPUT OUTPUT CONCURRENCY` prints
+`{"cpu", "seconds"}`. The seconds do not include the wait for the vendor's job.
 """
 
 from __future__ import annotations
@@ -26,81 +26,80 @@ from sandbox.core import PASSWORD, USERNAME
 T = TypeVar("T")
 R = TypeVar("R")
 
-BLOCK = 1_000
-PART = 49_000_000
-PAGE = 100
-#: Seconds between two looks at the vendor's job.
-LOOK = 0.2
+BLOCK_ROWS = 1_000
+PART_BYTES = 49_000_000
+PAGE_SIZE = 100
+POLL_INTERVAL_SECONDS = 0.2
 
 
-def at_once(work: Callable[[T], R], items: Iterable[T], width: int) -> Iterator[R]:
-    """The results in order; `width` calls at once."""
-    ahead: deque[Future[R]] = deque()
+def map_ordered(work: Callable[[T], R], items: Iterable[T], width: int) -> Iterator[R]:
+    """Yield the results in order, of `width` concurrent calls."""
+    pending: deque[Future[R]] = deque()
     with ThreadPoolExecutor(width) as pool:
         for item in items:
-            ahead.append(pool.submit(work, item))
-            if len(ahead) == width:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+            pending.append(pool.submit(work, item))
+            if len(pending) == width:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
-def until(ask: Callable[[], bool]) -> float:
-    """Wait for the vendor's job; the seconds that took."""
+def wait_until(done: Callable[[], bool]) -> float:
+    """Poll the vendor's job until it is done; return the seconds that took."""
     began = time.monotonic()
-    while not ask():
-        time.sleep(LOOK)
+    while not done():
+        time.sleep(POLL_INTERVAL_SECONDS)
     return time.monotonic() - began
 
 
 def data8(http: httpx.Client, source: Path, target: Path, width: int) -> float:
-    """Rows into a dataset, a job over it, its output into a file."""
+    """Upload rows to a dataset, run a job over it, download its output."""
     form = {"grant_type": "client_credentials", "client_id": USERNAME, "client_secret": PASSWORD}
     token = http.post("/data8/connect/token", data=form | {"scope": "BatchApi"}).json()["access_token"]
     http.headers["authorization"] = f"Bearer {token}"
     with source.open(newline="", encoding="utf-8") as stream:
         rows = csv.reader(stream)
         header = next(rows)
-        http.post("/data8/Dataset", json={"name": "bare", "columns": dict.fromkeys(header, 0)})
+        http.post("/data8/Dataset", json={"name": "baseline", "columns": dict.fromkeys(header, 0)})
 
         def send(block: tuple[int, list[list[str]]]) -> None:
-            found = [dict(zip(header, row, strict=True)) for row in block[1]]
-            body = {"blockNumber": block[0], "records": found}
-            http.patch("/data8/Dataset/bare/data", json=body).raise_for_status()
+            records = [dict(zip(header, row, strict=True)) for row in block[1]]
+            body = {"blockNumber": block[0], "records": records}
+            http.patch("/data8/Dataset/baseline/data", json=body).raise_for_status()
 
-        blocks = enumerate(iter(lambda: list(islice(rows, BLOCK)), []), 1)
-        for _ in at_once(send, blocks, width):
+        blocks = enumerate(iter(lambda: list(islice(rows, BLOCK_ROWS)), []), 1)
+        for _ in map_ordered(send, blocks, width):
             pass
-    http.put("/data8/Dataset/bare", json={"completed": True}).raise_for_status()
-    job = {"name": "bare", "workflowName": "Echo", "inputDatasets": {"In": "bare"}}
+    http.put("/data8/Dataset/baseline", json={"completed": True}).raise_for_status()
+    job = {"name": "baseline", "workflowName": "Echo", "inputDatasets": {"In": "baseline"}}
     http.post("/data8/Job", json=job).raise_for_status()
-    waited = until(lambda: http.get("/data8/Job/bare").json()["status"] == 2)
-    output = http.get("/data8/Job/bare").json()["outputDatasets"]["In"]
+    waited = wait_until(lambda: http.get("/data8/Job/baseline").json()["status"] == 2)
+    output = http.get("/data8/Job/baseline").json()["outputDatasets"]["In"]
     count = http.get(f"/data8/Dataset/{output}").json()["recordCount"]
 
     def read(start: int) -> Any:
-        answer = http.get(f"/data8/Dataset/{output}/data", params={"start": start, "count": BLOCK})
+        answer = http.get(f"/data8/Dataset/{output}/data", params={"start": start, "count": BLOCK_ROWS})
         return answer.json()
 
     with target.open("w", newline="", encoding="utf-8") as out:
         lines = csv.DictWriter(out, header)
         lines.writeheader()
-        for found in at_once(read, range(1, count + 1, BLOCK), width):
-            lines.writerows(found)
+        for records in map_ordered(read, range(1, count + 1, BLOCK_ROWS), width):
+            lines.writerows(records)
     return waited
 
 
 def creditsafe(http: httpx.Client, source: Path, _: Path, __: int) -> float:
-    """A file in packed parts into a new portfolio, one after the other."""
+    """Import a file in compressed parts into a new portfolio, one after the other."""
     login = {"username": USERNAME, "password": PASSWORD}
     token = http.post("/creditsafe/v1/authenticate", json=login).json()["token"]
     http.headers["authorization"] = f"Bearer {token}"
     base = "/creditsafe/v1/datastudio/portfolios"
-    made = http.post(base, json={"name": "bare"}).raise_for_status().json()
-    records = f"{base}/{made['portfolioId']}/records/import"
+    portfolio = http.post(base, json={"name": "baseline"}).raise_for_status().json()
+    records = f"{base}/{portfolio['portfolioId']}/records/import"
     with source.open("rb") as stream:
         header = stream.readline()
-        while part := stream.read(PART):
+        while part := stream.read(PART_BYTES):
             packed = io.BytesIO()
             with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=1) as archive:
                 archive.write(header)
@@ -112,38 +111,38 @@ def creditsafe(http: httpx.Client, source: Path, _: Path, __: int) -> float:
 
 
 def sayari(http: httpx.Client, source: Path, target: Path, _: int) -> float:
-    """A list of names into a project, and what Sayari found and did not find into files, page by page."""
+    """Upload names to a project, and download what Sayari resolved and did not resolve, page by page."""
     login = {"client_id": USERNAME, "client_secret": PASSWORD, "audience": "sayari.com"}
     login |= {"grant_type": "client_credentials"}
     token = http.post("/sayari/oauth/token", json=login).raise_for_status().json()["access_token"]
     http.headers["authorization"] = f"Bearer {token}"
-    made = http.post("/sayari/v1/projects", json={"label": "bare"}).raise_for_status().json()
-    project = f"/sayari/v1/project/{made['data']['id']}/resolutions"
+    created = http.post("/sayari/v1/projects", json={"label": "baseline"}).raise_for_status().json()
+    project = f"/sayari/v1/project/{created['data']['id']}/resolutions"
     with source.open("rb") as stream:
         http.post(project, files={"file": ("names.csv", stream, "text/csv")}).raise_for_status()
-    waited = until(lambda: http.get(f"{project}/progress").json()["remaining"] == 0)
+    waited = wait_until(lambda: http.get(f"{project}/progress").json()["remaining"] == 0)
     with target.open("w", encoding="utf-8") as out:
         for kind in ("resolved", "unresolved"):
-            following: dict[str, Any] | None = {"limit": PAGE}
-            while following is not None:
-                page = http.get(f"{project}/{kind}", params=following).raise_for_status().json()
-                out.writelines(json.dumps(found, ensure_ascii=False) + "\n" for found in page["data"])
-                following = {"limit": PAGE, "next": page["next"]} if page.get("next") else None
+            query: dict[str, Any] | None = {"limit": PAGE_SIZE}
+            while query is not None:
+                page = http.get(f"{project}/{kind}", params=query).raise_for_status().json()
+                out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in page["data"])
+                query = {"limit": PAGE_SIZE, "next": page["next"]} if page.get("next") else None
     return waited
 
 
 def entities(http: httpx.Client, source: Path, target: Path, width: int) -> float:
-    """Entities by their ids into a file."""
+    """Download entities by their ids."""
     login = {"client_id": USERNAME, "client_secret": PASSWORD, "audience": "sayari.com"}
     login |= {"grant_type": "client_credentials"}
     token = http.post("/sayari/oauth/token", json=login).raise_for_status().json()["access_token"]
     http.headers["authorization"] = f"Bearer {token}"
     with source.open(encoding="utf-8") as ids, target.open("w", encoding="utf-8") as out:
         next(ids)
-        for found in at_once(
+        for entity in map_ordered(
             lambda line: http.get(f"/sayari/v1/entity_summary/{line.strip()}").json(), ids, width
         ):
-            out.write(json.dumps(found, ensure_ascii=False) + "\n")
+            out.write(json.dumps(entity, ensure_ascii=False) + "\n")
     return 0.0
 
 
@@ -156,8 +155,8 @@ def main() -> None:
     with httpx.Client(base_url=url, timeout=60) as http:
         began, spent = time.monotonic(), time.process_time()
         waited = LOOPS[name](http, Path(source), Path(target), int(width))
-        took = {"seconds": time.monotonic() - began - waited, "cpu": time.process_time() - spent}
-    sys.stdout.write(json.dumps(took))
+        usage = {"seconds": time.monotonic() - began - waited, "cpu": time.process_time() - spent}
+    sys.stdout.write(json.dumps(usage))
 
 
 if __name__ == "__main__":

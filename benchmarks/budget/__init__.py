@@ -1,1 +1,0 @@
-"""Many jobs at one vendor whose calls are limited: `python -m benchmarks.budget`."""

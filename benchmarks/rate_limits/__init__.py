@@ -1,0 +1,1 @@
+"""Polling under a rate limit: `python -m benchmarks.rate_limits`."""
