@@ -4,7 +4,10 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from messages import examples
+from messages.base import Command
 from messages.catalogue import COMMANDS, QUEUES
 from messages.errors import Code
 from messages.events import Outcome
@@ -38,3 +41,18 @@ def test_examples_on_the_contract_page_are_the_exported_ones() -> None:
 
 def test_examples_have_different_ids() -> None:
     assert len({event["id"] for event in examples.commands().values()}) == len(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_example_is_of_the_command_and_its_result(command: type[Command]) -> None:
+    example, result = command.example()
+    assert type(example) is command
+    assert type(result) is command.result
+
+
+def test_example_is_required_of_a_new_command() -> None:
+    class NewCommand(Command):
+        """A command of this test."""
+
+    with pytest.raises(NotImplementedError, match="NewCommand has no example"):
+        NewCommand.example()
