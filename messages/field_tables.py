@@ -192,13 +192,13 @@ def _limits(root: Schema, schema: Schema) -> Iterator[str]:
         yield from _conditions(element)
 
 
-def _range(least: float | None, most: float | None, unit: str) -> Iterator[str]:
-    if least is not None and most is not None:
-        yield f"{least:,} to {most:,}{unit}"
-    elif least is not None:
-        yield f"at least {least:,}{unit}"
-    elif most is not None:
-        yield f"at most {most:,}{unit}"
+def _range(minimum: float | None, maximum: float | None, unit: str) -> Iterator[str]:
+    if minimum is not None and maximum is not None:
+        yield f"{minimum:,} to {maximum:,}{unit}"
+    elif minimum is not None:
+        yield f"at least {minimum:,}{unit}"
+    elif maximum is not None:
+        yield f"at most {maximum:,}{unit}"
 
 
 def _pattern(pattern: str) -> str:

@@ -43,8 +43,8 @@ def values(root: Schema, schema: Schema) -> Strategy:
 
 
 def lists(root: Schema, schema: Schema) -> Strategy:
-    least = schema.get("minItems", 0)
-    return st.lists(values(root, schema["items"]), min_size=least, max_size=max(least, MAX_ITEMS))
+    minimum = schema.get("minItems", 0)
+    return st.lists(values(root, schema["items"]), min_size=minimum, max_size=max(minimum, MAX_ITEMS))
 
 
 def objects_or_maps(root: Schema, schema: Schema) -> Strategy:
@@ -54,11 +54,11 @@ def objects_or_maps(root: Schema, schema: Schema) -> Strategy:
 
 
 def strings(schema: Schema) -> Strategy:
-    least, most = schema.get("minLength", 0), schema.get("maxLength", MAX_CHARACTERS)
+    minimum, maximum = schema.get("minLength", 0), schema.get("maxLength", MAX_CHARACTERS)
     if "pattern" not in schema:
-        return st.text(characters, min_size=least, max_size=min(most, MAX_CHARACTERS))
+        return st.text(characters, min_size=minimum, max_size=min(maximum, MAX_CHARACTERS))
     matching = st.from_regex(schema["pattern"], fullmatch=True, alphabet=characters)
-    return matching.filter(lambda text: least <= len(text) <= most)
+    return matching.filter(lambda text: minimum <= len(text) <= maximum)
 
 
 def maps(root: Schema, schema: Schema) -> Strategy:
