@@ -1,6 +1,6 @@
 """Settings: environment variables `KYB_…` (`__` nests), `.env`, and files in `KYB_SECRETS_DIR` (`/run/secrets`).
 
-The tables of `docs/settings.md` say what each means. An unset vendor is not served by this worker.
+The tables of `docs/reference/settings.md` say what each means. An unset vendor is not served by this worker.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # one error on one line, however narrow the terminal
     help="Durable vendor jobs: Creditsafe DataStudio, Data8 and Sayari.",
     epilog="Exit codes: 0 done, 1 the job failed, 2 wrong usage, 3 cannot reach broker or ledger. "
-    "Settings are environment variables KYB_…, see docs/settings.md.",
+    "Settings are environment variables KYB_…, see docs/reference/settings.md.",
 )
 
 

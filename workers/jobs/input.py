@@ -92,7 +92,7 @@ def intake(
     check_row: CheckRow | None = None,
     repeated_headers: bool = False,
 ) -> Source:
-    """Take in an input of any kind that `docs/files.md` lists.
+    """Take in an input of any kind that `docs/reference/files.md` lists.
 
     Plain CSV is read where it is, and not looked at any further if it is to be `strict`: its reader does that.
     Anything else becomes a copy in the job's folder, never published; a job that fails keeps it for a retry.

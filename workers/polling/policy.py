@@ -2,7 +2,7 @@
 
 With D the duration and t the last look, the next one is at the first t' > t with E[(t' - D)+ | D > t] >= PRICE.
 After some jobs it costs a few percent more than the best that can be done knowing the durations' distribution:
-docs/performance.md has the numbers.
+docs/benchmarks/polling.md has the numbers.
 """
 
 from __future__ import annotations

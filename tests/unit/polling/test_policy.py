@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, update
 
-from benchmarks.polling.policies import fixed, watch
-from benchmarks.polling.trials import Row, gates, row_of_best, row_of_ours
+from benchmarks.polling.policies import fixed, wait_for
+from benchmarks.polling.trials import Row, gates, row_of_optimum, row_of_ours
 from benchmarks.polling.workloads import FAMILIES, durations
 from clients.transport import Observation
 from messages.events import Status
@@ -200,15 +200,15 @@ def test_jobs_that_end_long_before_the_first_look_are_found_out() -> None:
 def test_rule_is_near_the_optimum_and_useless_progress_does_no_harm() -> None:
     jobs = 60
     best, ten, many = (
-        row_of_best(jobs),
-        row_of_ours(jobs, 10, "none", pasts=3),
+        row_of_optimum(jobs),
+        row_of_ours(jobs, 10, "none", histories=3),
         row_of_ours(jobs, 200, "none"),
     )
     every_60 = Row(
-        "", [[watch(j, fixed(60)) for j in durations(family, jobs, "measured")] for family in FAMILIES]
+        "", [[wait_for(j, fixed(60)) for j in durations(family, jobs, "measured")] for family in FAMILIES]
     )
-    told = {how: row_of_ours(jobs, 10, how, pasts=3) for how in ("stalling", "lying")}
-    broken = [gate for gate in gates(best, ten, many, every_60, {}, told) if not gate.kept]
+    misled = {how: row_of_ours(jobs, 10, how, histories=3) for how in ("stalling", "lying")}
+    broken = [gate for gate in gates(best, ten, many, every_60, {}, misled) if not gate.kept]
     assert broken == []
 
 

@@ -51,7 +51,7 @@ def check(as_json: AsJson = False) -> None:
     found = settings()
     results = [_checked(found, vendor) for vendor in Vendor if getattr(found, vendor) is not None]
     if not results:
-        raise SettingsError("no vendor has settings, see docs/settings.md")
+        raise SettingsError("no vendor has settings, see docs/reference/settings.md")
     if as_json:
         print_json(results)
     else:
@@ -120,7 +120,9 @@ def _client(found: Settings, vendor: Vendor) -> Iterator[Client]:
     }
     given = getattr(found, vendor)
     if given is None:
-        raise SettingsError(f"KYB_{vendor.upper()}__…: no settings for {vendor}, see docs/settings.md")
+        raise SettingsError(
+            f"KYB_{vendor.upper()}__…: no settings for {vendor}, see docs/reference/settings.md"
+        )
     client = makers[vendor](given)
     try:
         yield client
