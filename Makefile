@@ -85,8 +85,8 @@ bench-waiting: .venv/dev.stamp ## Measure what 100,000 waiting jobs cost, and ho
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/python -m benchmarks.waiting --write docs/benchmarks
 
-contract: .venv/run.stamp ## Write docs/contract anew after a change of messages; ends with 1 if it is not additive
-	@$(BIN)/kyb contract --check docs/contract --output docs/contract
+contract: .venv/run.stamp ## Update docs/contract and the generated parts of the pages; ends with 1 if a change breaks the contract
+	@$(BIN)/kyb contract --check docs/contract --output docs/contract --pages docs/reference --pages README.md
 
 bench-bulk: .venv/dev.stamp ## Move a million rows, 2 GB and 200,000 names, against baseline loops (about 20 minutes)
 	@$(BIN)/python -m benchmarks.bulk --write docs/benchmarks

@@ -1,5 +1,5 @@
-"""What travels: commands in, events out, as CloudEvents 1.0.
+"""The messages: commands and events, as CloudEvents 1.0.
 
-Nothing here knows of Dramatiq, AMQP, HTTP or a database: pydantic is all it needs, so that upstream code may
-import it. `messages.upstream` has what such code wants.
+This package needs only pydantic, and nothing of Dramatiq, AMQP, HTTP or a database, so that clients of the workers can
+import it. They use `messages.sdk`.
 """

@@ -17,15 +17,15 @@ _BINDING = "0.3.0"
 
 @cache
 def asyncapi() -> dict[str, Any]:
-    """The whole document, made once; "receive" and "send" are the worker's, as AsyncAPI has it."""
+    """Return the document, which is built once. Its operations are those of the worker, which receives commands."""
     payloads, components = _components()
-    given = examples.commands() | examples.events()
+    messages = examples.commands() | examples.events()
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "kyb-workers",
             "version": "1",
-            "description": "Commands for jobs at Creditsafe, Data8 and Sayari, and the events that tell of them.",
+            "description": "Commands for jobs at Creditsafe, Data8 and Sayari, and the events about them.",
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
         "defaultContentType": _CONTENT_TYPE,
@@ -42,13 +42,13 @@ def asyncapi() -> dict[str, Any]:
             "commands": _channel(
                 "kyb.commands",
                 "{command}",
-                "Publish persistent, with the routing key of the command's type. Nothing need be declared.",
+                "Publish persistent, with the routing key of the command's type. You need not declare anything.",
                 list(COMMANDS),
             ),
             "events": _channel(
                 "kyb.events",
                 "{command}.{outcome}",
-                "Bind a queue of your own, e.g. by `#.completed` or `data8.#`.",
+                "Bind a queue of your own, for example with `#.completed` or `data8.#`.",
                 [f"{type_}.{outcome}" for type_ in COMMANDS for outcome in Outcome],
             ),
         },
@@ -56,16 +56,16 @@ def asyncapi() -> dict[str, Any]:
             name: operation for command in COMMANDS.values() for name, operation in _operations(command)
         },
         "components": {
-            "messages": {type_: _message(type_, payloads[type_], given[type_]) for type_ in payloads},
+            "messages": {type_: _message(type_, payloads[type_], messages[type_]) for type_ in payloads},
             "schemas": components,
         },
     }
 
 
 def _channel(exchange: str, address: str, description: str, types: list[str]) -> dict[str, Any]:
-    parameters = {"command": {"enum": list(COMMANDS), "description": "the type of the command"}}
+    parameters = {"command": {"enum": list(COMMANDS), "description": "The type of the command."}}
     if "{outcome}" in address:
-        parameters["outcome"] = {"enum": list(Outcome), "description": "what became of it"}
+        parameters["outcome"] = {"enum": list(Outcome), "description": "The outcome of the command."}
     return {
         "address": address,
         "description": description,
@@ -93,7 +93,7 @@ def _operations(command: type[Command]) -> list[tuple[str, dict[str, Any]]]:
     send = {
         "action": "send",
         "channel": {"$ref": "#/channels/events"},
-        "summary": f"Tell what became of a {type_}.",
+        "summary": f"Report the outcome of a {type_} command.",
         "messages": [_in_channel("events", f"{type_}.{outcome}") for outcome in Outcome],
         "bindings": {"amqp": {"deliveryMode": 2, "bindingVersion": _BINDING}},
     }
@@ -117,10 +117,10 @@ def _message(type_: str, payload: dict[str, Any], example: dict[str, Any]) -> di
 
 
 def _components() -> tuple[dict[str, Any], dict[str, Any]]:
-    """The payloads by type, and the schemas that they share.
+    """Return the payloads by type, and the schemas that they share.
 
-    What a payload defines moves to the components under its own name, or under the type's where commands
-    differ in it, as in the data of their events.
+    A payload's definitions move to the components under their own names. The data of an event differs from command to
+    command, so it is named after its type.
     """
     payloads: dict[str, Any] = {}
     shared: dict[str, Any] = {}
@@ -132,18 +132,19 @@ def _components() -> tuple[dict[str, Any], dict[str, Any]]:
         names[own] = f"#/components/schemas/{type_}.data"
         for key, definition in schema["$defs"].items():
             target = names[f"#/$defs/{key}"].rpartition("/")[2]
-            moved = _renamed(definition, names)
+            moved = _with_references(definition, names)
             if shared.setdefault(target, moved) != moved:
                 raise ValueError(f"two models are called {target}")
-        payloads[type_] = _renamed(payload, names)
+        payloads[type_] = _with_references(payload, names)
     return payloads, shared
 
 
-def _renamed(schema: Any, names: dict[str, str]) -> Any:
+def _with_references(schema: Any, names: dict[str, str]) -> Any:
     if isinstance(schema, dict):
         return {
-            key: names[value] if key == "$ref" else _renamed(value, names) for key, value in schema.items()
+            key: names[value] if key == "$ref" else _with_references(value, names)
+            for key, value in schema.items()
         }
     if isinstance(schema, list):
-        return [_renamed(value, names) for value in schema]
+        return [_with_references(value, names) for value in schema]
     return schema

@@ -1,10 +1,11 @@
-"""All commands, by type."""
+"""All commands and their queues."""
 
 from __future__ import annotations
 
 from messages import control, creditsafe, data8, portfolio, sayari
 from messages.base import Command
 
+#: By type.
 COMMANDS: dict[str, type[Command]] = {
     command.type_: command
     for vendor in (creditsafe, data8, sayari, portfolio, control)

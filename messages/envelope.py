@@ -1,4 +1,4 @@
-"""A command as it arrives: one CloudEvent in JSON structured mode."""
+"""The CloudEvent (JSON structured mode) that carries a command, and its validation."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _TYPE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _CORRELATION = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,255}")
 _ATTRIBUTE = re.compile(r"[a-z0-9]{1,64}")
 #: The characters of RFC 3986.
-_SOURCE = r"^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+$"
+SOURCE_PATTERN = r"^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+$"
 #: RFC 3339, section 5.6.
-_TIME = (
+TIME_PATTERN = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
 )
-_DETAILS = 50
+_DETAILS_LIMIT = 50
 
 
 class Envelope(BaseModel):
-    """The attributes of a command's CloudEvent. Extension attributes of others are allowed and ignored."""
+    """The attributes of a command's CloudEvent. Unknown extension attributes are allowed and ignored."""
 
     model_config = ConfigDict(
         extra="ignore",
@@ -38,24 +38,41 @@ class Envelope(BaseModel):
     )
 
     specversion: Literal["1.0"]
+    """The version of CloudEvents."""
     id: JobId
-    source: Annotated[str, StringConstraints(min_length=1, max_length=2_048, pattern=_SOURCE)]
+    """Your id of the command, which becomes the id of the job. Derive it from your own record of the work."""
+    source: Annotated[str, StringConstraints(min_length=1, max_length=2_048, pattern=SOURCE_PATTERN)]
+    """The sender, as a URI reference (RFC 3986)."""
     type: Annotated[str, StringConstraints(min_length=1, max_length=128)]
-    time: Annotated[str, StringConstraints(pattern=_TIME)] | None = None
+    """The type of the command, which is also its routing key."""
+    time: Annotated[str, StringConstraints(pattern=TIME_PATTERN)] | None = None
+    """When you made the command (RFC 3339, with an offset)."""
     subject: Line | None = None
+    """Accepted and ignored."""
     dataschema: Line | None = None
+    """Accepted and ignored."""
     datacontenttype: Literal["application/json"] | None = None
+    """The media type of `data`."""
     correlationid: Annotated[Line, StringConstraints(max_length=255)] | None = None
+    """Your id for related work: it is copied to every event, log line and vendor call (`X-Correlation-ID`) of the job.
+    The `id` unless given.
+    """
     traceparent: Annotated[Line, StringConstraints(max_length=255)] | None = None
+    """The W3C trace context, which the job continues."""
     tracestate: Line | None = None
-    notbefore: Annotated[str, StringConstraints(pattern=_TIME)] | None = Field(
+    """The vendor-specific part of the W3C trace context."""
+    notbefore: Annotated[str, StringConstraints(pattern=TIME_PATTERN)] | None = Field(
         default=None, description="when the job may begin, RFC 3339; at once unless given, or if it is past"
     )
+    """When the job may begin (RFC 3339, with an offset), at most 366 days ahead; at once unless given, or if it is
+    past.
+    """
     data: dict[str, Any]
+    """The fields of the command, which its page describes."""
 
     @field_validator("time", "notbefore")
     @classmethod
-    def _exists(cls, value: str | None) -> str | None:
+    def _is_a_real_time(cls, value: str | None) -> str | None:
         try:
             datetime.fromisoformat(value or "1970-01-01T00:00:00Z")
         except ValueError:
@@ -65,7 +82,7 @@ class Envelope(BaseModel):
 
 @dataclass(frozen=True)
 class Request:
-    """A valid command and what surrounds it; `not_before` is when its job may begin."""
+    """A valid command and the attributes of its CloudEvent; `not_before` is when its job may begin."""
 
     id: str
     source: str
@@ -77,11 +94,11 @@ class Request:
 
     @property
     def type(self) -> str:
-        """The command's type."""
+        """The type of the command."""
         return self.command.type_
 
     def event(self) -> dict[str, Any]:
-        """The CloudEvent to publish."""
+        """Return the CloudEvent to publish."""
         event = {
             "specversion": "1.0",
             "id": self.id,
@@ -91,25 +108,25 @@ class Request:
             "correlationid": self.correlation_id,
             "traceparent": self.traceparent,
             "tracestate": self.tracestate,
-            "notbefore": None if self.not_before is None else _spelled(self.not_before),
+            "notbefore": None if self.not_before is None else _format_time(self.not_before),
             "data": dump(self.command),
         }
         return {name: value for name, value in event.items() if value is not None}
 
 
-def _spelled(moment: datetime) -> str:
+def _format_time(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
 class InvalidCommand(Exception):
-    """A message that is no valid command.
+    """The message is not a valid command.
 
     Attributes:
-        details: one entry per bad field, the first fifty of them.
-        id: the command's id, if it could be read.
-        type: its type, likewise.
-        correlation_id: likewise.
-        code: `invalid_command`, or what else the rejection is for.
+        details: one entry for each bad field, at most fifty.
+        id: the id of the command, if it could be read.
+        type: the type of the command, if it could be read.
+        correlation_id: the correlation id, if it could be read.
+        code: the reason of the rejection, `invalid_command` unless given.
     """
 
     def __init__(
@@ -121,7 +138,7 @@ class InvalidCommand(Exception):
         correlation_id: str | None = None,
         code: Code = Code.INVALID_COMMAND,
     ) -> None:
-        self.details = details[:_DETAILS]
+        self.details = details[:_DETAILS_LIMIT]
         super().__init__("; ".join(f"{d.field}: {d.message}" if d.field else d.message for d in self.details))
         self.id = id
         self.type = type
@@ -130,7 +147,11 @@ class InvalidCommand(Exception):
 
 
 def parse(body: bytes) -> Request:
-    """Read and validate a command. Raises `InvalidCommand` with an entry for every bad field."""
+    """Read and validate a command.
+
+    Raises:
+        InvalidCommand: the command is not valid; it has an entry for each bad field.
+    """
     if len(body) > BODY_LIMIT:
         raise InvalidCommand([FieldError(field="", message=f"larger than {BODY_LIMIT:,} bytes")])
     try:
@@ -143,12 +164,18 @@ def parse(body: bytes) -> Request:
 
 
 def read_json(body: bytes) -> object:
-    """The value of a JSON text, read as RFC 8259 has it. Raises `ValueError` that says what is wrong.
+    """Return the value of a JSON text (RFC 8259).
 
-    UTF-8 alone, no `NaN` or `Infinity`, and no key given twice, since readers differ in which one counts.
+    The text must be UTF-8, without `NaN` and `Infinity`. No object may have a key twice, since parsers differ in which
+    one they keep.
+
+    Raises:
+        ValueError: the text is not valid; the message says why.
     """
     try:
-        return json.loads(body.decode(), parse_constant=_no_constant, object_pairs_hook=_unique)
+        return json.loads(
+            body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicate_keys
+        )
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8 at byte {error.start}") from None
     except RecursionError:
@@ -158,25 +185,25 @@ def read_json(body: bytes) -> object:
 
 
 def id_of(event: object) -> str | None:
-    """The id that an event claims, if it is readable at all."""
-    return _claim(event, "id", _ID)
+    """Return the id of a command that may not be valid; None if it has no readable id."""
+    return _read_attribute(event, "id", _ID)
 
 
 def type_of(event: object) -> str | None:
-    """The type that an event claims, likewise."""
-    return _claim(event, "type", _TYPE)
+    """Return the type of a command that may not be valid; None if it has no readable type."""
+    return _read_attribute(event, "type", _TYPE)
 
 
-def _claim(event: object, attribute: str, pattern: re.Pattern[str]) -> str | None:
-    found = event.get(attribute) if isinstance(event, dict) else None
-    return found if isinstance(found, str) and pattern.fullmatch(found) else None
+def _read_attribute(event: object, attribute: str, pattern: re.Pattern[str]) -> str | None:
+    value = event.get(attribute) if isinstance(event, dict) else None
+    return value if isinstance(value, str) and pattern.fullmatch(value) else None
 
 
 def _validated(event: dict[str, Any]) -> Request:
     known: dict[str, Any] = {
         "id": id_of(event),
         "type": type_of(event),
-        "correlation_id": _claim(event, "correlationid", _CORRELATION),
+        "correlation_id": _read_attribute(event, "correlationid", _CORRELATION),
     }
     details: list[FieldError] = [
         FieldError(field=_path(name), message="no name of a CloudEvents attribute")
@@ -208,10 +235,10 @@ def _validated(event: dict[str, Any]) -> Request:
 
 
 def field_errors(error: ValidationError, *prefix: str) -> list[FieldError]:
-    """One entry per bad field, without the values: they may be personal data."""
+    """Return an entry for each bad field, without the values, which may be personal data."""
     return [
         FieldError(field=_path(*prefix, *e["loc"]), message=e["msg"].removeprefix("Value error, ")[:300])
-        for e in error.errors(include_input=False, include_url=False)[:_DETAILS]
+        for e in error.errors(include_input=False, include_url=False)[:_DETAILS_LIMIT]
     ]
 
 
@@ -220,12 +247,12 @@ def _path(*parts: str | int) -> str:
     return "".join(character if character.isprintable() else "\ufffd" for character in path)
 
 
-def _no_constant(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+def _refuse_duplicate_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
         raise ValueError("a key is given twice in one object")
-    return found
+    return members

@@ -28,7 +28,7 @@ class Code(StrEnum):
 
     @property
     def retryable(self) -> bool:
-        """Whether `job.retry` may help; for `vendor_auth` and `outcome_unknown` once a person has looked."""
+        """Whether `job.retry` may help; for `vendor_auth` and `outcome_unknown`, after a person has checked."""
         return self not in _FINAL
 
 
@@ -46,17 +46,25 @@ class FieldError(Model):
     """What is wrong with one field of a command."""
 
     field: str = Field(description="dotted path, e.g. `data.portfolio.name`; empty for the whole message")
+    """The path of the field, such as `data.portfolio.name`; empty for the whole message."""
     message: str
+    """What is wrong with the field."""
 
 
 class Error(Model):
     """The `error` of a `failed` or `rejected` event."""
 
     code: Code
+    """The error code; see the table of errors."""
     message: str
+    """What went wrong, for people."""
     detail: str | list[FieldError] | None = Field(
         default=None, description="the vendor's own words, or one entry per bad field"
     )
+    """The vendor's own words, or one entry for each bad field."""
     vendor_status: int | None = Field(default=None, description="the vendor's HTTP status")
+    """The HTTP status of the vendor's answer."""
     step: str | None = Field(default=None, description="the step of the job that failed")
+    """The step of the job that failed."""
     retryable: bool
+    """Whether `job.retry` may help."""

@@ -1,6 +1,6 @@
-"""The contract as JSON Schema (2020-12), derived from the models.
+"""The contract as JSON Schemas (2020-12), derived from the models.
 
-Each schema describes a whole CloudEvent: attributes and data.
+Each schema describes a whole CloudEvent: attributes and data. The names and docstrings of the models are part of it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Rejection(Error):
     detail: Annotated[list[FieldError], Field(min_length=1, description="one entry per bad field")]
 
 
-class Told(Model):
-    """What all events tell."""
+class CommonData(Model):
+    """The fields that the data of every event has."""
 
     job_id: JobId
     command: str
@@ -42,14 +42,14 @@ class Told(Model):
     updated_at: datetime
 
 
-class Accepted(Told):
+class Accepted(CommonData):
     """The command is valid and recorded."""
 
     status: Literal[Status.ACCEPTED]
     accepted_at: datetime
 
 
-class Progressed(Told):
+class Progressed(CommonData):
     """The job moved on."""
 
     status: Literal[Status.ACCEPTED, Status.RUNNING]
@@ -57,7 +57,7 @@ class Progressed(Told):
     progress: Progress
 
 
-class Completed(Told):
+class Completed(CommonData):
     """All is done, and the results are stored."""
 
     status: Literal[Status.COMPLETED]
@@ -66,7 +66,7 @@ class Completed(Told):
     stats: Stats
 
 
-class Failed(Told):
+class Failed(CommonData):
     """The job will not go on by itself."""
 
     status: Literal[Status.FAILED]
@@ -75,7 +75,7 @@ class Failed(Told):
     stats: Stats
 
 
-class Cancelled(Told):
+class Cancelled(CommonData):
     """A `job.cancel` took effect."""
 
     status: Literal[Status.CANCELLED]
@@ -83,14 +83,14 @@ class Cancelled(Told):
     stats: Stats
 
 
-class Rejected(Told):
+class Rejected(CommonData):
     """The command is not valid: there is no job."""
 
     status: Literal[Status.REJECTED]
     error: Rejection
 
 
-DATA: dict[Outcome, type[Told]] = {
+DATA: dict[Outcome, type[CommonData]] = {
     Outcome.ACCEPTED: Accepted,
     Outcome.PROGRESSED: Progressed,
     Outcome.COMPLETED: Completed,
@@ -101,61 +101,76 @@ DATA: dict[Outcome, type[Told]] = {
 
 
 class Event(BaseModel):
-    """The attributes of an event's CloudEvent, in which others may appear."""
+    """The attributes of an event's CloudEvent. Others may appear."""
 
     model_config = Envelope.model_config
 
     specversion: Literal["1.0"]
+    """The version of CloudEvents."""
     id: str = Field(description="stable: the same event sent twice has the same id")
+    """The id of the event. If an event is published twice, both copies have the same id: remember the ids that you
+    have handled.
+    """
     source: Literal["/kyb-workers"]
+    """The workers."""
     type: str
+    """The type of the command and the outcome, which is also the routing key."""
     subject: JobId = Field(description="the job")
+    """The id of the job."""
     time: datetime
+    """When it happened."""
     datacontenttype: Literal["application/json"]
+    """The media type of `data`."""
     correlationid: str = Field(description="that of the command, or else the command's id")
+    """The `correlationid` of the command, or the command's `id` if it had none."""
     causationid: JobId = Field(description="the command")
+    """The `id` of the command."""
     traceparent: str | None = Field(default=None, description="W3C trace context, as is `tracestate`")
+    """The W3C trace context: the command's, or that of the turn that published the event if the worker traces."""
     tracestate: str | None = None
-    data: Told
+    """The vendor-specific part of the W3C trace context."""
+    data: CommonData
+    """The fields of the event."""
 
 
 class JobEvent(Event):
-    """Likewise, of an event of a job; only `rejected` has none."""
+    """The attributes of an event about a job: of every event but `rejected`."""
 
     sequence: str = Field(pattern="^[0-9]{10}$", description="strictly rising within a job")
+    """Ten digits that rise strictly within a job. `rejected` events have none."""
 
 
 @cache
 def schemas() -> Mapping[str, dict[str, Any]]:
-    """All schemas by file name: `<type>.json` of a command, `<type>.<outcome>.json` of its events.
+    """Return all schemas by file name: `<type>.json` of a command, `<type>.<outcome>.json` of its events.
 
-    They are made once, which takes most of a second: whoever changes one does it on a copy.
+    They are built once, which takes most of a second. Change a copy only.
     """
-    found = {}
+    by_name = {}
     for type_, command in COMMANDS.items():
-        found[f"{type_}.json"] = command_schema(command)
+        by_name[f"{type_}.json"] = command_schema(command)
         for outcome in Outcome:
-            found[f"{type_}.{outcome}.json"] = event_schema(command, outcome)
-    return found
+            by_name[f"{type_}.{outcome}.json"] = event_schema(command, outcome)
+    return by_name
 
 
 def command_schema(command: type[Command]) -> dict[str, Any]:
-    """What to publish on `kyb.commands`."""
+    """Return the schema of a command, as published to `kyb.commands`."""
     return _schema(Envelope, command.type_, str(command.__doc__), command)
 
 
 def event_schema(command: type[Command], outcome: Outcome) -> dict[str, Any]:
-    """What comes from `kyb.events`."""
-    told = DATA[outcome]
+    """Return the schema of an event, as published to `kyb.events`."""
+    model = DATA[outcome]
     fields: dict[str, Any] = {"command": _const(command.type_), "vendor": _const(command.vendor())}
-    if told is Completed:
+    if model is Completed:
         fields["result"] = (command.result, ...)
     attributes = Event if outcome is Outcome.REJECTED else JobEvent
     return _schema(
         attributes,
         f"{command.type_}.{outcome}",
-        str(told.__doc__),
-        create_model(told.__name__, __base__=told, __doc__=told.__doc__, **fields),
+        str(model.__doc__),
+        create_model(model.__name__, __base__=model, __doc__=model.__doc__, **fields),
     )
 
 

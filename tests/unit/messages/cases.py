@@ -4,29 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
+from messages.base import Command, dump
+from messages.catalogue import COMMANDS
+
 FILE = "file:///data/customers.csv"
-DATA: dict[str, dict[str, Any]] = {
-    "creditsafe.import_file": {"file": FILE, "portfolio": {"name": "Customers"}},
-    "creditsafe.add_records": {"portfolio_id": "p-1", "records": [{"name": "Example Ltd"}]},
-    "creditsafe.run_matching": {"portfolio_id": "p-1"},
-    "creditsafe.deduplicate": {"portfolio_id": "p-1", "fields": ["safeNumber"]},
-    "creditsafe.enrich": {"portfolio_id": "p-1", "fields": ["general.companyName"]},
-    "creditsafe.export_records": {"portfolio_id": "p-1"},
-    "creditsafe.delete_records": {"portfolio_id": "p-1", "record_ids": ["r-1"]},
-    "creditsafe.delete_portfolio": {"portfolio_id": "p-1"},
-    "data8.start_job": {"workflow": "Cleanse", "inputs": {"In": {"file": FILE}}},
-    "data8.upload_dataset": {"file": FILE},
-    "data8.download_dataset": {"dataset": "d"},
-    "data8.delete_dataset": {"dataset": "d"},
-    "sayari.resolve_entities": {"file": FILE},
-    "sayari.trace_relationships": {"file": FILE, "kind": "traversal"},
-    "sayari.fetch_entities": {"file": FILE},
-    "sayari.export_project": {"project_id": "p-1"},
-    "sayari.collect_changes": {"project_id": "p-1"},
-    "portfolio.process": {"file": FILE, "name": "Customers", "match": {}},
-    "job.cancel": {"job_id": "job-0"},
-    "job.retry": {"job_id": "job-0"},
-}
+
+
+def smallest_data(command: type[Command]) -> dict[str, Any]:
+    """Return the command's example without every field that it does not need."""
+    data = dump(command.example()[0])
+    for name in list(data):
+        smaller = {key: value for key, value in data.items() if key != name}
+        if is_valid(command, smaller):
+            data = smaller
+    return data
+
+
+def is_valid(model: type[BaseModel], data: object) -> bool:
+    try:
+        model.model_validate(data)
+    except ValidationError:
+        return False
+    return True
+
+
+DATA: dict[str, dict[str, Any]] = {type_: smallest_data(command) for type_, command in COMMANDS.items()}
 
 
 def event_of(type: str = "creditsafe.import_file", /, **changes: Any) -> dict[str, Any]:

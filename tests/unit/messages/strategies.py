@@ -1,129 +1,92 @@
-"""Hypothesis strategies for valid commands."""
+"""Hypothesis strategies for valid commands, built from the schema of each command's class."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC
-from typing import get_args
+from typing import Any
 
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
-from messages.base import TableFormat
-from messages.control import CancelJob, RetryJob
-from messages.creditsafe import (
-    RECORD_FIELDS,
-    AddRecords,
-    Deduplicate,
-    DeletePortfolio,
-    DeleteRecords,
-    Enrich,
-    ExportRecords,
-    ImportFile,
-    Portfolio,
-    Record,
-    RunMatching,
-)
-from messages.data8 import DeleteDataset, DownloadDataset, Input, StartJob, UploadDataset
+from messages.base import Command
+from messages.catalogue import COMMANDS
 from messages.envelope import Request
-from messages.portfolio import (
-    Cleansing,
-    Deduplication,
-    Enrichment,
-    Matching,
-    ProcessPortfolio,
-    Resolution,
-)
-from messages.sayari import CollectChanges, Entity, ExportProject, Identifier, Project, ResolveEntities
-from messages.sayari_graph import FetchEntities, TraceRelationships, TraversalOptions
+from messages.meanings import models_by_name
+from tests.unit.messages.cases import is_valid
 
-lines = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=40)
-texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40), min_size=1)
+Schema = dict[str, Any]
+Strategy = st.SearchStrategy[Any]
+
+MAX_CHARACTERS = 40
+MAX_ITEMS = 3
+characters = st.characters(exclude_categories=["Cs"])
+lines = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=MAX_CHARACTERS)
 job_ids = st.from_regex(r"[A-Za-z0-9._:-]{1,128}", fullmatch=True)
-portfolios = st.builds(Portfolio, id=lines) | st.builds(
-    Portfolio, name=lines, description=st.none() | st.text(st.characters(exclude_categories=["Cs"]))
-)
-names = st.lists(lines, min_size=1, max_size=3)
-records = st.builds(
-    Record.model_validate,
-    st.dictionaries(st.sampled_from(RECORD_FIELDS), lines, min_size=1, max_size=4),
-)
-datasets = st.from_regex("[a-z][a-z0-9_]{0,30}", fullmatch=True)
-formats = st.sampled_from(["csv", "jsonl", "parquet"])
-inputs = st.builds(Input, file=lines) | st.builds(Input, dataset=datasets)
-entities = st.builds(
-    Entity, name=texts, identifier=st.none() | st.just([Identifier(value="1", type="uk_vat")])
-)
-projects = st.none() | st.builds(Project, id=lines) | st.builds(Project, label=lines)
-ids = st.lists(st.from_regex("[A-Za-z0-9_-]{1,22}", fullmatch=True), min_size=1, max_size=5)
-words = st.lists(st.from_regex("[a-z0-9_]{1,20}", fullmatch=True), min_size=1, max_size=3)
-traversals = st.builds(
-    TraversalOptions,
-    limit=st.none() | st.integers(1, 99),
-    max_depth=st.none() | st.integers(0, 10),
-    psa=st.none() | st.booleans(),
-    types=st.none() | words,
-    name=st.none() | lines,
-)
-columns = st.dictionaries(lines, st.sampled_from([*RECORD_FIELDS, "lei"]), max_size=3)
-commands = st.one_of(
-    st.builds(ImportFile, file=lines, portfolio=portfolios),
-    st.builds(RunMatching, portfolio_id=lines),
-    st.builds(AddRecords, portfolio_id=lines, records=st.lists(records, min_size=1, max_size=3)),
-    st.builds(Deduplicate, portfolio_id=lines, fields=names, remove=st.booleans()),
-    st.builds(Enrich, portfolio_id=lines, fields=names),
-    st.builds(ExportRecords, portfolio_id=lines, format=st.sampled_from(get_args(TableFormat))),
-    st.builds(DeleteRecords, portfolio_id=lines, record_ids=names),
-    st.builds(DeletePortfolio, portfolio_id=lines),
-    st.builds(
-        StartJob,
-        workflow=lines,
-        name=st.none() | st.from_regex(r"[A-Za-z0-9 ._-]{1,128}", fullmatch=True),
-        inputs=st.dictionaries(lines, inputs, max_size=5),
-        input_filename=st.none() | lines,
-        parameters=st.dictionaries(lines, st.text(st.characters(exclude_categories=["Cs"])), max_size=5),
-        format=formats,
-    ),
-    st.builds(
-        UploadDataset,
-        file=lines,
-        name=st.none() | datasets,
-        columns=st.dictionaries(lines, st.sampled_from(["text", "whole_number"]), max_size=5),
-    ),
-    st.builds(DownloadDataset, dataset=datasets, format=formats),
-    st.builds(DeleteDataset, dataset=datasets),
-    st.builds(ResolveEntities, file=lines, project=projects, delete_project=st.booleans()),
-    st.builds(ResolveEntities, entities=st.lists(entities, min_size=1, max_size=5), project=projects),
-    st.builds(
-        TraceRelationships,
-        entity_ids=ids,
-        kind=st.sampled_from(["ubo", "downstream", "watchlist", "traversal"]),
-        options=st.none() | traversals,
-    ),
-    st.builds(
-        TraceRelationships,
-        file=lines,
-        kind=st.just("traversal"),
-        options=st.builds(TraversalOptions, relationships=words, watchlist=st.booleans()),
-    ),
-    st.builds(FetchEntities, file=lines, format=st.sampled_from(["json", "csv", "pdf", "xlsx"])),
-    st.builds(FetchEntities, entity_ids=ids, detail=st.sampled_from(["summary", "full"])),
-    st.builds(ExportProject, project_id=lines, content=st.sampled_from(["entity", "record", "resource"])),
-    st.builds(CollectChanges, project_id=lines, types=st.none() | words),
-    st.builds(CollectChanges, project_id=lines, clear=st.just(True)),
-    st.builds(
-        ProcessPortfolio,
-        file=lines,
-        name=lines,
-        cleanse=st.none() | st.builds(Cleansing, workflow=lines, slot=lines, columns=columns),
-        match=st.none() | st.builds(Matching),
-        deduplicate=st.none() | st.builds(Deduplication, fields=names, remove=st.booleans()),
-        enrich=st.none() | st.builds(Enrichment, fields=names),
-        resolve=st.none() | st.builds(Resolution, watchlist=st.booleans(), ownership=st.booleans()),
-        columns=columns,
-        format=formats,
-    ),
-    st.builds(CancelJob, job_id=job_ids),
-    st.builds(RetryJob, job_id=job_ids, repeat_effect=st.booleans()),
-)
+
+
+def valid_commands(command: type[Command]) -> Strategy:
+    """Return a strategy for valid commands of a class."""
+    schema = command.model_json_schema()
+    return objects(schema, schema, command).map(command.model_validate)
+
+
+def values(root: Schema, schema: Schema) -> Strategy:
+    """Return a strategy for JSON values that a schema describes."""
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].removeprefix("#/$defs/")]
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    if "anyOf" in schema and "type" not in schema:
+        return st.one_of(*(values(root, alternative) for alternative in schema["anyOf"]))
+    return BY_TYPE[schema["type"]](root, schema)
+
+
+def lists(root: Schema, schema: Schema) -> Strategy:
+    minimum = schema.get("minItems", 0)
+    return st.lists(values(root, schema["items"]), min_size=minimum, max_size=max(minimum, MAX_ITEMS))
+
+
+def objects_or_maps(root: Schema, schema: Schema) -> Strategy:
+    if "properties" in schema:
+        return objects(root, schema, models_by_name()[schema["title"]])
+    return maps(root, schema)
+
+
+def strings(schema: Schema) -> Strategy:
+    minimum, maximum = schema.get("minLength", 0), schema.get("maxLength", MAX_CHARACTERS)
+    if "pattern" not in schema:
+        return st.text(characters, min_size=minimum, max_size=min(maximum, MAX_CHARACTERS))
+    matching = st.from_regex(schema["pattern"], fullmatch=True, alphabet=characters)
+    return matching.filter(lambda text: minimum <= len(text) <= maximum)
+
+
+def maps(root: Schema, schema: Schema) -> Strategy:
+    for pattern, value in schema.get("patternProperties", {}).items():
+        keys = strings({"pattern": pattern, **schema.get("propertyNames", {})})
+        return st.dictionaries(keys, values(root, value), max_size=MAX_ITEMS)
+    return st.dictionaries(lines, values(root, schema["additionalProperties"]), max_size=MAX_ITEMS)
+
+
+def objects(root: Schema, schema: Schema, model: type[BaseModel]) -> Strategy:
+    """Return a strategy for the fields of a model, of which some do not go together."""
+    required = schema.get("required", [])
+    fields = {name: values(root, field) for name, field in schema["properties"].items()}
+    return st.fixed_dictionaries(
+        {name: fields[name] for name in required},
+        optional={name: field for name, field in fields.items() if name not in required},
+    ).filter(lambda data: is_valid(model, data))
+
+
+BY_TYPE: dict[str, Callable[[Schema, Schema], Strategy]] = {
+    "string": lambda _, schema: strings(schema),
+    "integer": lambda _, schema: st.integers(schema.get("minimum", 0), schema.get("maximum", 10_000)),
+    "boolean": lambda _, schema: st.booleans(),
+    "null": lambda _, schema: st.none(),
+    "array": lists,
+    "object": objects_or_maps,
+}
+commands = st.one_of(*(valid_commands(command) for command in COMMANDS.values()))
 requests = st.builds(
     Request,
     id=job_ids,

@@ -18,23 +18,23 @@ MESSAGES = DOCUMENT["components"]["messages"]
 
 
 def resolved(reference: dict[str, str]) -> Any:
-    found: Any = DOCUMENT
+    node: Any = DOCUMENT
     for key in reference["$ref"].removeprefix("#/").split("/"):
-        found = found[key]
-    return resolved(found) if "$ref" in found else found
+        node = node[key]
+    return resolved(node) if "$ref" in node else node
 
 
 def problems(document: object) -> list[str]:
     return [error.message for error in jsonschema.Draft7Validator(SPECIFICATION).iter_errors(document)]
 
 
-def test_the_document_is_asyncapi() -> None:
+def test_document_satisfies_the_asyncapi_specification() -> None:
     assert problems(DOCUMENT) == []
     assert problems(DOCUMENT | {"operations": {"x": {"action": "publish"}}})
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-def test_every_example_fits_its_payload(name: str) -> None:
+def test_every_example_satisfies_its_payload(name: str) -> None:
     message = MESSAGES[name]
     schema = message["payload"] | {"components": DOCUMENT["components"]}
     for example in message["examples"]:
@@ -54,7 +54,7 @@ def test_every_command_is_received_and_its_outcomes_are_sent(type_: str) -> None
     assert parse(json.dumps(MESSAGES[type_]["examples"][0]["payload"]).encode()).type == type_
 
 
-def test_the_channels_are_the_two_exchanges() -> None:
+def test_channels_are_the_two_exchanges() -> None:
     exchanges = [channel["bindings"]["amqp"]["exchange"] for channel in DOCUMENT["channels"].values()]
     assert [exchange["name"] for exchange in exchanges] == ["kyb.commands", "kyb.events"]
     assert {(exchange["type"], exchange["durable"]) for exchange in exchanges} == {("topic", True)}

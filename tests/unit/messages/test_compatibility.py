@@ -1,4 +1,4 @@
-"""Planted changes of every kind: the comparer tells those that break somebody from those that do not."""
+"""Planted changes of every kind: the check finds those that break a client, and accepts the others."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from messages.schemas import schemas
 
 SCHEMAS = schemas()
 COMMANDS = sorted(examples.commands())
-#: Those of two commands are enough: all others have the same shapes.
+#: The events of two commands are enough: all others have the same shapes.
 EVENTS = [type_ for type_ in examples.events() if type_.startswith(("data8.start_job.", "job.retry."))]
 Node = dict[str, Any]
 
 
 def nodes(schema: Any) -> Iterator[Node]:
-    """Every schema in a schema, the conditions on its fields left out."""
+    """Yield every schema within a schema, without the conditions on its fields."""
     if not isinstance(schema, dict):
         return
     yield schema
@@ -38,7 +38,7 @@ def nodes(schema: Any) -> Iterator[Node]:
 
 @dataclass(frozen=True)
 class Change:
-    """A change of one schema: whether it can be made there, how, and whom it breaks."""
+    """A change of one schema: where it applies, how to make it, and what it breaks."""
 
     name: str
     applies: Callable[[Node], object]
@@ -76,14 +76,14 @@ CHANGES = [
         False,
     ),
     Change(
-        "a field is required now",
+        "an optional field is now required",
         lambda n: closed(n) and optional(n),
         lambda n: n.setdefault("required", []).append(optional(n)[0]),
         True,
         False,
     ),
     Change(
-        "a field is optional now",
+        "a required field is now optional",
         lambda n: closed(n) and n.get("required"),
         lambda n: n["required"].pop(),
         False,
@@ -91,7 +91,7 @@ CHANGES = [
     ),
     Change("a field has another name", closed, lambda n: rename(n, next(iter(n["properties"]))), True, True),
     Change(
-        "an optional field is gone",
+        "an optional field is removed",
         lambda n: closed(n) and n.get("additionalProperties") is False and optional(n),
         lambda n: n["properties"].pop(optional(n)[0]),
         True,
@@ -105,14 +105,14 @@ CHANGES = [
         True,
     ),
     Change(
-        "null, too",
+        "null as another type",
         lambda n: n.get("type") == "string" and not {"const", "enum"} & set(n),
         lambda n: n.update(type=["string", "null"]),
         False,
         True,
     ),
     Change("one more value", lambda n: "enum" in n, lambda n: n["enum"].append("new"), False, True),
-    Change("one value less", lambda n: "enum" in n, lambda n: n["enum"].pop(), True, False),
+    Change("one value fewer", lambda n: "enum" in n, lambda n: n["enum"].pop(), True, False),
     Change("a shorter text", lambda n: "maxLength" in n, lambda n: n.update(maxLength=0), True, False),
     Change("a longer text", lambda n: "maxLength" in n, lambda n: n.update(maxLength=10**6), False, True),
     Change("no limit", lambda n: "maxLength" in n, lambda n: n.pop("maxLength"), False, True),
@@ -127,7 +127,7 @@ CHANGES = [
     ),
     Change("more items", lambda n: "maxItems" in n, lambda n: n.update(maxItems=10**6), False, True),
     Change("fewer items", lambda n: "minItems" in n, lambda n: n.update(minItems=99), True, False),
-    Change("a keyword never seen", lambda n: "type" in n, lambda n: n.update(unheardOf=1), True, False),
+    Change("an unknown keyword", lambda n: "type" in n, lambda n: n.update(unheardOf=1), True, False),
     Change(
         "another condition",
         lambda n: "oneOf" in n,
@@ -139,19 +139,19 @@ CHANGES = [
 
 
 def planted(name: str, change: Change, pick: Callable[[int], int]) -> Node:
-    """A schema with a change at one of the places where it can be made."""
+    """Return a schema with a change at one of the places where it applies."""
     changed = copy.deepcopy(SCHEMAS[name])
     places = [node for node in nodes(changed) if change.applies(node)]
     change.make(places[pick(len(places))])
     return changed
 
 
-def test_the_same_contract_breaks_nothing() -> None:
+def test_check_finds_nothing_when_the_contract_is_the_same() -> None:
     assert breaking(SCHEMAS, copy.deepcopy(SCHEMAS)) == []
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.name)
-def test_every_kind_of_change_is_judged_wherever_it_is_made(change: Change) -> None:
+def test_check_judges_every_kind_of_change_wherever_it_is_made(change: Change) -> None:
     judged = 0
 
     @settings(max_examples=12, deadline=None)
@@ -165,9 +165,9 @@ def test_every_kind_of_change_is_judged_wherever_it_is_made(change: Change) -> N
             name = f"{data.draw(st.sampled_from(able))}.json"
             after = planted(name, change, lambda count: data.draw(st.integers(0, count - 1)))
             judged += 1
-            found = breaking({name: SCHEMAS[name]}, {name: after})
-            assert bool(found) is breaks, found
-            assert all(reason.startswith(f"{name}: ") for reason in found)
+            reasons = breaking({name: SCHEMAS[name]}, {name: after})
+            assert bool(reasons) is breaks, reasons
+            assert all(reason.startswith(f"{name}: ") for reason in reasons)
 
     judge()
     assert judged
@@ -175,8 +175,8 @@ def test_every_kind_of_change_is_judged_wherever_it_is_made(change: Change) -> N
 
 @given(st.data())
 @settings(max_examples=60, deadline=None)
-def test_what_was_valid_stays_valid_under_what_is_called_additive(data: st.DataObject) -> None:
-    """The judgement against a validator: any pile of changes that breaks nothing takes the old messages."""
+def test_old_messages_stay_valid_when_the_check_finds_nothing(data: st.DataObject) -> None:
+    """Compare with a validator: after any changes that break nothing, the old messages are valid."""
     name = data.draw(st.sampled_from(COMMANDS))
     changed = copy.deepcopy(SCHEMAS[f"{name}.json"])
     for change in data.draw(st.lists(st.sampled_from(CHANGES), max_size=3)):
@@ -187,15 +187,15 @@ def test_what_was_valid_stays_valid_under_what_is_called_additive(data: st.DataO
         jsonschema.Draft202012Validator(changed).validate(examples.commands()[name])
 
 
-def test_a_command_may_come_and_none_may_go() -> None:
+def test_check_accepts_a_new_command_and_refuses_a_removed_one() -> None:
     fewer = {name: schema for name, schema in SCHEMAS.items() if name != "job.cancel.json"}
 
     assert breaking(fewer, SCHEMAS) == []
     assert breaking(SCHEMAS, fewer) == ["job.cancel.json: is gone"]
 
 
-def test_one_more_alternative_is_additive_for_commands() -> None:
-    """`file` or `dataset`, and now `url`, too: who gave one of the two still does."""
+def test_check_accepts_one_more_alternative_of_a_command() -> None:
+    """`file` or `dataset`, and now also `url`: a client that sends one of the first two still may."""
     changed = copy.deepcopy(SCHEMAS)
     slot = changed["data8.start_job.json"]["$defs"]["Input"]
     slot["properties"]["url"] = {"type": "string"}
@@ -205,7 +205,7 @@ def test_one_more_alternative_is_additive_for_commands() -> None:
     assert breaking(changed, SCHEMAS) != []
 
 
-def test_a_reason_says_where_and_what() -> None:
+def test_reason_names_the_field_and_the_change() -> None:
     changed = copy.deepcopy(SCHEMAS)
     changed["data8.start_job.json"]["$defs"]["StartJob"]["required"].append("name")
     stats = changed["job.retry.completed.json"]["$defs"]["Stats"]
@@ -215,5 +215,5 @@ def test_a_reason_says_where_and_what() -> None:
     assert breaking(SCHEMAS, changed) == [
         "data8.start_job.json: .data.name: is required",
         "job.retry.completed.json: .data.stats.polls: may be left out",
-        "job.retry.completed.json: .data.stats.polls: is not told any more",
+        "job.retry.completed.json: .data.stats.polls: is no longer sent",
     ]

@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 
 from messages import examples
+from messages.base import Command
 from messages.catalogue import COMMANDS, QUEUES
 from messages.errors import Code
 from messages.events import Outcome
 
-DOCS = Path(__file__).parents[3] / "docs"
-CONTRACT = (DOCS / "contract.md").read_text()
+CONTRACT = (Path(__file__).parents[3] / "docs" / "reference" / "contract.md").read_text(encoding="utf-8")
 
 
 def rows(text: str) -> dict[str, str]:
-    """The lines of all tables by their first cell."""
-    return {found[1]: found[2] for found in re.finditer(r"^\| `([^`]+)` \|(.*)\|$", text, re.MULTILINE)}
+    """Return the lines of all tables by their first cell."""
+    return {line[1]: line[2] for line in re.finditer(r"^\| \[?`([^`]+)`\S* \|(.*)\|$", text, re.MULTILINE)}
 
 
-def test_the_page_lists_every_command_queue_outcome_and_error() -> None:
+def test_contract_page_lists_every_command_queue_outcome_and_error() -> None:
     table = rows(CONTRACT)
     for name in [*COMMANDS, *QUEUES, *Outcome, *Code]:
         assert name in table
@@ -30,17 +30,7 @@ def test_the_page_lists_every_command_queue_outcome_and_error() -> None:
         assert (table[code].rpartition("|")[2].strip() != "no") is code.retryable
 
 
-@pytest.mark.parametrize("type_", COMMANDS)
-def test_the_page_names_every_field_of_a_command_and_its_result(type_: str) -> None:
-    command = COMMANDS[type_]
-    data, _, result = rows(CONTRACT)[type_].partition(" | ")
-    for name, field in command.model_fields.items():
-        assert f"`{field.alias or name}`" in data
-    for name, field in command.result.model_fields.items():
-        assert f"`{field.alias or name}`" in result
-
-
-def test_the_examples_on_the_page_are_those_of_the_schemas() -> None:
+def test_examples_on_the_contract_page_are_the_exported_ones() -> None:
     blocks = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", CONTRACT, re.DOTALL)]
     events = [block for block in blocks if "specversion" in block]
     assert len(events) == 9
@@ -49,5 +39,20 @@ def test_the_examples_on_the_page_are_those_of_the_schemas() -> None:
         assert event == shipped[event["type"]]
 
 
-def test_no_two_commands_share_an_id() -> None:
+def test_examples_have_different_ids() -> None:
     assert len({event["id"] for event in examples.commands().values()}) == len(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_example_is_of_the_command_and_its_result(command: type[Command]) -> None:
+    example, result = command.example()
+    assert type(example) is command
+    assert type(result) is command.result
+
+
+def test_example_is_required_of_a_new_command() -> None:
+    class NewCommand(Command):
+        """A command of this test."""
+
+    with pytest.raises(NotImplementedError, match="NewCommand has no example"):
+        NewCommand.example()

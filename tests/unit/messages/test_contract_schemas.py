@@ -39,27 +39,27 @@ def valid(event: dict[str, Any]) -> bool:
     return schema is not None and jsonschema.Draft202012Validator(schema).is_valid(event)
 
 
-def test_there_is_a_schema_for_every_message() -> None:
+def test_every_message_has_a_schema() -> None:
     assert SCHEMAS.keys() == {f"{type_}.json" for type_ in COMMANDS} | {
         f"{type_}.{outcome}.json" for type_ in COMMANDS for outcome in Outcome
     }
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_a_schema_is_one_of_2020_12_and_survives_json(name: str) -> None:
+def test_schema_is_valid_json_schema_2020_12(name: str) -> None:
     schema = json.loads(json.dumps(SCHEMAS[name]))
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     jsonschema.Draft202012Validator.check_schema(schema)
 
 
 @given(requests)
-def test_a_command_that_parses_satisfies_its_schema(request: Request) -> None:
+def test_valid_command_satisfies_its_schema(request: Request) -> None:
     assert valid(request.event())
 
 
-#: Python alone lets `$` match before a last line feed; the schemas' patterns are ECMAScript's.
+#: Only Python lets `$` match before a final line feed; the patterns of the schemas are ECMAScript's.
 @pytest.mark.parametrize(("field", "event"), [case for case in BAD_EVENTS if case[1].get("id") != "a\n"])
-def test_a_command_that_is_refused_does_not_satisfy_its_schema(field: str, event: dict[str, Any]) -> None:
+def test_refused_command_does_not_satisfy_its_schema(field: str, event: dict[str, Any]) -> None:
     assert not valid(event)
 
 
@@ -92,13 +92,13 @@ def test_schema_and_parser_agree_on_any_data(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("type_", COMMANDS)
-def test_the_smallest_command_satisfies_its_schema(type_: str) -> None:
-    assert valid(event_of(type_, tenant="an extension of theirs"))
+def test_smallest_command_satisfies_its_schema(type_: str) -> None:
+    assert valid(event_of(type_, tenant="an extension attribute"))
     assert not valid(event_of(type_, data=DATA[type_] | {"unknown": 1}))
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
-def test_an_event_has_exactly_the_fields_of_its_outcome(event: dict[str, Any]) -> None:
+def test_event_has_exactly_the_fields_of_its_outcome(event: dict[str, Any]) -> None:
     assert valid(event)
     outcome = Outcome(event["type"].rpartition(".")[2])
     assert event["data"].keys() == FIELDS[outcome]
@@ -110,7 +110,7 @@ def test_an_event_has_exactly_the_fields_of_its_outcome(event: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("event", [*examples.commands().values(), *EVENTS.values()], ids=lambda e: e["type"])
-def test_the_official_sdk_reads_what_travels(event: dict[str, Any]) -> None:
+def test_official_sdk_reads_every_message(event: dict[str, Any]) -> None:
     read = JSONFormat().read(None, json.dumps(event))
     assert read.get_id() == event["id"]
     assert read.get_type() == event["type"]
@@ -119,13 +119,13 @@ def test_the_official_sdk_reads_what_travels(event: dict[str, Any]) -> None:
     assert read.get_extension("correlationid") == event["correlationid"]
 
 
-def test_what_the_official_sdk_writes_is_a_command() -> None:
+def test_parser_reads_what_the_official_sdk_writes() -> None:
     for event in examples.commands().values():
         written = JSONFormat().write(JSONFormat().read(None, json.dumps(event)))
         assert parse(written).id == event["id"]
 
 
-def test_every_error_code_fits_a_failed_event() -> None:
+def test_failed_event_may_have_every_error_code() -> None:
     for code in Code:
         error = Error(code=code, message="m", retryable=code.retryable)
         event = EVENTS["data8.start_job.failed"]
@@ -133,7 +133,7 @@ def test_every_error_code_fits_a_failed_event() -> None:
         assert valid(event | {"data": data})
 
 
-def test_a_failure_with_every_field_and_a_rejection_without_details() -> None:
+def test_rejection_needs_details_when_a_failure_does_not() -> None:
     failed, rejected = EVENTS["job.retry.failed"], EVENTS["job.retry.rejected"]
     assert failed["data"]["error"].keys() == {
         "code",
@@ -148,7 +148,7 @@ def test_a_failure_with_every_field_and_a_rejection_without_details() -> None:
     assert not valid(rejected | {"data": rejected["data"] | {"error": without}})
 
 
-def test_a_file_whose_records_are_not_counted_says_so() -> None:
+def test_file_has_null_records_when_they_are_not_counted() -> None:
     file = File(uri="file:///r/x.pdf", media_type="application/pdf", records=None, bytes=1, sha256="0" * 64)
     result = ResolveEntitiesResult(project_id="p", uploaded=0, resolved=file, unresolved=file)
     example = EVENTS["sayari.resolve_entities.completed"]
@@ -164,11 +164,11 @@ def test_a_file_whose_records_are_not_counted_says_so() -> None:
     assert valid(event)
 
 
-def test_an_event_of_no_single_vendor_says_null() -> None:
+def test_event_has_null_vendor_when_its_command_has_no_single_vendor() -> None:
     assert EVENTS["job.cancel.accepted"]["data"]["vendor"] is None
     assert EVENTS["data8.start_job.accepted"]["data"]["vendor"] == "data8"
 
 
 @pytest.mark.parametrize("outcome", ["accepted", "completed", "failed", "cancelled"])
-def test_a_job_has_ended_when_its_final_event_says_so(outcome: str) -> None:
+def test_status_has_ended_when_the_outcome_is_final(outcome: str) -> None:
     assert Status(outcome).ended is Outcome(outcome).final

@@ -20,7 +20,7 @@ from tests.unit.messages.strategies import requests
 SECRET = "Ms Private Person"
 
 
-def parsed(event: object) -> Request:
+def parse_event(event: object) -> Request:
     return parse(json.dumps(event).encode())
 
 
@@ -31,13 +31,13 @@ def refused(body: bytes) -> InvalidCommand:
 
 
 @given(requests)
-def test_what_is_published_is_what_is_parsed(request: Request) -> None:
+def test_parse_returns_the_published_request(request: Request) -> None:
     assert parse(json.dumps(request.event()).encode()) == request
 
 
 @pytest.mark.parametrize("type_", COMMANDS)
-def test_every_command_needs_no_more_than_its_required_fields(type_: str) -> None:
-    request = parsed(event_of(type_))
+def test_parse_accepts_the_smallest_command(type_: str) -> None:
+    request = parse_event(event_of(type_))
     assert request.type == type_
     assert request.command.queue() in QUEUES
 
@@ -55,23 +55,23 @@ def test_every_command_needs_no_more_than_its_required_fields(type_: str) -> Non
         {"source": "https://crm.example.com/onboarding?tenant=1#batch"},
     ],
 )
-def test_optional_attributes_are_allowed(attributes: dict[str, Any]) -> None:
-    assert parsed(event_of(**attributes)).id == "job-1"
+def test_parse_accepts_optional_attributes(attributes: dict[str, Any]) -> None:
+    assert parse_event(event_of(**attributes)).id == "job-1"
 
 
-def test_the_correlation_id_is_the_id_unless_given() -> None:
-    assert parsed(event_of()).correlation_id == "job-1"
-    assert parsed(event_of(correlationid="batch 7")).correlation_id == "batch 7"
+def test_correlation_id_is_the_id_when_not_given() -> None:
+    assert parse_event(event_of()).correlation_id == "job-1"
+    assert parse_event(event_of(correlationid="batch 7")).correlation_id == "batch 7"
 
 
 @pytest.mark.parametrize(("field", "event"), BAD_EVENTS)
-def test_the_one_bad_field_is_named(field: str, event: dict[str, Any]) -> None:
+def test_rejection_names_the_bad_field(field: str, event: dict[str, Any]) -> None:
     error = refused(json.dumps(event).encode())
     assert [detail.field for detail in error.details] == [field]
     assert error.code is Code.INVALID_COMMAND
 
 
-def test_every_bad_field_is_named() -> None:
+def test_rejection_names_every_bad_field() -> None:
     error = refused(json.dumps(event_of(specversion="2", id="a b", data=7)).encode())
     assert {detail.field for detail in error.details} == {"specversion", "id", "data"}
 
@@ -99,31 +99,31 @@ def test_every_bad_field_is_named() -> None:
     ],
     ids=lambda body: repr(body[:20]),
 )
-def test_what_is_no_event_at_all_is_refused_as_a_whole(body: bytes) -> None:
+def test_rejection_names_no_field_when_the_body_is_not_an_event(body: bytes) -> None:
     error = refused(body)
     assert [detail.field for detail in error.details] == [""]
     assert error.id is None
 
 
-def test_a_body_may_be_as_large_as_the_limit() -> None:
+def test_parse_accepts_a_body_as_large_as_the_limit() -> None:
     body = json.dumps(event_of()).encode()
     assert parse(body.ljust(BODY_LIMIT)).id == "job-1"
 
 
-def test_data_nested_deeply_is_refused_where_it_is_unknown() -> None:
+def test_rejection_names_the_unknown_field_when_it_is_nested_deeply() -> None:
     deep = b'{"file": "f", "portfolio": {"name": "n"}, "more": ' + b"[" * 500 + b"]" * 500 + b"}"
     body = json.dumps(event_of(data="DEEP")).encode().replace(b'"DEEP"', deep)
     assert [detail.field for detail in refused(body).details] == ["data.more"]
 
 
-def test_a_rejection_carries_what_could_be_read() -> None:
+def test_rejection_has_the_ids_when_they_are_readable() -> None:
     error = refused(json.dumps(event_of(correlationid="batch 7", data={})).encode())
     assert (error.id, error.type, error.correlation_id) == ("job-1", "creditsafe.import_file", "batch 7")
     error = refused(json.dumps(event_of(id="a b", type="a b", correlationid="a\nb")).encode())
     assert (error.id, error.type, error.correlation_id) == (None, None, None)
 
 
-def test_the_details_are_bounded() -> None:
+def test_rejection_has_at_most_fifty_details() -> None:
     error = refused(json.dumps(event_of(**{f"BAD{n}": 1 for n in range(10_000)})).encode())
     assert len(error.details) == 50
     assert len(str(error)) < 10_000
@@ -149,14 +149,14 @@ def test_the_details_are_bounded() -> None:
         event_of("job.cancel", data={"job_id": SECRET}),
     ],
 )
-def test_a_rejection_repeats_no_value(event: dict[str, Any]) -> None:
+def test_rejection_contains_no_value_of_the_command(event: dict[str, Any]) -> None:
     error = refused(json.dumps(event).encode())
-    told = f"{error!r} {error.details} {''.join(traceback.format_exception(error))}"
-    assert "Private" not in told
-    assert "2026-02-30" not in told
+    text = f"{error!r} {error.details} {''.join(traceback.format_exception(error))}"
+    assert "Private" not in text
+    assert "2026-02-30" not in text
 
 
-def test_text_around_a_syntax_error_is_not_repeated() -> None:
+def test_rejection_contains_no_text_around_a_syntax_error() -> None:
     assert "Private" not in str(refused(b'{"data": {"name": "Ms Private Person" oops}}'))
 
 
@@ -177,21 +177,21 @@ def raises_nothing_else(parser: Callable[[bytes], Request], body: bytes) -> None
 
 @given(st.dictionaries(st.sampled_from(attributes) | st.text(), json_values))
 @example({"data": "\ud800", "id": "\ud800", "type": "\x00", "\x00": "\udfff"})
-def test_any_json_is_a_command_or_refused(changes: dict[str, Any]) -> None:
+def test_parse_raises_only_invalid_command_for_any_json(changes: dict[str, Any]) -> None:
     raises_nothing_else(parse, json.dumps(event_of() | changes).encode())
 
 
 @given(st.sampled_from(sorted(COMMANDS)), st.dictionaries(st.text(max_size=10), json_values))
 @example("data8.start_job", {"inputs": {"\ud800": {"\ud800": 1}}, "\ud800": 1})
-def test_any_data_is_a_command_or_refused(type_: str, data: dict[str, Any]) -> None:
+def test_parse_raises_only_invalid_command_for_any_data(type_: str, data: dict[str, Any]) -> None:
     raises_nothing_else(parse, json.dumps(event_of(type_, data=DATA[type_] | data)).encode())
 
 
 @given(st.binary())
-def test_any_bytes_are_a_command_or_refused(body: bytes) -> None:
+def test_parse_raises_only_invalid_command_for_any_bytes(body: bytes) -> None:
     raises_nothing_else(parse, body)
 
 
-def test_a_job_names_the_files_that_it_reads() -> None:
+def test_inputs_are_the_files_of_all_slots() -> None:
     command = StartJob(workflow="w", inputs={"A": {"file": "a.csv"}, "B": {"dataset": "b"}})  # type: ignore[dict-item]
     assert list(command.inputs()) == [("inputs.A.file", "a.csv")]

@@ -5,7 +5,7 @@ import sys
 import pika
 
 from messages.data8 import Input, StartJob, StartJobResult
-from messages.upstream import EVENTS_EXCHANGE, command_message, read_event
+from messages.sdk import EVENTS_EXCHANGE, command_message, read_event
 
 url, file = sys.argv[1:]
 command = StartJob(workflow="CompanyCleanse", inputs={"Companies": Input(file=file)})
