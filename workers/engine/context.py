@@ -33,11 +33,10 @@ from workers.engine.stages import Stage
 from workers.engine.transfer_progress import checkpoint_progress, records_done
 from workers.errors import JobFailed, StorageUnavailable, Undecided
 from workers.ledger.claim import Claim
-from workers.ledger.records import PollUrgency, Step
+from workers.ledger.records import Step
 from workers.observability.turn_stats import TurnStats
 from workers.polling.history import History
 from workers.polling.next_poll import NextPoll, PollResult, Stalled, plan_first_poll, plan_next_poll
-from workers.polling.policy import delay_curve
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -222,7 +221,9 @@ class Run:
         self._claim.job.polls += 1
         self.stats.polls += 1
         if result.state == "done":
-            self._note_delay(step, result)
+            self.stats.vendor_job_done(
+                self._claim.now, step.last_polled_at or step.started_at, result.done_at
+            )
             self._claim.job.consecutive_failures = 0
             self._claim.record_poll_done(name, result.answer)
             return result.answer
@@ -281,8 +282,7 @@ class Run:
                     self._checkpoint(name, last, total)
                 raise
             finally:
-                if self._pool is not None:
-                    self._pool.close()
+                self._close_pool()
                 self.stats.moved.append((unstaged, records_done(last) - first))
         store()
         self._record(name, "transfer", last)
@@ -314,16 +314,17 @@ class Run:
             raise Suspended(self._claim.now)
         return remaining
 
+    def _close_pool(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
+
     def _named(self, step: str) -> str:
         return step if self._stage is None else self._stage.step(step)
 
     def _job_progress(self, progress: Progress) -> Progress:
         """Return a step's progress; in a stage with the percentage of the whole job, which never decreases."""
-        if self._stage is None:
-            return progress
         before = (self._claim.job.progress or {}).get("percent") or 0.0
-        percent = max(before, round(self._stage.percent(progress.step, progress.percent), 1))
-        return progress.model_copy(update={"percent": percent})
+        return progress if self._stage is None else self._stage.job_progress(progress, before)
 
     def _record(self, name: str, kind: str, value: object) -> None:
         self._claim.job.consecutive_failures = 0
@@ -363,16 +364,9 @@ class Run:
         self.stats.recovered.append("not_happened" if adopted is None else "adopted")
         return adopted
 
-    def _note_delay(self, step: Step, result: PollResult) -> None:
-        now = self._claim.now
-        last_seen_running = step.started_at if step.last_polled_at is None else step.last_polled_at
-        delay = now - result.done_at.timestamp() if result.done_at is not None else None
-        self.stats.found_done.append((now - last_seen_running, delay))
-
     def _unknown(self, why: str) -> JobFailed:
-        return JobFailed(
-            Code.OUTCOME_UNKNOWN, f"{self.step}: it may or may not have happened at the vendor: {why}"
-        )
+        message = f"{self.step}: it may or may not have happened at the vendor: {why}"
+        return JobFailed(Code.OUTCOME_UNKNOWN, message)
 
     def _wait(self, step: Step, result: PollResult) -> BaseException:
         """Return what ends the turn of a poll whose vendor job still runs: a later poll, or a stall."""
@@ -388,10 +382,8 @@ class Run:
         return self._poll_later(step.name, planned, history, result.progress(step.name))
 
     def _poll_later(self, name: str, planned: NextPoll, history: History, progress: Progress) -> Suspended:
-        now, key, urgency = self._claim.now, self._claim.last_rate_limit_key, None
-        if key is not None:
-            curve = delay_curve(planned.state, history)
-            urgency = PollUrgency(key, now + curve.due, curve.base, curve.rate, curve.accel)
+        now = self._claim.now
+        urgency = planned.urgency(self._claim.last_rate_limit_key, now, history)
         return Suspended(now + planned.delay, self._job_progress(progress), name, urgency)
 
     @property
