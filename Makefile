@@ -12,7 +12,7 @@ LOCKED := \# Made by `make lock` from pyproject.toml.
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-long test-rabbitmq4 crash chaos check-alerts check-image check-k8s lint bench-polling bench-rate-limits bench-bulk bench-storage bench-waiting \
-	bench-peers bench-scaling contract lock clean
+	bench-peers bench-scaling contract new-command lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name what; \
@@ -84,6 +84,11 @@ bench-rate-limits: .venv/dev.stamp ## Measure detection delays under a vendor's 
 bench-waiting: .venv/dev.stamp ## Measure what 100,000 waiting jobs cost, and how late their turns are
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/python -m benchmarks.waiting --write docs/benchmarks
+
+new-command: .venv/dev.stamp ## Write the four files of a new command: NAME=data8.archive_dataset
+	@$(BIN)/python -m tests.support.new_command "$(NAME)"
+	@$(BIN)/ruff check --select I --fix --quiet messages workers/jobs
+	@$(BIN)/ruff format --quiet messages workers/jobs tests/commands
 
 contract: .venv/run.stamp ## Update docs/contract and the generated parts of the pages; ends with 1 if a change breaks the contract
 	@$(BIN)/kyb contract --check docs/contract --output docs/contract --pages docs/reference --pages README.md
