@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CHECKOV := .venv/checkov
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check install
+# The locks hold every extra: `make demo`, `make test` and the image use all of them.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 PEERS := benchmarks/peers/requirements
 # The processes that tests start share compiled files.
@@ -109,8 +110,8 @@ bench-peers: .venv/dev.stamp .venv-peers/stamp ## Run the same jobs with Celery,
 	@$(BIN)/python -m benchmarks.peers --write docs/benchmarks $(ARGS)
 
 lock: ## Write the locks anew after a change of dependencies (needs uv); UPGRADE=--upgrade takes the newest
-	@$(LOCK) $(UPGRADE) --group build pyproject.toml --output-file requirements.txt >/dev/null
-	@$(LOCK) $(UPGRADE) --group build --group dev --constraint requirements.txt pyproject.toml \
+	@$(LOCK) $(UPGRADE) --all-extras --group build pyproject.toml --output-file requirements.txt >/dev/null
+	@$(LOCK) $(UPGRADE) --all-extras --group build --group dev --constraint requirements.txt pyproject.toml \
 		--output-file requirements-dev.txt >/dev/null
 	@for lock in requirements.txt requirements-dev.txt; \
 		do { echo '$(LOCKED)'; grep -v '^#' $$lock; } > $$lock.new && mv $$lock.new $$lock; done

@@ -48,7 +48,7 @@ def test_new_command_is_registered_and_names_the_files_to_fill(checkout: Path) -
 def test_new_command_refuses_a_name_that_exists_or_is_no_command(name: str, checkout: Path) -> None:
     before = (checkout / "messages" / "data8.py").read_text()
 
-    with pytest.raises(ValueError, match="data8|dnb"):
+    with pytest.raises(ValueError, match=r"data8|dnb"):
         write_command(checkout, name)
 
     assert (checkout / "messages" / "data8.py").read_text() == before

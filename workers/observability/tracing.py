@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from clients.transport import Observation
 from messages.envelope import Request
+from workers.extras import importing
 from workers.ledger.records import Job, StoredEvent
 from workers.observability.turn_stats import TurnOutcome
 from workers.settings import SettingsError
@@ -62,7 +63,8 @@ def start() -> None:
     """Begin to trace, if the environment asks for it. Raises `SettingsError`."""
     exporter = wanted(os.environ)
     if exporter is not None:
-        from workers.observability.spans import exporting  # noqa: PLC0415 - imported by those who trace
+        with importing("otel", "OTEL_TRACES_EXPORTER"):
+            from workers.observability.spans import exporting  # noqa: PLC0415 - only where traces are exported
 
         use(exporting(exporter))
 
