@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from messages.events import Status
 from workers.ledger.database import Database
-from workers.ledger.locks import build_locks
+from workers.ledger.locks import Locks
 from workers.ledger.records import DueTurn, StoredEvent
 from workers.ledger.schema import event, job
 
@@ -55,11 +55,12 @@ class DispatchQueue:
 
     Args:
         database: the ledger's.
+        locks: of this ledger in this process.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, locks: Locks) -> None:
         self.database = database
-        self._locks = build_locks(database)
+        self._locks = locks
 
     @contextmanager
     def try_lead(self, connection: Connection) -> Iterator[bool]:

@@ -29,7 +29,7 @@ from messages.events import Outcome, Status
 from workers.ledger.claim import Claim
 from workers.ledger.database import Database
 from workers.ledger.disaster_recovery import first_sequence, restored_at
-from workers.ledger.locks import build_locks
+from workers.ledger.locks import Locks
 from workers.ledger.outbox import EventPayload, append_event, append_rejection, republish_last_event
 from workers.ledger.records import Job, encode
 from workers.ledger.schema import job, step
@@ -88,11 +88,12 @@ class JobStore:
 
     Args:
         database: the ledger's.
+        locks: of this ledger in this process.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, locks: Locks) -> None:
         self.database = database
-        self._locks = build_locks(database)
+        self._locks = locks
 
     def accept(self, request: Request, deadline: float, *, handed: bool) -> tuple[Acceptance, Job | None]:
         """Record a command as a job, once.
