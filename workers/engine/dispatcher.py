@@ -139,7 +139,7 @@ class Dispatcher:
         with connection.begin():
             events = self._queue.unpublished_events(connection, BATCH_SIZE)
             due, later = self._queue.due(connection, BATCH_SIZE, IDLE_TICK_SECONDS)
-            turns = self._ration.choose(connection, due, BATCH_SIZE)
+            turns = self._ration.select(connection, due, BATCH_SIZE)
         if turns:
             self._handoff.turns(turns)
             with self._queue.database.write() as writing:

@@ -52,12 +52,12 @@ HISTORIES = st.lists(PASTS, max_size=40).map(History)
 EVIDENCE = st.builds(
     PollState,
     elapsed=ANY,
-    looks=st.integers(0, 10**6),
+    polls=st.integers(0, 10**6),
     size=st.none() | st.integers(-5, 10**12),
     share=st.none() | ANY,
     share_after=st.none() | ANY,
     floor=st.just(0.0),
-    budgeted=st.booleans(),
+    rate_limited=st.booleans(),
 )
 LIMITS = RunLimits(min_delay=0.5, max_delay=3600.0, stall=60.0, slice=15.0, effect_settle_seconds=0.0)
 
@@ -68,26 +68,26 @@ def test_what_is_expected_only_grows(
     evidence: PollState, history: History, sooner: float, more: float
 ) -> None:
     first, second = (forecast(evidence, delay, history) for delay in (sooner, sooner + more))
-    assert -1e-6 <= first.late <= sooner + 1e-6
-    assert 0 <= first.chance <= second.chance + 1e-9 <= 1 + 1e-6
+    assert -1e-6 <= first.delay <= sooner + 1e-6
+    assert 0 <= first.probability <= second.probability + 1e-9 <= 1 + 1e-6
     slack = 1e-6 * (1 + sooner + more)
-    assert first.chance * more - slack <= second.late - first.late <= second.chance * more + slack
+    assert first.probability * more - slack <= second.delay - first.delay <= second.probability * more + slack
 
 
 @given(st.lists(PASTS, max_size=40).map(History), st.floats(0, 3_000), st.booleans())
 @settings(deadline=None, max_examples=60)
 def test_the_look_comes_when_it_is_expected_to_be_as_late_as_a_request_is_worth(
-    history: History, elapsed: float, budgeted: bool
+    history: History, elapsed: float, rate_limited: bool
 ) -> None:
-    evidence = PollState(elapsed, looks=1, budgeted=budgeted)
+    evidence = PollState(elapsed, polls=1, rate_limited=rate_limited)
     delay = next_poll_delay(evidence, 0.0, 1e6, history)
     if delay < 1e6:
         worth = (
-            (RATE_LIMITED_POLL_COST_SECONDS if budgeted else POLL_COST_SECONDS)
+            (RATE_LIMITED_POLL_COST_SECONDS if rate_limited else POLL_COST_SECONDS)
             * (elapsed + delay)
             / (elapsed + delay + SHORT_JOB_SECONDS)
         )
-        assert forecast(evidence, delay, history).late == pytest.approx(worth, rel=0.2, abs=0.2)
+        assert forecast(evidence, delay, history).delay == pytest.approx(worth, rel=0.2, abs=0.2)
 
 
 @given(EVIDENCE, HISTORIES, st.lists(st.floats(0, 1e5), min_size=2, max_size=9))
@@ -107,11 +107,11 @@ def test_no_look_is_forgotten_that_was_planned_long_before_the_job_can_end(looks
     blind = History(
         [DurationSample(end, 0.0 if n < 16 else end - 20, began=-10.0 * n) for n, end in enumerate(ends)]
     )
-    evidence = PollState(0.0, looks, budgeted=True)
+    evidence = PollState(0.0, looks, rate_limited=True)
     if not looks:  # nobody knows how early jobs end lately
         assert next_poll_delay(evidence, 0.0, 1e5, blind) < 500
     for after in (900.0, 950.0, 1_000.0, 1_500.0, 3_000.0):
-        true = forecast(evidence, after, blind).late
+        true = forecast(evidence, after, blind).delay
         assert delay_curve(evidence, blind).after(after) == pytest.approx(
             true, rel=0.3, abs=0.3 * OVERDUE_SECONDS
         )
@@ -188,7 +188,7 @@ def test_jobs_that_were_started_together_and_end_by_their_durations_are_no_chang
     for known in (batches, [past for past in batches if past.began < 30_000.0] + latest):
         history = History(sorted(known, key=lambda past: -(past.began + past.ended)))
         assert next_poll_delay(PollState(0), 1, 1e5, history) < 100  # the short ones are not forgotten
-        assert next_poll_delay(PollState(200, looks=1), 1, 1e5, history) > 1_500  # nor the long ones
+        assert next_poll_delay(PollState(200, polls=1), 1, 1e5, history) > 1_500  # nor the long ones
 
 
 def test_jobs_that_end_long_before_the_first_look_are_found_out() -> None:

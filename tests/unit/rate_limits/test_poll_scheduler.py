@@ -60,7 +60,7 @@ def waiting(harness: TurnHarness, urgencies: dict[str, PollUrgency | None]) -> N
 def chosen(harness: TurnHarness, ration: PollScheduler) -> list[DueTurn]:
     with harness.database.read() as connection:
         due, _ = harness.ledger.dispatch.due(connection, BATCH_SIZE)
-        return ration.choose(connection, due, BATCH_SIZE)
+        return ration.select(connection, due, BATCH_SIZE)
 
 
 def test_the_latest_go_first_and_a_part_is_left_to_the_others(bench_of: Callable[..., TurnHarness]) -> None:
