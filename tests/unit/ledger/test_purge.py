@@ -30,7 +30,7 @@ lives = st.lists(st.tuples(st.booleans(), st.integers(0, 60), st.booleans()), ma
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lives=lives, days=st.integers(0, 60))
-def test_only_what_ended_long_ago_and_is_told_goes(
+def test_purge_deletes_only_old_jobs_whose_events_are_published(
     harness: TurnHarness, lives: list[tuple[bool, int, bool]], days: int
 ) -> None:
     for number, (ended, age, told) in enumerate(lives):
