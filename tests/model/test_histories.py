@@ -60,7 +60,7 @@ def test_slow_recovery_is_trusted_from_its_beginning_only(model: TurnProtocol) -
 
 
 def test_retry_recovers_the_effect_when_its_answer_was_lost_at_the_deadline(model: TurnProtocol) -> None:
-    """An effect that can be found again is looked for by a plain retry: nobody need decide anything."""
+    """A plain retry looks up an effect that has a natural key: no person need decide."""
     arrive(model, "named", Plan(call=0, trouble="down"))
     turn(model, Plan(call=0, trouble="lost after"), seconds=DEADLINE + 1)
     assert code(model) == Code.VENDOR_UNAVAILABLE
@@ -79,7 +79,7 @@ def test_job_fails_as_unknown_when_the_vendor_cannot_say_at_the_deadline(model: 
 
 
 def test_first_attempt_stays_in_doubt_when_the_second_is_not_sent(model: TurnProtocol) -> None:
-    """The first request is on its way while the second meets a vendor that is away."""
+    """The first request is still in flight when the second meets an unavailable vendor."""
     arrive(model, "named", Plan(call=0, trouble="lands late, answer lost"))
     turn(model, Plan(call=1, trouble="down"), seconds=3.0)
     turn(model, seconds=IN_FLIGHT)
@@ -124,7 +124,7 @@ def test_retry_has_no_effect_when_a_later_one_took_effect_before(model: TurnProt
 def test_fenced_turn_ends_quietly_when_it_suspends(model: TurnProtocol) -> None:
     arrive(model, "named")
     turn(model, Plan(call=0, trouble="usurped after"))
-    model.each_ending_is_told_once_and_last()
+    model.each_ending_is_published_once_and_last()
     model.come_to_rest()
     assert job(model).status is Status.COMPLETED
 

@@ -1,4 +1,4 @@
-"""A purge takes what ended long ago, and is told; whatever has not ended stays, whatever its age."""
+"""A purge deletes old jobs whose events are published. Unfinished jobs stay, whatever their age."""
 
 from __future__ import annotations
 
