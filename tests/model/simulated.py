@@ -61,8 +61,11 @@ class Plan:
     """A fault during the processing of one message.
 
     Attributes:
-        call: which call of the turn it hits.
-        trouble: the fault.
+        call: number of the vendor call that it hits; -1 hits none.
+        trouble: the fault of that call.
+        commit: number of the writing commit that it hits; -1 hits none.
+        breaks: how that commit breaks.
+        stopping: whether the worker is shutting down.
     """
 
     call: int = -1

@@ -130,7 +130,7 @@ def test_fenced_turn_ends_quietly_when_it_suspends(model: TurnProtocol) -> None:
 
 
 def test_turn_is_rescheduled_when_its_predecessor_still_holds_the_lock(model: TurnProtocol) -> None:
-    """A worker is quicker than the one that has the hold, and than the dispatcher that marks the turn."""
+    """A worker is quicker than the one that holds the lock, and than the dispatcher that marks the turn."""
     arrive(model, "named")
 
     def busy() -> None:
