@@ -333,7 +333,7 @@ def _paged(run: Run, vendor: Vendor) -> Any:
             vendor.send(run.job_id, page)
             yield {"done": page + 1}
 
-    return run.transfer("send", work, total=PAGES)["done"]
+    return run.transfer("send", work, kind="upload", total=PAGES)["done"]
 
 
 PARTS: dict[str, Callable[[Run, Vendor], Any]] = {

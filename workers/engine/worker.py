@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +45,12 @@ LEDGER_RETRY_SECONDS = 1.0
 EFFECT_SETTLE_TIMEOUTS = 2.0
 #: Connections to the ledger beyond one per thread: the dispatcher's.
 SPARE_CONNECTIONS = 4
+
+
+#: The parameter of glibc's `mallopt` that limits its memory arenas (`malloc.h`).
+_M_ARENA_MAX = -8
+#: Arenas that all threads share; glibc's default is eight for each core.
+MEMORY_ARENAS = 2
 
 
 class QueueNotServed(ValueError):
@@ -213,6 +221,23 @@ class Worker:
                 return
             finally:
                 self._dispatcher.wake()
+
+
+def tune_memory() -> None:
+    """Limit glibc's memory arenas and freeze what is imported. Call it after the imports, before any thread starts.
+
+    The threads of a transfer fill and free megabytes a second. With an arena of its own each would keep the memory
+    between pieces still in use: a million rows took twice the memory. Other C libraries have neither arenas nor
+    `mallopt`.
+
+    Freezing imported objects also lets full collections run earlier: CPython delays them until new objects exceed
+    25 % of the tracked ones.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, MEMORY_ARENAS)
+    gc.collect()
+    gc.freeze()
 
 
 def run_limits_from(settings: Settings) -> RunLimits:

@@ -155,8 +155,7 @@ def turn_ended(command: str, outcome: TurnOutcome, seconds: float, stats: TurnSt
         DELAY_BOUND.labels(command).observe(max(bound, 0.0))
         if delay is not None:
             DELAY.labels(command).observe(max(delay, 0.0))
-    for step, records in stats.moved:
-        kind, _, _ = step.partition(" ")  # every transfer begins with a verb that stands in code
+    for kind, records in stats.transferred:
         RECORDS_TRANSFERRED.labels(command, kind).inc(max(records, 0))
     if outcome.name == "retrying":
         RETRIES.labels(

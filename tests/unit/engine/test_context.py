@@ -309,7 +309,7 @@ def test_transfer_goes_on_from_its_checkpoint(bench_of: Callable[..., TurnHarnes
             pieces.append(number)
             yield {"done": number + 1}
 
-    harness = bench_of(lambda run: {"moved": run.transfer("upload", work, total=6)})
+    harness = bench_of(lambda run: {"moved": run.transfer("upload", work, kind="upload", total=6)})
     harness.arrive()
     assert harness.job().progress == {"step": "upload", "percent": 66.7, "done": 4, "total": 6}
     assert harness.drive().status is Status.COMPLETED
@@ -335,7 +335,7 @@ def test_a_checkpoint_is_recorded_once_it_is_stored(
         if trouble:
             raise trouble.pop()
 
-    harness = bench_of(lambda run: {"moved": run.transfer("download", work, store=store)})
+    harness = bench_of(lambda run: {"moved": run.transfer("download", work, kind="download", store=store)})
     harness.arrive()
     assert recorded == [[]]
     assert harness.ledger.queries.steps("job") == [], "what could not be stored is not recorded"
@@ -349,7 +349,7 @@ def test_transfer_ends_its_slice_when_asked_to_stop(bench_of: Callable[..., Turn
         for number in range(checkpoint["done"] if checkpoint else 0, 3):
             yield {"done": number + 1}
 
-    harness = bench_of(lambda run: {"moved": run.transfer("upload", work)})
+    harness = bench_of(lambda run: {"moved": run.transfer("upload", work, kind="upload")})
     harness.stopping = True
     harness.arrive()
     assert harness.job().turns == 1
@@ -501,7 +501,7 @@ def test_storage_that_is_away_is_tried_again(bench_of: Callable[..., TurnHarness
         return vendor.do("a")
 
     def play(run: Run) -> dict[str, Any]:
-        return {"started": run.once("start", start), "moved": run.transfer("move", work)}
+        return {"started": run.once("start", start), "moved": run.transfer("move", work, kind="upload")}
 
     harness = bench_of(play)
     harness.arrive()

@@ -176,7 +176,7 @@ def test_a_transfer_moves_every_piece_in_order_whatever_happens(
 
     def play(run: Run) -> dict[str, Any]:
         run_of[:] = [run]
-        return {"moved": run.transfer("move", work, total=count)}
+        return {"moved": run.transfer("move", work, kind="upload", total=count)}
 
     harness.play = play
     harness.stopping = False
@@ -221,7 +221,7 @@ def test_calls_are_made_at_once_and_belong_to_their_turn(harness: TurnHarness) -
             for piece, _ in run.map_ordered(call, range(8), 4):
                 yield {"done": piece + 1}
 
-        return {"moved": run.transfer("move", work)}
+        return {"moved": run.transfer("move", work, kind="upload")}
 
     harness.play = play
     harness.stopping = False

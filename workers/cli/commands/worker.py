@@ -13,9 +13,8 @@ import structlog
 import typer
 
 from workers.cli.bootstrap import broker_urls, opened_ledger, storage_of
-from workers.engine.memory import tune
 from workers.engine.supervisor import Supervisor
-from workers.engine.worker import Worker
+from workers.engine.worker import Worker, tune_memory
 from workers.observability import logs, tracing
 from workers.observability.probes import Probes
 from workers.settings import Settings, SettingsError, load
@@ -35,7 +34,7 @@ def worker(
 
     RabbitMQ may be away at the start: it is tried again until it is there. The ledger must be there.
     """
-    tune()
+    tune_memory()
     found = load()
     logs.configure(found.log)
     storage_of(found)
