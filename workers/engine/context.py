@@ -37,11 +37,10 @@ from workers.engine.stages import Stage
 from workers.engine.transfer import TransferSlice, checkpoint_progress, records_done
 from workers.errors import JobFailed, StorageUnavailable
 from workers.ledger.claim import Claim
-from workers.ledger.records import PollUrgency, Step
+from workers.ledger.records import Step
 from workers.observability.turn_stats import TransferKind, TurnStats
 from workers.polling.history import History
 from workers.polling.next_poll import NextPoll, PollResult, Stalled, plan_first_poll, plan_next_poll
-from workers.polling.policy import delay_curve
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -233,7 +232,9 @@ class Run:
         self._claim.job.polls += 1
         self.stats.polls += 1
         if result.state == "done":
-            self._note_delay(step, result)
+            self.stats.vendor_job_done(
+                self._claim.now, step.last_polled_at or step.started_at, result.done_at
+            )
             self._claim.job.consecutive_failures = 0
             self._claim.record_poll_done(name, result.answer)
             return result.answer
@@ -318,11 +319,8 @@ class Run:
 
     def _job_progress(self, progress: Progress) -> Progress:
         """Return a step's progress; in a stage with the percentage of the whole job, which never decreases."""
-        if self._stage is None:
-            return progress
         before = (self._claim.job.progress or {}).get("percent") or 0.0
-        percent = max(before, round(self._stage.percent(progress.step, progress.percent), 1))
-        return progress.model_copy(update={"percent": percent})
+        return progress if self._stage is None else self._stage.job_progress(progress, before)
 
     def _record(self, name: str, kind: str, value: object) -> None:
         self._claim.job.consecutive_failures = 0
@@ -333,12 +331,6 @@ class Run:
         self._claim.job.consecutive_failures = 0
         self._claim.checkpoint(name, value, self._job_progress(checkpoint_progress(name, value, total)))
         self._raise_if_cancelled()
-
-    def _note_delay(self, step: Step, result: PollResult) -> None:
-        now = self._claim.now
-        last_seen_running = step.started_at if step.last_polled_at is None else step.last_polled_at
-        delay = now - result.done_at.timestamp() if result.done_at is not None else None
-        self.stats.found_done.append((now - last_seen_running, delay))
 
     def _wait(self, step: Step, result: PollResult) -> BaseException:
         """Return what ends the turn of a poll whose vendor job still runs: a later poll, or a stall."""
@@ -354,10 +346,8 @@ class Run:
         return self._poll_later(step.name, planned, history, result.progress(step.name))
 
     def _poll_later(self, name: str, planned: NextPoll, history: History, progress: Progress) -> Suspended:
-        now, key, urgency = self._claim.now, self._claim.last_rate_limit_key, None
-        if key is not None:
-            curve = delay_curve(planned.state, history)
-            urgency = PollUrgency(key, now + curve.due, curve.base, curve.rate, curve.accel)
+        now = self._claim.now
+        urgency = planned.urgency(self._claim.last_rate_limit_key, now, history)
         return Suspended(now + planned.delay, self._job_progress(progress), name, urgency)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 
@@ -55,3 +56,8 @@ class TurnStats:
     recovered: list[str] = field(default_factory=list)
     found_done: list[tuple[float, float | None]] = field(default_factory=list)
     transferred: list[tuple[TransferKind, int]] = field(default_factory=list)
+
+    def vendor_job_done(self, now: float, last_seen_running: float, done_at: datetime | None) -> None:
+        """Note that a vendor job was found done at `now` (epoch seconds), for the detection delay."""
+        delay = now - done_at.timestamp() if done_at is not None else None
+        self.found_done.append((now - last_seen_running, delay))

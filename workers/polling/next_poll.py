@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from messages.events import Progress
-from workers.ledger.records import Step
+from workers.ledger.records import PollUrgency, Step
 from workers.polling.history import History
-from workers.polling.policy import PollState, next_poll_delay
+from workers.polling.policy import PollState, delay_curve, next_poll_delay
 
 #: A share that the vendor reports is kept for later jobs up to this one: what remains is mostly finishing.
 REPORTED_SHARE_MAX = 0.9
@@ -87,6 +87,13 @@ class NextPoll:
     state: PollState
     seen: dict[str, Any] | None = None
     reported: tuple[float, float] | None = None
+
+    def urgency(self, rate_limit: str | None, now: float, history: History) -> PollUrgency | None:
+        """Return how urgent the poll is at `now` (epoch seconds), if it counts against a rate limit."""
+        if rate_limit is None:
+            return None
+        curve = delay_curve(self.state, history)
+        return PollUrgency(rate_limit, now + curve.due, curve.base, curve.rate, curve.accel)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from clients.creditsafe import RECORD_FIELDS, NewRecord
-from messages.creditsafe import RECORD_FIELDS as FIELDS_OF_MESSAGES
-from messages.creditsafe import Record
+from messages.creditsafe_record import RECORD_FIELDS as FIELDS_OF_MESSAGES
+from messages.creditsafe_record import Record
 from messages.errors import Code
 from messages.events import Status
 from sandbox.core import Fault
