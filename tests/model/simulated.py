@@ -364,15 +364,15 @@ class Broker:
     is_volatile: bool = False
     between: Callable[[], None] = lambda: None
 
-    def turns(self, turns: list[DueTurn]) -> None:
+    def publish_turns(self, turns: list[DueTurn]) -> None:
         self.pending += [Message(due.queue, None, due.job_id, due.turn) for due in turns]
         self.between()
 
-    def events(self, events: list[StoredEvent]) -> None:
+    def publish_events(self, events: list[StoredEvent]) -> None:
         self.published += events
         self.between()
 
-    def waiting(self, queue: str) -> int:
+    def queue_depth(self, queue: str) -> int:
         return sum(message.queue == queue for message in self.pending)
 
     def unacked(self, _: float) -> list[tuple[str, int]]:

@@ -137,7 +137,7 @@ class Run:
             name: of the step, unique in the job.
             effect: makes exactly one call that changes something; returns plain JSON, not None.
             recover: called when the effect may have happened. Returns its result if it did, None if it did not, and
-                raises `Undecided` if the vendor cannot say. Without `recover` nobody can.
+                raises `Undecided` if the vendor cannot say. Without `recover` the job then fails as `outcome_unknown`.
             unique: the vendor refuses a second effect by itself, so that None from `recover` is trusted at once.
                 Otherwise it is trusted once no request can be in flight any more.
 

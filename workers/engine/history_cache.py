@@ -1,4 +1,4 @@
-"""Past waits of every command's steps, as this process last read them in the ledger."""
+"""A cache of the durations of vendor jobs, which the ledger records for each command and step."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from workers.ledger.claim import Claim
 from workers.ledger.duration_samples import read_duration_samples
 from workers.polling.history import HISTORY_JOBS, History
 
-#: Histories are read anew after so many seconds.
+#: A history that is older is read from the ledger again.
 HISTORY_TTL_SECONDS = 60.0
 
 
 class HistoryCache:
-    """Histories by command and step; to be shared by all threads of a process."""
+    """Histories by command and step, shared by all threads of a process."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._known: dict[tuple[str, str], tuple[float, History]] = {}
 
-    def of(self, claim: Claim, name: str) -> History:
-        """What earlier jobs tell of the step `name` of the claim's job. Raises `LedgerUnavailable`."""
-        # of steps that a job has several of, numbered, the first is the one that every job has
+    def get(self, claim: Claim, name: str) -> History:
+        """Return the history of the step `name` of the claim's job. Raises `LedgerUnavailable`."""
+        # Where a job numbers similar steps, every job has at least the first of them.
         first = re.sub(r"\d+$", "1", name)
-        places = comparable_steps(claim.job.command, first)
-        key = places[0]
+        steps = comparable_steps(claim.job.command, first)
+        key = steps[0]
         now = self._monotonic()
         read_at, history = self._known.get(key, (-HISTORY_TTL_SECONDS, None))
         if history is None or now - read_at >= HISTORY_TTL_SECONDS:
             if history is not None:
-                self._known[key] = (now, history)  # good enough for the other threads while this one reads
-            history = History(read_duration_samples(claim.connection, places, HISTORY_JOBS))
+                self._known[key] = (now, history)  # for the other threads while this one reads
+            history = History(read_duration_samples(claim.connection, steps, HISTORY_JOBS))
             self._known[key] = (now, history)
         return history
 
 
 def comparable_steps(command: str, step: str) -> list[tuple[str, str]]:
-    """Where waits of the same kind are recorded, as (command, step).
+    """Return the steps whose durations are comparable, as (command, step), the given one first.
 
-    A stage of `portfolio.process` is the work of a command of its own: each learns from the other.
+    A stage of `portfolio.process` runs the job function of another command: their durations are comparable.
     """
     whole = ProcessPortfolio.type_
     if command == whole:

@@ -20,24 +20,24 @@ def test_link_and_publisher_outlive_the_broker(frail_rabbitmq: RabbitMQ) -> None
     link = ConsumerLink(frail_rabbitmq.url, [QUEUE], prefetch=2)
     publisher = Publisher(frail_rabbitmq.url)
     link.start()
-    assert link.up.wait(20)
+    assert link.consuming.wait(20)
     publisher.publish([message("A")])
     assert received(link).body == b"A"
 
-    link.up.clear()
+    link.consuming.clear()
     frail_rabbitmq.sync()
     frail_rabbitmq.kill()
     with pytest.raises(BrokerUnavailable):
         publisher.publish([message("B")])
     frail_rabbitmq.start()
-    assert link.up.wait(30)
+    assert link.consuming.wait(30)
     assert received(link).body == b"A"
     eventually(lambda: publisher.publish([message("C")]))
     assert received(link).body == b"C"
 
-    link.up.clear()
+    link.consuming.clear()
     frail_rabbitmq.wipe()
-    assert link.up.wait(30), "it declares its queue again"
+    assert link.consuming.wait(30), "it declares its queue again"
     eventually(lambda: publisher.publish([message("D")]))
     assert received(link).body == b"D"
     link.stop()
@@ -49,7 +49,7 @@ def message(body: str) -> OutboundMessage:
 
 
 def received(link: ConsumerLink) -> Delivery:
-    while (delivery := link.next(QUEUE, timeout=20)) is None:
+    while (delivery := link.receive(QUEUE, timeout=20)) is None:
         pass
     return delivery
 

@@ -29,7 +29,7 @@ def channel_to(url: str) -> Iterator[BlockingChannel]:
 def link(amqp_url: str) -> Iterator[ConsumerLink]:
     link = ConsumerLink(amqp_url, [QUEUE], prefetch=2)
     link.start()
-    assert link.up.wait(20)
+    assert link.consuming.wait(20)
     yield link
     link.stop()
 
@@ -44,7 +44,7 @@ def publish(url: str, *bodies: str) -> None:
 
 
 def receive(link: ConsumerLink) -> Delivery:
-    while (delivery := link.next(QUEUE, timeout=20)) is None:
+    while (delivery := link.receive(QUEUE, timeout=20)) is None:
         pass
     return delivery
 
@@ -66,9 +66,9 @@ def test_late_settlement_on_a_lost_connection_touches_no_other_message(
     # A and B are at work when the connection is closed; the link comes back by itself.
     publish(amqp_url, "A", "B")
     old = [receive(link), receive(link)]
-    link.up.clear()
+    link.consuming.clear()
     rabbitmq.close_all_connections()
-    assert link.up.wait(20)
+    assert link.consuming.wait(20)
     # On the new channel tags 1 and 2 belong to other deliveries now.
     new = [receive(link), receive(link)]
     assert [d.tag for d in new] == [d.tag for d in old]
@@ -99,7 +99,9 @@ def test_message_that_always_comes_back_is_dead_lettered(link: ConsumerLink, amq
     for _ in range(topology.DELIVERY_LIMIT + 1):
         link.requeue(receive(link))
     with channel_to(amqp_url) as channel:
-        for method, properties, body in channel.consume(topology.dead(QUEUE), inactivity_timeout=20):
+        for method, properties, body in channel.consume(
+            topology.dead_letter_queue(QUEUE), inactivity_timeout=20
+        ):
             assert method is not None
             assert body == b"poison"
             assert properties.headers["x-death"][0]["reason"] == "delivery_limit"

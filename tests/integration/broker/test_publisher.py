@@ -52,7 +52,7 @@ def test_events_stay_in_the_stream(publisher: Publisher, amqp_url: str) -> None:
 
 def test_what_no_queue_takes_is_kept(publisher: Publisher) -> None:
     publisher.publish([OutboundMessage("kyb.commands", "nobody.knows", b"{}", CLOUD_EVENT)])
-    assert publisher.ready(UNROUTABLE) == 1
+    assert publisher.queue_depth(UNROUTABLE) == 1
 
 
 def test_what_publish_returns_from_is_there_however_often_the_connection_is_cut(
@@ -71,7 +71,7 @@ def test_what_publish_returns_from_is_there_however_often_the_connection_is_cut(
                     failed += 1
                 else:
                     sent += 1
-    assert publisher.ready("kyb.data8.dead") >= 300 * (sent + 1)
+    assert publisher.queue_depth("kyb.data8.dead") >= 300 * (sent + 1)
 
 
 def test_message_that_no_queue_takes_fails_its_batch(publisher: Publisher) -> None:
@@ -82,8 +82,8 @@ def test_message_that_no_queue_takes_fails_its_batch(publisher: Publisher) -> No
 
 def test_queue_that_is_not_there_is_no_end(publisher: Publisher) -> None:
     with pytest.raises(BrokerUnavailable):
-        publisher.ready("nobody")
-    assert publisher.ready("kyb.data8") == 0
+        publisher.queue_depth("nobody")
+    assert publisher.queue_depth("kyb.data8") == 0
 
 
 def test_any_node_that_answers_will_do(amqp_url: str) -> None:
@@ -99,4 +99,4 @@ def test_threads_share_the_connection(publisher: Publisher) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert publisher.ready("kyb.data8") == 0
+    assert publisher.queue_depth("kyb.data8") == 0

@@ -65,7 +65,7 @@ def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TurnHarn
 def arrives(harness: TurnHarness, body: bytes) -> str | None:
     """Why it is rejected; None if it is not."""
     try:
-        harness.turns.arrive(body)
+        harness.turns.receive_command(body)
     except Reject as rejected:
         return str(rejected)
     return None

@@ -413,12 +413,12 @@ def test_old_turns_and_repeated_commands_change_nothing(
 
     harness = bench_of(play)
     harness.arrive()
-    harness.turns.take("job", 7)
+    harness.turns.run_turn("job", 7)
     harness.arrive()
     assert harness.job().turn == 2
-    harness.turns.take("job", 2)
-    harness.turns.take("job", 2)
-    harness.turns.take("job", 1)
+    harness.turns.run_turn("job", 2)
+    harness.turns.run_turn("job", 2)
+    harness.turns.run_turn("job", 1)
     assert harness.finals() == ["data8.start_job.completed"]
     assert vendor.done == ["a"]
 
@@ -553,12 +553,12 @@ def test_ledger_that_goes_away_again_and_again_is_not_the_jobs_fault(
 
     harness = bench_of(play)
     with pytest.raises(LedgerUnavailable):
-        harness.turns.arrive(command("job"))
+        harness.turns.receive_command(command("job"))
     while away:
         with pytest.raises(LedgerUnavailable):
-            harness.turns.take("job", 1, again=True)  # as a worker does whose ledger is away
+            harness.turns.run_turn("job", 1, redelivered=True)  # as a worker does whose ledger is away
     assert harness.job().begin_count == 1
-    harness.turns.take("job", 1, again=True)
+    harness.turns.run_turn("job", 1, redelivered=True)
     assert harness.job().status is Status.COMPLETED
 
 

@@ -118,7 +118,7 @@ class Vendor:
 
 def calling() -> list[str]:
     """The threads of windows."""
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("window")]
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("ordered-pool")]
 
 
 class Killed(BaseException):
@@ -130,7 +130,7 @@ PIECES = st.sets(st.integers(0, 19), max_size=3)
 
 @pytest.fixture(scope="module")
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TurnHarness]:
-    folder: Path = tmp_path_factory.mktemp("window")
+    folder: Path = tmp_path_factory.mktemp("ordered-pool")
     made = TurnHarness(ledger_at(folder / "ledger.db"), folder, lambda _: {})
     yield made
     made.database.close()

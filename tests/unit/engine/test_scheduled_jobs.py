@@ -11,7 +11,7 @@ import pytest
 
 from messages.events import Status
 from tests.support.turn_harness import TurnHarness, command
-from workers.engine.admission import SCHEDULE_AHEAD_DAYS
+from workers.engine.admission import SCHEDULE_LIMIT_DAYS
 from workers.errors import Reject
 from workers.ledger.records import Job, to_datetime
 
@@ -28,7 +28,7 @@ def harness(sqlite_url: str, tmp_path: Path) -> Iterator[TurnHarness]:
 def arrive(harness: TurnHarness, after: float, id: str = "job", **data: Any) -> Job:
     event = json.loads(command(id, **data))
     event["notbefore"] = to_datetime(harness.ledger.database.now() + after).isoformat()
-    harness.turns.arrive(json.dumps(event).encode())
+    harness.turns.receive_command(json.dumps(event).encode())
     return harness.job(id)
 
 
@@ -77,8 +77,8 @@ def test_a_time_that_is_past_means_now(harness: TurnHarness) -> None:
 
 
 def test_a_time_too_far_ahead_is_rejected(harness: TurnHarness) -> None:
-    arrive(harness, (SCHEDULE_AHEAD_DAYS - 1) * 86_400)
-    with pytest.raises(Reject, match=f"notbefore: is more than {SCHEDULE_AHEAD_DAYS} days ahead"):
-        arrive(harness, (SCHEDULE_AHEAD_DAYS + 1) * 86_400, "other")
+    arrive(harness, (SCHEDULE_LIMIT_DAYS - 1) * 86_400)
+    with pytest.raises(Reject, match=f"notbefore: is more than {SCHEDULE_LIMIT_DAYS} days ahead"):
+        arrive(harness, (SCHEDULE_LIMIT_DAYS + 1) * 86_400, "other")
 
     assert harness.ledger.queries.job("other") is None

@@ -10,7 +10,7 @@ import pytest
 from messages.events import Status
 from tests.support.turn_harness import TurnHarness
 from workers.engine.context import Run
-from workers.engine.turns import BEGIN_LIMIT, SUSPECT_AFTER
+from workers.engine.turns import BEGIN_LIMIT, SUSPECT_AFTER_BEGINS
 from workers.ledger.records import Job
 
 
@@ -43,10 +43,10 @@ def test_suspects_run_one_at_a_time(sqlite_url: str, tmp_path: Path) -> None:
     for id_ in ("first", "second"):
         with pytest.raises(Death):
             harness.arrive(id_)
-        dying(harness, id_, SUSPECT_AFTER - 1)
+        dying(harness, id_, SUSPECT_AFTER_BEGINS - 1)
     harness.play = play
     assert harness.turn("first").status is Status.COMPLETED
-    assert beside["second"].begin_count == SUSPECT_AFTER
+    assert beside["second"].begin_count == SUSPECT_AFTER_BEGINS
     assert beside["second"].due_at is not None
     assert beside["third"].status is Status.COMPLETED
     assert harness.turn("second").status is Status.COMPLETED

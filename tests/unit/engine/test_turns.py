@@ -34,7 +34,9 @@ def test_every_vendor_call_of_every_turn_carries_the_jobs_correlation_id(
         return {"finished": run.poll("finish", look)}
 
     harness = TurnHarness(sqlite_url, tmp_path, play)
-    harness.turns.arrive(json.dumps(json.loads(command("a")) | {"correlationid": "Aufträge 7"}).encode())
+    harness.turns.receive_command(
+        json.dumps(json.loads(command("a")) | {"correlationid": "Aufträge 7"}).encode()
+    )
     harness.drive("a")
     assert sent == ["Auftr%C3%A4ge%207"] * 3  # the token, and a call in each turn
     harness.arrive("b")

@@ -32,7 +32,7 @@ class Floor:
         self.state = sandbox.state
         self.folder = folder
         self.ledger = Ledger(Database(url))
-        tracing.watch_ledger(self.ledger.database.engine)
+        tracing.trace_ledger_writes(self.ledger.database.engine)
         self.services = build_services(load(), self.ledger)
         self.turns = Turns(self.ledger.jobs, JOBS, self.services, LIMITS, 60.0)
 
@@ -42,7 +42,7 @@ class Floor:
 
     def arrive(self, type: str, data: dict[str, Any], id: str = "job", **attributes: str) -> None:
         event = {"specversion": "1.0", "id": id, "source": "/tests", "type": type, "data": data, **attributes}
-        self.turns.arrive(json.dumps(event).encode())
+        self.turns.receive_command(json.dumps(event).encode())
 
     def run(self, type: str, data: dict[str, Any], id: str = "job", **attributes: str) -> Job:
         self.arrive(type, data, id, **attributes)
@@ -50,7 +50,7 @@ class Floor:
             job = self.job(id)
             if job.status.ended:
                 return job
-            self.turns.take(id, job.turn)
+            self.turns.run_turn(id, job.turn)
         raise AssertionError("it has not ended after 200 turns")
 
     def job(self, id: str = "job") -> Job:

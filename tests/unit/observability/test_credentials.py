@@ -148,14 +148,14 @@ def test_rabbitmqs_password_changes(rabbitmq: RabbitMQ, amqp_url: str) -> None:
 
     user()
     publisher = Publisher(lambda: f"amqp://rotating:{password}@127.0.0.1:{rabbitmq.port}/{vhost}")
-    assert publisher.ready("kyb.data8") == 0
+    assert publisher.queue_depth("kyb.data8") == 0
     publisher.close()
     password = "second"
     with pytest.raises(BrokerUnavailable) as refused:
-        publisher.ready("kyb.data8")
+        publisher.queue_depth("kyb.data8")
     assert "second" not in str(refused.value)
     user()
-    assert publisher.ready("kyb.data8") == 0
+    assert publisher.queue_depth("kyb.data8") == 0
     publisher.close()
     httpx.delete(
         f"http://127.0.0.1:{rabbitmq.management_port}/api/users/rotating",

@@ -75,7 +75,9 @@ def test_trouble(floor: Floor, counted: Counted) -> None:
     assert counted("kyb_jobs_ended_total", command=START, status="failed", code="vendor_rejected") == 1
     for type_ in (START, "somebody's own words", None):
         with pytest.raises(Reject):
-            floor.turns.arrive(json.dumps({"id": "x", "type": type_, "data": {"surplus": 1}}).encode())
+            floor.turns.receive_command(
+                json.dumps({"id": "x", "type": type_, "data": {"surplus": 1}}).encode()
+            )
     assert counted("kyb_commands_received_total", command="", outcome="invalid_command") == 2
     assert counted("kyb_commands_received_total", command=START, outcome="invalid_command") == 1
 
@@ -200,7 +202,7 @@ def test_budgets_left_and_who_shows_the_ledger(ledger: Ledger) -> None:
         while not (shown := {metric.name: metric for metric in watch.collect()}):
             assert time.monotonic() < ends
             time.sleep(0.02)
-        assert watch.pulse.alive
+        assert watch.heartbeat.alive
         assert "kyb_jobs" in shown
         left = {s.labels["vendor"]: s.value for s in shown["kyb_vendor_rate_limit_remaining_calls"].samples}
         assert left == {"sayari": 2, "data8": 1}

@@ -32,7 +32,7 @@ class Probed:
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
-        self.probes = Probes(HttpSettings(port=0), worker.health, [worker.watch])
+        self.probes = Probes(HttpSettings(port=0), worker.health, [worker.ledger_monitor])
         self.slowest = 0.0
         worker.start()
         self.probes.start()
@@ -232,7 +232,7 @@ def test_a_worker_whose_consumer_dies_says_so(
     try:
         probed.becomes([], 30)
         link = probed.worker.broker.link  # type: ignore[union-attr]
-        monkeypatch.setattr(link, "_ask", lambda: (_ for _ in ()).throw(RuntimeError("unforeseen")))
+        monkeypatch.setattr(link, "_ping", lambda: (_ for _ in ()).throw(RuntimeError("unforeseen")))
         link._thread.join(20)
         answer = probed.get("livez")
         assert answer.status_code == 503

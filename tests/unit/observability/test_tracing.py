@@ -25,7 +25,7 @@ from tests.integration.cli.conftest import eventually, process, until
 from tests.unit.observability.conftest import Floor
 from workers.observability import tracing
 from workers.observability.spans import Spans
-from workers.observability.tracing import wanted
+from workers.observability.tracing import exporter_from
 from workers.settings import SettingsError
 
 START = "data8.start_job"
@@ -60,7 +60,7 @@ def events(floor: Floor) -> list[dict[str, Any]]:
 def test_one_trace_from_the_upstream_on(traced: Floor, exported: InMemorySpanExporter) -> None:
     traced.state.faults["data8.jobs.get"].append(Fault("status", status=503))
     job = traced.run(START, traced.companies(), traceparent=UPSTREAM, tracestate="congo=t61rcWkgMzE")
-    tracing.published(traced.ledger.queries.events(job_id="job"), 0.01)
+    tracing.events_published(traced.ledger.queries.events(job_id="job"), 0.01)
     spans = exported.get_finished_spans()
     assert {f"{span.context.trace_id:032x}" for span in spans} == {TRACE}
     turns = named(exported, f"process {START}")
@@ -163,7 +163,7 @@ def test_nothing_is_imported_unless_it_is_asked_for() -> None:
     ],
 )
 def test_what_asks_for_it(environment: dict[str, str], exporter: str | None) -> None:
-    assert wanted(environment) == exporter
+    assert exporter_from(environment) == exporter
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_what_asks_for_it(environment: dict[str, str], exporter: str | None) -> 
 )
 def test_what_cannot_be_had(environment: dict[str, str], variable: str) -> None:
     with pytest.raises(SettingsError, match=variable):
-        wanted(environment)
+        exporter_from(environment)
 
 
 class Collector:

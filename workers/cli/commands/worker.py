@@ -38,7 +38,7 @@ def worker(
     found = load()
     logs.configure(found.log)
     storage_of(found)
-    tracing.wanted(os.environ)  # what is wrong with it is said here, once, and not by every process
+    tracing.exporter_from(os.environ)  # what is wrong with it is said here, once, and not by every process
     if not found.embedded:
         broker_urls(found)
     with opened_ledger(found):
@@ -78,7 +78,7 @@ def _serve(found: Settings, asked: list[str] | None) -> None:
     if served.queues == ["kyb.control"] and asked is None:
         log.warning("no vendor configured, serving kyb.control only")
     try:
-        probes = Probes(found.http, served.health, [served.watch])
+        probes = Probes(found.http, served.health, [served.ledger_monitor])
     except OSError as error:
         raise SettingsError(
             f"KYB_HTTP__HOST, KYB_HTTP__PORT: cannot listen there ({error.strerror})"
