@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CHECKOV := .venv/checkov
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check install
+# The locks hold every extra: `make demo`, `make test` and the image use all of them.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 PEERS := benchmarks/peers/requirements
 # The processes that tests start share compiled files.
@@ -12,7 +13,7 @@ LOCKED := \# Made by `make lock` from pyproject.toml.
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-long test-rabbitmq4 crash chaos check-alerts check-image check-k8s lint bench-polling bench-rate-limits bench-bulk bench-storage bench-waiting \
-	bench-peers bench-scaling contract lock clean
+	bench-peers bench-scaling contract new-command lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name what; \
@@ -85,6 +86,11 @@ bench-waiting: .venv/dev.stamp ## Measure what 100,000 waiting jobs cost, and ho
 	@$(BIN)/python -m tests.testbed
 	@$(BIN)/python -m benchmarks.waiting --write docs/benchmarks
 
+new-command: .venv/dev.stamp ## Write the four files of a new command: NAME=data8.archive_dataset
+	@$(BIN)/python -m tests.support.new_command "$(NAME)"
+	@$(BIN)/ruff check --select I --fix --quiet messages workers/jobs
+	@$(BIN)/ruff format --quiet messages workers/jobs tests/commands
+
 contract: .venv/run.stamp ## Update docs/contract and the generated parts of the pages; ends with 1 if a change breaks the contract
 	@$(BIN)/kyb contract --check docs/contract --output docs/contract --pages docs/reference --pages README.md
 
@@ -104,8 +110,8 @@ bench-peers: .venv/dev.stamp .venv-peers/stamp ## Run the same jobs with Celery,
 	@$(BIN)/python -m benchmarks.peers --write docs/benchmarks $(ARGS)
 
 lock: ## Write the locks anew after a change of dependencies (needs uv); UPGRADE=--upgrade takes the newest
-	@$(LOCK) $(UPGRADE) --group build pyproject.toml --output-file requirements.txt >/dev/null
-	@$(LOCK) $(UPGRADE) --group build --group dev --constraint requirements.txt pyproject.toml \
+	@$(LOCK) $(UPGRADE) --all-extras --group build pyproject.toml --output-file requirements.txt >/dev/null
+	@$(LOCK) $(UPGRADE) --all-extras --group build --group dev --constraint requirements.txt pyproject.toml \
 		--output-file requirements-dev.txt >/dev/null
 	@for lock in requirements.txt requirements-dev.txt; \
 		do { echo '$(LOCKED)'; grep -v '^#' $$lock; } > $$lock.new && mv $$lock.new $$lock; done

@@ -264,7 +264,7 @@ class TurnProtocol(RuleBasedStateMachine):
     def lose_holds(self) -> None:
         """A worker lives on, but not its connection to the ledger, nor the hold that it had."""
         if self.database.sqlite:
-            self.ledger._locks._held.clear()  # type: ignore[attr-defined]
+            self.ledger.jobs._locks._held.clear()  # type: ignore[attr-defined]
             return
         with self.database.engine.connect() as connection:
             connection.execute(

@@ -11,6 +11,7 @@ UNREACHABLE = 3
 #: By module and name, so that a command that needs no ledger does not import one to learn its exceptions.
 _KNOWN = {
     ("workers.settings", "SettingsError"): (WRONG_USAGE, ""),
+    ("workers.extras", "MissingExtra"): (WRONG_USAGE, ""),
     ("workers.engine.worker", "QueueNotServed"): (WRONG_USAGE, ""),
     ("workers.ledger.database", "LedgerUnavailable"): (UNREACHABLE, "cannot reach the ledger: "),
     ("workers.ledger.database", "LedgerOutdated"): (UNREACHABLE, ""),

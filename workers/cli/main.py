@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from workers.cli.exit_codes import explained
+from workers.extras import importing
 
 #: Every command, with the line that `kyb --help` shows of it. Its module is imported when it is called.
 COMMANDS = {
@@ -46,9 +47,9 @@ class Lazy(TyperGroup):
         name, _, rest = super().resolve_command(ctx, args)
         gc.disable()  # what is imported stays: to look for garbage meanwhile takes a tenth of the time
         try:
-            command = typer.main.get_command(
-                import_module(f"workers.cli.commands.{MODULES.get(str(name), name)}").app
-            )
+            with importing("sandbox", f"kyb {name}"):
+                module = import_module(f"workers.cli.commands.{MODULES.get(str(name), name)}")
+            command = typer.main.get_command(module.app)
         finally:
             gc.enable()
         command.name = name

@@ -341,7 +341,7 @@ class Run:
             return JobFailed(Code.STALLED, f"no progress at the vendor for {planned.seconds:.0f} s")
         self._claim.job.consecutive_failures = 0
         self._claim.record_poll(
-            step.name, size=step.size, value=planned.seen, polled=True, told=planned.reported
+            step.name, size=step.size, value=planned.seen, polled=True, reported=planned.reported
         )
         return self._poll_later(step.name, planned, history, result.progress(step.name))
 

@@ -35,6 +35,7 @@ from workers.engine.run_limits import RunLimits
 from workers.engine.signals import Cancelled, Suspended, VendorJobFailed
 from workers.engine.turn_context import bind_turn
 from workers.errors import JobFailed, Reject, StorageUnavailable
+from workers.extras import MissingExtra
 from workers.files.storage import DraftLost
 from workers.ledger.claim import Claim, Fenced, TurnDeferred
 from workers.ledger.database import LedgerUnavailable
@@ -193,6 +194,8 @@ class Turns:
             raise
         except (VendorError, StorageUnavailable) as error:
             outcome = self._handle_error(claim, run, error)
+        except MissingExtra as missing:
+            outcome = self._fail(claim, run, JobFailed(Code.INTERNAL_ERROR, str(missing)))
         except JobFailed as failed:
             void = failed.void if isinstance(failed, VendorJobFailed) else ()
             outcome = self._fail(claim, run, failed, void=void)

@@ -1,7 +1,7 @@
-"""One turn of one job, as far as the ledger is concerned.
+"""A claim: the right of one turn of one job to write to the ledger.
 
-Every write is one transaction that names the claim's fence. A fence rises with every take, so a worker that
-lost its hold without noticing cannot write any more: it gets `Fenced` and stops.
+Every write is one transaction that checks the claim's fencing token. Each take raises the token, so a worker that lost
+its lock without noticing can no longer write: it gets `Fenced` and stops.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from workers.ledger.outbox import EventPayload, append_event, job_stats
 from workers.ledger.records import Job, PollUrgency, Step, encode
 from workers.ledger.schema import job, step
 
-#: At most one `progressed` event in so many seconds.
+#: Shortest time between two `progressed` events of a job.
 PROGRESS_INTERVAL_SECONDS = 5.0
 
-# Statements of every turn, built once: to build one takes longer than to run it. What is given beyond the named
-# parameters are the columns to be set.
+# Statements of every turn, built once: building one takes longer than running it. Parameters beyond the named ones are
+# the columns to set.
 _TAKE = (
     update(job)
     .where(job.c.id == bindparam("its_id"), job.c.turn == bindparam("its_turn"), job.c.ended_at.is_(None))
@@ -45,7 +45,7 @@ _CHANGE = (
 
 
 def _write_step(insert: Callable[[Table], postgresql.Insert | sqlite.Insert]) -> Executable:
-    """Writes all columns of a step, whether it is there or not."""
+    """Return the statement that inserts or updates a step with all its columns."""
     statement = insert(step)
     others = [column.name for column in step.columns if not column.primary_key]
     return statement.on_conflict_do_update(
@@ -57,24 +57,24 @@ _WRITE_STEP, _WRITE_STEP_SQLITE = _write_step(postgresql.insert), _write_step(sq
 
 
 class TurnDeferred(Exception):
-    """The turn is not to be begun now; nothing was written."""
+    """The turn must not begin now; nothing was written."""
 
 
 class Fenced(Exception):
-    """Another worker has taken this turn since: stop without a further write."""
+    """Another worker has begun this turn since: stop without a further write."""
 
 
 @dataclass
 class Claim:
-    """The right to write this turn's progress. `job` and `steps` follow what is written."""
+    """The right to write this turn's progress. `job` and `steps` always show what is written."""
 
     database: Database
     connection: Connection
     job: Job
     steps: dict[str, Step]
-    #: What the last vendor call of the turn counted among: vendor and class of operations.
+    #: The rate limit of the turn's last vendor call: vendor and class of operations.
     last_rate_limit_key: str | None = None
-    #: Rows of steps that the next write takes along.
+    #: Rows of steps that the next write includes.
     pending_step_writes: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
@@ -86,36 +86,45 @@ class Claim:
         turn: int,
         admit: Callable[[int], bool] = lambda _: True,
         *,
-        again: bool = False,
+        redelivered: bool = False,
     ) -> Claim | None:
-        """Begin the turn; None if the job is not at this turn, or has ended.
+        """Begin the turn; return None if the job is not at this turn, or has ended.
 
-        `again`: the process that takes it began it before, so that it is not counted once more.
+        Args:
+            database: the ledger's.
+            connection: the connection that holds the job's lock.
+            job_id: the job.
+            turn: number of the turn.
+            admit: called with how often the turn was begun, this time included; returns whether it may begin now.
+            redelivered: this process began the turn before, so it is not counted once more.
 
         Raises:
-            PutOff: `admit`, asked with how often it was begun, this time included, says no.
+            TurnDeferred: `admit` returned false.
         """
         with translated(), connection.begin():
             row = connection.execute(
                 _TAKE,
-                {"its_id": job_id, "its_turn": turn, "more": 0 if again else 1, "now": database.now()},
+                {"its_id": job_id, "its_turn": turn, "more": 0 if redelivered else 1, "now": database.now()},
             ).one_or_none()
             if row is None:
                 return None
             if not admit(row.begin_count):
                 raise TurnDeferred(job_id)
             rows = connection.execute(_STEPS, {"its_id": job_id})
-            return cls(database, connection, Job.of(row), {found.name: found for found in map(Step.of, rows)})
+            return cls(
+                database,
+                connection,
+                Job.from_row(row),
+                {each.name: each for each in map(Step.from_row, rows)},
+            )
 
     @property
     def now(self) -> float:
         """Epoch seconds by the ledger's clock."""
         return self.database.now()
 
-    # -- steps ------------------------------------------------------------------------------------------
-
     def intend(self, name: str) -> None:
-        """Record that the effect `name` is about to be done."""
+        """Record the intent: the effect `name` is about to be done."""
         self._write_step(name, kind="effect", state="intended", value=None)
 
     def record_uncertain(self, name: str, before: float) -> Step:
@@ -124,29 +133,29 @@ class Claim:
         return self.steps[name]
 
     def record(self, name: str, kind: str, value: object) -> None:
-        """Record that `name` is done, and what came of it."""
+        """Record that the step is done, with its result."""
         self._write_step(name, kind=kind, state="done", value=value)
 
     def record_poll_done(self, name: str, value: object) -> None:
-        """Note that the poll `name` is done, and what came of it; the next write of the turn records it.
+        """Note that the poll is done, with its result; the next write of the turn records it.
 
-        Every turn ends with one. If the process dies before that, the vendor is asked once more.
+        Every turn ends with a write. If the process dies before it, the vendor is polled once more.
         """
         self.pending_step_writes.append(self._step(name, kind="poll", state="done", value=value))
 
     def record_not_done(self, name: str) -> None:
-        """Record that the intended effect `name` certainly did not happen."""
+        """Record that the intended effect certainly did not happen."""
         self._write_step(name, kind="effect", state="void", value=None)
 
     def void_transfers(self) -> None:
-        """Have all transfers done anew: each is the copy of something, or may be repeated piece by piece."""
+        """Void all transfers, so that they are repeated: each is a copy, or may be repeated piece by piece."""
         with translated(), self.connection.begin():
-            for found in [step for step in self.steps.values() if step.kind == "transfer"]:
-                self._upsert(found.name, kind="transfer", state="void", value=None)
+            for transfer in [step for step in self.steps.values() if step.kind == "transfer"]:
+                self._upsert(transfer.name, kind="transfer", state="void", value=None)
             self._write_job({})
 
     def checkpoint(self, name: str, value: object, progress: Progress) -> None:
-        """Record how far the transfer `name` has come, and tell so if it is time."""
+        """Record a checkpoint of the transfer, and publish its progress if that is due."""
         with translated(), self.connection.begin():
             self._upsert(name, kind="transfer", state="open", value=value)
             self._write_job({"begin_count": 0}, progress)
@@ -158,16 +167,16 @@ class Claim:
         size: int | None,
         value: object,
         polled: bool,
-        told: tuple[float, float] | None = None,
+        reported: tuple[float, float] | None = None,
     ) -> None:
-        """Note in the claim that the poll `name` waits and what was seen of it; `suspend` writes it.
+        """Note that the vendor job of the poll still runs, and what was seen; `suspend` writes it.
 
         Args:
             name: of the step.
-            size: rows at work, if known.
-            value: what the look showed, to be compared with the next.
+            size: rows that the vendor works on, if known.
+            value: what the poll showed, to be compared with the next one.
             polled: whether the vendor was polled.
-            told: how much is done, 0 to 1, and when that was first seen: kept for later jobs.
+            reported: the share that is done, 0 to 1, and when it was first reported (epoch seconds): kept for later jobs.
         """
         now = self.now
         known = self.steps.get(name)
@@ -179,11 +188,9 @@ class Claim:
         known.value = value
         known.polls += polled
         known.last_polled_at = now
-        if told is not None:
-            known.reported_share, known.reported_at = told
+        if reported is not None:
+            known.reported_share, known.reported_at = reported
         self.steps[name] = known
-
-    # -- the end of a turn ------------------------------------------------------------------------------
 
     def suspend(
         self,
@@ -197,14 +204,14 @@ class Claim:
 
         Args:
             due_at: epoch seconds.
-            progress: what to tell.
-            polled: the poll whose `record_poll` is to be written.
-            urgency: if the next turn looks at a vendor, how urgent that is.
+            progress: progress to publish, if any.
+            polled: the poll whose note is to be written.
+            urgency: how urgent the next turn is, if it polls a vendor.
         """
         with translated(), self.connection.begin():
             if polled is not None:
-                found = self.steps[polled]
-                self._upsert(polled, kind="poll", state="open", value=found.value)
+                noted = self.steps[polled]
+                self._upsert(polled, kind="poll", state="open", value=noted.value)
             columns = {
                 "status": Status.RUNNING.value, "turn": self.job.turn + 1, "begin_count": 0, "due_at": due_at,
                 "rate_limit": urgency.rate_limit if urgency else None,
@@ -223,7 +230,7 @@ class Claim:
         error: Error | None = None,
         void: tuple[str, ...] = (),
     ) -> None:
-        """End the job and tell so; steps named in `void` will be done anew by a retry."""
+        """End the job and publish its outcome; a retry repeats the steps named in `void`."""
         status = Status(outcome.value)
         now = self.now
         with translated(), self.connection.begin():
@@ -237,11 +244,11 @@ class Claim:
                 "result": encode(result) if result is not None else None,
             }  # fmt: skip
             self._write_job(columns | self._counters())
-            news = EventPayload(outcome, status, result=result, error=error, stats=job_stats(self.job, now))
-            append_event(self.connection, self.job, news, sequence, now)
+            payload = EventPayload(
+                outcome, status, result=result, error=error, stats=job_stats(self.job, now)
+            )
+            append_event(self.connection, self.job, payload, sequence, now)
         self.job.status = status
-
-    # -- inside -----------------------------------------------------------------------------------------
 
     def _write_step(
         self, name: str, *, kind: str, state: str, value: object, started_at: float | None = None
@@ -251,21 +258,21 @@ class Claim:
             self._write_job({"begin_count": 0} if state == "done" else {})
 
     def _write_job(self, columns: Mapping[str, Any], progress: Progress | None = None) -> None:
-        """Change the job, then tell its progress if it is time for that: only the last taker may tell."""
+        """Change the job's row, then publish its progress if that is due; only the holder of the fencing token may."""
         now = self.now
         columns = ({"begin_count": 0} if self.pending_step_writes else {}) | dict(columns)
-        for found in self.pending_step_writes:
-            self._write(found)
+        for step_row in self.pending_step_writes:
+            self._write(step_row)
         self.pending_step_writes = []
-        if self.job.span is not None:  # traced, now or before
+        if self.job.span is not None:  # traced in this turn or before
             columns |= {"traceparent": self.job.traceparent, "span": self.job.span}
-        tell = progress is not None and (
+        publishes = progress is not None and (
             self.job.progressed_at is None or now - self.job.progressed_at >= PROGRESS_INTERVAL_SECONDS
         )
         if progress is not None:
             self.job.progress = progress.model_dump(mode="json", exclude_none=True)
             columns["progress"] = encode(self.job.progress)
-        if tell:
+        if publishes:
             self.job.progressed_at = now
             self.job.sequence += 1
             columns |= {"progressed_at": now, "sequence": self.job.sequence}
@@ -275,9 +282,9 @@ class Claim:
         if row is None:
             raise Fenced(self.job.id)
         self.job.cancel_requested = bool(row.cancel_requested)
-        if tell:
-            news = EventPayload(Outcome.PROGRESSED, Status.RUNNING, progress=progress)
-            append_event(self.connection, self.job, news, self.job.sequence, now)
+        if publishes:
+            payload = EventPayload(Outcome.PROGRESSED, Status.RUNNING, progress=progress)
+            append_event(self.connection, self.job, payload, self.job.sequence, now)
 
     def _upsert(
         self, name: str, *, kind: str, state: str, value: object, started_at: float | None = None
@@ -290,29 +297,29 @@ class Claim:
     def _step(
         self, name: str, *, kind: str, state: str, value: object, started_at: float | None = None
     ) -> dict[str, Any]:
-        """The step's row as it is to be from now on; the claim has it so already."""
+        """Update the step in the claim and return its new row."""
         now = self.now if started_at is None else started_at
         known = self.steps.get(name)
-        anew = known is None or known.state == "void"
+        restarted = known is None or known.state == "void"
         generation = (
             1 if known is None else known.generation + (1 if state == "void" and known.state == "done" else 0)
         )
-        found = Step(
+        updated = Step(
             name=name, kind=kind, state=state, value=value, generation=generation,
             size=known.size if known else None, polls=known.polls if known else 0,
             last_progress_at=known.last_progress_at if known else None,
-            started_at=now if known is None or anew or state == "intended" else known.started_at,
+            started_at=now if known is None or restarted or state == "intended" else known.started_at,
             ended_at=now if state == "done" else None,
             last_polled_at=known.last_polled_at if known else None,
             reported_share=known.reported_share if known else None, reported_at=known.reported_at if known else None,
         )  # fmt: skip
-        self.steps[name] = found
+        self.steps[name] = updated
         return {
             "job_id": self.job.id, "name": name,
             "kind": kind, "state": state, "generation": generation, "value": None if value is None else encode(value),
-            "size": found.size, "polls": found.polls, "last_progress_at": found.last_progress_at,
-            "started_at": found.started_at, "ended_at": found.ended_at,
-            "last_polled_at": found.last_polled_at, "reported_share": found.reported_share, "reported_at": found.reported_at,
+            "size": updated.size, "polls": updated.polls, "last_progress_at": updated.last_progress_at,
+            "started_at": updated.started_at, "ended_at": updated.ended_at,
+            "last_polled_at": updated.last_polled_at, "reported_share": updated.reported_share, "reported_at": updated.reported_at,
         }  # fmt: skip
 
     def _counters(self) -> dict[str, int]:

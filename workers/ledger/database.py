@@ -1,4 +1,4 @@
-"""Where the ledger lives: one engine for SQLite (WAL) or PostgreSQL, short transactions, typed trouble."""
+"""The ledger's database: one engine for SQLite (WAL) or PostgreSQL, short transactions, typed errors."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, exc, ins
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import ConnectionPoolEntry
 
-#: Seconds for which the database's clock is extrapolated by a monotonic one.
-CLOCK_TRUSTED = 300.0
-#: A connection that was used so many seconds ago is believed to be there yet; an older one is tried first.
-TRUSTED = 5.0
+#: The database's clock is read this often; between two readings a monotonic clock extrapolates it.
+CLOCK_COMPARE_INTERVAL_SECONDS = 300.0
+#: A pooled connection that was idle for longer is tested before use.
+IDLE_TEST_AFTER_SECONDS = 5.0
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-#: A connection whose other end has vanished without a word ends by itself after about half a minute.
+#: A connection whose other end has vanished without closing it ends after about half a minute.
 _NETWORK = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -32,7 +32,7 @@ _NETWORK = {
 
 
 class LedgerUnavailable(Exception):
-    """The database cannot be reached or cannot take writes just now. Nothing was changed."""
+    """The database cannot be reached or cannot take writes at the moment. Nothing was changed."""
 
 
 class LedgerOutdated(Exception):
@@ -40,12 +40,12 @@ class LedgerOutdated(Exception):
 
 
 class Database:
-    """Connections to the ledger.
+    """Connections to the ledger's database.
 
     Args:
-        url: `sqlite:///PATH` or `postgresql://…`, or what gives the one that holds now: PostgreSQL's is asked for
-            with every new connection.
-        connections: how many may be open at once.
+        url: `sqlite:///PATH` or `postgresql://…`, or a function that returns the current one; for PostgreSQL it is
+            called for every new connection.
+        connections: size of the pool.
     """
 
     def __init__(self, url: str | Callable[[], str], connections: int = 12) -> None:
@@ -70,15 +70,15 @@ class Database:
             event.listen(self.engine, "connect", _sqlite_settings)
             event.listen(self.engine, "begin", _sqlite_begin)
         else:
-            event.listen(self.engine, "checkin", _note_use)
-            event.listen(self.engine, "checkout", _try_if_idle)
+            event.listen(self.engine, "checkin", _record_use)
+            event.listen(self.engine, "checkout", _test_if_idle)
             if not isinstance(url, str):
                 event.listen(self.engine, "do_connect", _connect_as(url))
-        #: When the clocks were last compared, by ours and by the database's.
+        #: When the clocks were last compared: (monotonic seconds, the database's epoch seconds).
         self._compared: tuple[float, float] | None = None
 
     def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
-        """An insert that can say `on_conflict_do_…`."""
+        """Return an insert statement that supports `on_conflict_do_…`."""
         return sqlite.insert(table) if self.sqlite else postgresql.insert(table)
 
     def close(self) -> None:
@@ -86,11 +86,11 @@ class Database:
         self.engine.dispose()
 
     def now(self) -> float:
-        """Epoch seconds by the database's clock, so that workers whose clocks differ, or are set, agree."""
+        """Return epoch seconds by the database's clock, so that workers with different clocks agree."""
         if self.sqlite:
             return time.time()
         elapsed = time.monotonic()
-        if self._compared is None or elapsed - self._compared[0] > CLOCK_TRUSTED:
+        if self._compared is None or elapsed - self._compared[0] > CLOCK_COMPARE_INTERVAL_SECONDS:
             with self.read() as connection:
                 there = connection.scalar(text("SELECT extract(epoch FROM clock_timestamp())"))
             elapsed = time.monotonic()
@@ -100,12 +100,12 @@ class Database:
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        """A connection to keep for a while. Raises `LedgerUnavailable`."""
+        """Yield a connection to keep for a while. Raises `LedgerUnavailable`."""
         with translated(), self.engine.connect() as connection:
             yield connection
 
     def for_reads(self, connection: Connection) -> Connection:
-        """The connection for looks alone; on PostgreSQL without a round trip to begin and one to end.
+        """Return the connection for reads only; on PostgreSQL without the round trips of a transaction.
 
         There each statement sees what is committed when it begins, within a transaction as without one.
         """
@@ -114,13 +114,13 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction. Raises `LedgerUnavailable`."""
+        """Yield a connection in one transaction. Raises `LedgerUnavailable`."""
         with translated(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent look. Raises `LedgerUnavailable`."""
+        """Yield a connection for one consistent read. Raises `LedgerUnavailable`."""
         with translated(), self.engine.connect().execution_options(kyb_read=True) as connection:
             yield connection
 
@@ -130,7 +130,7 @@ class Database:
         Args:
             to: the revision, the newest by default.
         """
-        # Imported here: a worker that finds the tables as they should be starts sooner without it, and is smaller.
+        # Imported here: a worker whose tables are up to date starts sooner without Alembic, and takes less memory.
         from alembic import command as alembic  # noqa: PLC0415
         from alembic.config import Config  # noqa: PLC0415
 
@@ -143,7 +143,7 @@ class Database:
             alembic.upgrade(config, to)
 
     def check(self) -> None:
-        """Raise `LedgerOutdated` unless the tables are there and not older than this code."""
+        """Raise `LedgerOutdated` unless the tables exist and are not older than this code."""
         with self.read() as connection:
             current = _revision(connection)
         known = revisions()
@@ -154,12 +154,12 @@ class Database:
 
 @cache
 def revisions() -> list[str]:
-    """The versions of the tables that this code knows, in their order: files that are called after them."""
+    """Return the revisions of the tables that this code knows, in order, by the names of their files."""
     return sorted(path.name[1:5] for path in (MIGRATIONS / "versions").glob("v*.py"))
 
 
 def _revision(connection: Connection) -> str | None:
-    """The version of the tables as Alembic noted it; None if there are none."""
+    """Return the revision of the tables as Alembic recorded it; None if there are no tables."""
     try:
         return cast("str | None", connection.scalar(text("SELECT version_num FROM alembic_version")))
     except exc.DBAPIError:
@@ -171,14 +171,14 @@ def _revision(connection: Connection) -> str | None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what drivers raise when a database is away, full or read-only into `LedgerUnavailable`."""
+    """Turn the driver's errors for a database that is unreachable, full or read-only into `LedgerUnavailable`."""
     try:
         yield
     except (exc.IntegrityError, exc.ProgrammingError, exc.DataError):
         raise
     except (exc.DBAPIError, exc.TimeoutError) as error:
         cause = getattr(error, "orig", None) or error
-        if isinstance(cause, ProgramLimitExceeded):  # too much for a row or an index: waiting helps nobody
+        if isinstance(cause, ProgramLimitExceeded):  # too much for a row or an index: a retry cannot help
             raise
         raise LedgerUnavailable(
             f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
@@ -186,22 +186,22 @@ def translated() -> Iterator[None]:
 
 
 def _connect_as(url: Callable[[], str]) -> Callable[..., None]:
-    """Connects with user and password as they are now."""
+    """Return a listener that connects with the current user and password."""
 
     def do_connect(_dialect: object, _record: object, _args: object, parameters: dict[str, Any]) -> None:
-        found = make_url(url())
-        parameters |= {"user": found.username, "password": found.password}
+        current = make_url(url())
+        parameters |= {"user": current.username, "password": current.password}
 
     return do_connect
 
 
-def _note_use(_: object, record: ConnectionPoolEntry) -> None:
+def _record_use(_: object, record: ConnectionPoolEntry) -> None:
     record.info["used_at"] = time.monotonic()
 
 
-def _try_if_idle(connection: Any, record: ConnectionPoolEntry, _: object) -> None:
-    """Try a connection that has not been used for a while; one that is gone is replaced."""
-    if time.monotonic() - record.info.get("used_at", time.monotonic()) < TRUSTED:
+def _test_if_idle(connection: Any, record: ConnectionPoolEntry, _: object) -> None:
+    """Test a connection that was idle for a while; a broken one is replaced."""
+    if time.monotonic() - record.info.get("used_at", time.monotonic()) < IDLE_TEST_AFTER_SECONDS:
         return
     try:
         connection.execute("SELECT 1")

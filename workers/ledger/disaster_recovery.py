@@ -1,12 +1,12 @@
-"""A ledger that was brought back from a back-up: the vendors and RabbitMQ went on since, it knows nothing of that.
+"""Disaster recovery: a ledger restored from a backup does not know what vendors and RabbitMQ did since.
 
-    back-up ────── what happened here is forgotten ────── restored ── commands are sent again ── settled
+    backup ─────── what happened here is forgotten ────── restored ── commands are sent again ── finished
                    effects, jobs, events                     │                                     │
                                                 jobs may have done more                new jobs are trusted
-                                                than the ledger says                   as ever
+                                                than the ledger records                again
 
-Every job that had not completed, and every new one until it is settled, bears the moment of the restoration: an
-effect that the ledger has not seen since then is looked for at the vendor before it is done (`Run.once`).
+Every job that had not completed, and every new job until recovery is finished, carries the time of the restore. An
+effect that the ledger has not recorded since then is looked up at the vendor before it is done (`Run.once`).
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from workers.ledger.schema import job, recovery
 
 
 def start_recovery(database: Database, window: float) -> int:
-    """Mark the ledger as restored just now; gives the number of jobs that may have done more than it knows.
+    """Mark the ledger as restored now.
 
-    Events go on from a number that no forgotten event has had: the seconds since 1970, since a job tells less
-    than one event a second.
+    Events continue from a sequence number that no forgotten event has had: the seconds since 1970, because a job
+    publishes fewer than one event a second.
 
     Args:
         database: the ledger's.
         window: seconds in which commands may be repeats of forgotten ones.
+
+    Returns:
+        How many jobs may have done more than the ledger records.
     """
     now = database.now()
     with database.write() as connection:
@@ -44,7 +47,7 @@ def start_recovery(database: Database, window: float) -> int:
 
 
 def finish_recovery(database: Database) -> bool:
-    """From now on new commands are new. Gives False if they were already."""
+    """Treat new commands as new from now on; return False if they already were."""
     now = database.now()
     with database.write() as connection:
         open_ = update(recovery).where(recovery.c.until > now).values(until=now)
@@ -52,10 +55,10 @@ def finish_recovery(database: Database) -> bool:
 
 
 def restored_at(now: float | BindParameter[float]) -> ScalarSelect[float | None]:
-    """What a job accepted at `now` bears: when the ledger was restored, null if that is settled or never was."""
+    """Return when the ledger was restored, for a job accepted at `now`; null if recovery is finished or never began."""
     return select(func.max(recovery.c.at)).where(recovery.c.until > now).scalar_subquery()
 
 
 def first_sequence(now: float | BindParameter[float]) -> ColumnElement[int]:
-    """The number from which the events of a job accepted at `now` go on."""
+    """Return the number after which the events of a job accepted at `now` continue."""
     return func.coalesce(cast(restored_at(now), Integer), literal(0))

@@ -1,4 +1,4 @@
-"""Timers, the outbox and lost turns: what the dispatcher asks of the ledger."""
+"""The dispatch queue: timers, the outbox, lost turns and leader election."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from messages.events import Status
 from workers.ledger.database import Database
-from workers.ledger.locks import build_locks
+from workers.ledger.locks import Locks
 from workers.ledger.records import DueTurn, StoredEvent
 from workers.ledger.schema import event, job
 
@@ -28,22 +28,22 @@ _DUE_UNTIL = (
     select(*_DUE, job.c.due_at)
     .where(job.c.due_at <= bindparam("until"))
     .order_by(job.c.due_at)
-    .limit(bindparam("most"))
+    .limit(bindparam("limit"))
 )
-_HANDED = (
+_MARK_DISPATCHED = (
     update(job)
     .where(
         job.c.id == bindparam("job"), job.c.turn == bindparam("its_turn"), job.c.due_at <= bindparam("now")
     )
     .values(due_at=None, dispatched_at=bindparam("now"))
 )
-_UNPUBLISHED = (
+_UNPUBLISHED_EVENTS = (
     select(event.c.number, event.c.id, event.c.type, event.c.body)
     .where(event.c.published_at.is_(None))
     .order_by(event.c.number)
-    .limit(bindparam("most"))
+    .limit(bindparam("limit"))
 )
-_PUBLISHED = (
+_MARK_PUBLISHED = (
     update(event)
     .where(event.c.number.in_(bindparam("numbers", expanding=True)))
     .values(published_at=bindparam("now"))
@@ -55,33 +55,36 @@ class DispatchQueue:
 
     Args:
         database: the ledger's.
+        locks: of this ledger in this process.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, locks: Locks) -> None:
         self.database = database
-        self._locks = build_locks(database)
+        self._locks = locks
 
     @contextmanager
     def try_lead(self, connection: Connection) -> Iterator[bool]:
-        """The right to dispatch; gives False if another process has it."""
+        """Become the leader within the block; yield False if another process is."""
         with self._locks.hold(connection, "dispatcher") as held:
             yield held
 
     def due(
         self, connection: Connection, limit: int, horizon: float = 0.0
     ) -> tuple[list[DueTurn], float | None]:
-        """Turns whose time has come, the longest overdue first, and seconds until the next one.
+        """Return due turns, the longest overdue first, and the seconds until the next one.
 
-        Only a next one within `horizon` seconds is looked for.
+        The next one is searched for within `horizon` seconds only.
         """
         now = self.database.now()
-        rows = connection.execute(_DUE_UNTIL, {"until": now + horizon, "most": limit}).all()
+        rows = connection.execute(_DUE_UNTIL, {"until": now + horizon, "limit": limit}).all()
         later = next((row.due_at - now for row in rows if row.due_at > now), None)
         return [DueTurn(*row[:-1]) for row in rows if row.due_at <= now], later
 
-    def due_except_polls(self, connection: Connection, budgets: Sequence[str], limit: int) -> list[DueTurn]:
-        """Turns whose time has come, but for looks at vendors that count among `budgets`."""
-        others = or_(job.c.rate_limit.is_(None), job.c.rate_limit.not_in(budgets))
+    def due_except_polls(
+        self, connection: Connection, rate_limits: Sequence[str], limit: int
+    ) -> list[DueTurn]:
+        """Return due turns other than polls that count against one of the rate limits, the longest overdue first."""
+        others = or_(job.c.rate_limit.is_(None), job.c.rate_limit.not_in(rate_limits))
         rows = connection.execute(
             select(*_DUE)
             .where(job.c.due_at <= self.database.now(), others)
@@ -90,42 +93,44 @@ class DispatchQueue:
         )
         return [DueTurn(*row) for row in rows]
 
-    def due_polls(self, connection: Connection, budget: str, limit: int) -> list[DueTurn]:
-        """Looks whose time has come and that count among `budget`, the latest by expectation first."""
+    def due_polls(self, connection: Connection, rate_limit: str, limit: int) -> list[DueTurn]:
+        """Return due polls that count against the rate limit, the one with the longest expected delay first."""
         now = self.database.now()
         waited = now - job.c.delay_since
-        bend = case((waited > 0, job.c.delay_accel * waited), else_=0.0)
-        grown = (job.c.delay_rate + bend) * waited
-        late = job.c.delay_base + case((grown > waited, waited), else_=grown)  # as polling.Lateness has it
+        acceleration = case((waited > 0, job.c.delay_accel * waited), else_=0.0)
+        grown = (job.c.delay_rate + acceleration) * waited
+        late = job.c.delay_base + case(
+            (grown > waited, waited), else_=grown
+        )  # as in polling.policy.DelayCurve
         rows = connection.execute(
             select(*_DUE)
-            .where(job.c.due_at <= now, job.c.rate_limit == budget)
+            .where(job.c.due_at <= now, job.c.rate_limit == rate_limit)
             .order_by(late.desc())
             .limit(limit)
         )
         return [DueTurn(*row) for row in rows]
 
-    def polls_in_flight(self, connection: Connection, budgets: Sequence[str]) -> dict[str, int]:
-        """How many looks of each budget are handed out and have not begun yet."""
+    def polls_in_flight(self, connection: Connection, rate_limits: Sequence[str]) -> dict[str, int]:
+        """Return how many polls of each rate limit are dispatched and not begun."""
         rows = connection.execute(
             select(job.c.rate_limit, func.count().label("polls"))
             .where(job.c.due_at.is_(None), job.c.ended_at.is_(None), job.c.begin_count == 0)
-            .where(job.c.rate_limit.in_(budgets))
+            .where(job.c.rate_limit.in_(rate_limits))
             .group_by(job.c.rate_limit)
         )
         return {row.rate_limit: int(row.polls) for row in rows}
 
     def mark_dispatched(self, connection: Connection, turns: Sequence[DueTurn]) -> None:
-        """The broker has confirmed these turns: their timers end, unless they were set anew meanwhile."""
+        """Record that the broker has confirmed these turns: their timers end, unless they were set again in the meantime."""
         now = self.database.now()
         connection.execute(
-            _HANDED, [{"job": turn.job_id, "its_turn": turn.turn, "now": now} for turn in turns]
+            _MARK_DISPATCHED, [{"job": turn.job_id, "its_turn": turn.turn, "now": now} for turn in turns]
         )
 
     def heartbeat(self, connection: Connection, turns: Sequence[tuple[str, int]]) -> None:
-        """These turns, by job and number, are in the hands of a worker that has not come to them or works on them.
+        """Record that this process has received these turns (job id, turn) and not settled them.
 
-        They wait in no queue, so `recover_lost` would take them for lost.
+        They wait in no queue, so `requeue_lost` would take them for lost.
         """
         statement = (
             update(job)
@@ -136,24 +141,24 @@ class DispatchQueue:
         connection.execute(statement, [{"job": job_id, "its_turn": turn} for job_id, turn in turns])
 
     def unpublished_events(self, connection: Connection, limit: int) -> list[StoredEvent]:
-        """Events that the outbox still holds, oldest first."""
-        rows = connection.execute(_UNPUBLISHED, {"most": limit})
+        """Return events that are not published yet, oldest first."""
+        rows = connection.execute(_UNPUBLISHED_EVENTS, {"limit": limit})
         return [StoredEvent(*row) for row in rows]
 
     def mark_published(self, connection: Connection, events: Sequence[StoredEvent]) -> None:
-        """The broker has confirmed these events."""
+        """Record that the broker has confirmed these events."""
         numbers = [stored.number for stored in events]
-        connection.execute(_PUBLISHED, {"numbers": numbers, "now": self.database.now()})
+        connection.execute(_MARK_PUBLISHED, {"numbers": numbers, "now": self.database.now()})
 
     def requeue_lost(self, connection: Connection, queue: str, older_than: float, *, empty: bool) -> int:
-        """Make turns due again whose hand-off must have been lost; gives how many.
+        """Make turns due again whose message must have been lost; return how many.
 
-        A queue is first in, first out: a turn handed out more than `older_than` seconds before another
-        one that was taken since, or before a moment at which the queue was found `empty`, is not coming.
-        A mere backlog is left alone. Turns that still run are told apart by their hold when they are taken.
+        A queue is first in, first out. A turn that was dispatched more than `older_than` seconds before another one that was
+        begun since, or before a time at which the queue was found `empty`, will not come. A mere backlog is left alone.
+        Turns that still run are recognised by their lock when they are begun.
 
-        A turn that nobody is known to have handed out came with its command, whose place in the queue is not
-        known, or was taken before the dispatcher could say so: it can be overtaken, but overtakes nobody.
+        A turn without `dispatched_at` came with its command, or was begun before the dispatcher could record it. It can be
+        overtaken, but overtakes no other.
         """
         now = self.database.now()
         overtaker = select(func.max(job.c.dispatched_at)).where(
@@ -178,7 +183,7 @@ class DispatchQueue:
         return int(lost.rowcount)
 
     def requeue_all(self, connection: Connection) -> None:
-        """Make every handed-off turn due again: the embedded broker forgets them with its process."""
+        """Make every dispatched turn due again: the embedded broker loses them with its process."""
         connection.execute(
             update(job)
             .where(job.c.due_at.is_(None), job.c.status.not_in(_ENDED))

@@ -1,4 +1,4 @@
-"""Commands become jobs, and turns get the exclusive right to run: what turns and commands ask of the ledger."""
+"""The job store: commands become jobs, and turns get the exclusive right to run them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from messages.events import Outcome, Status
 from workers.ledger.claim import Claim
 from workers.ledger.database import Database
 from workers.ledger.disaster_recovery import first_sequence, restored_at
-from workers.ledger.locks import build_locks
+from workers.ledger.locks import Locks
 from workers.ledger.outbox import EventPayload, append_event, append_rejection, republish_last_event
 from workers.ledger.records import Job, encode
 from workers.ledger.schema import job, step
@@ -38,7 +38,7 @@ _ENDED = [status.value for status in Status if status.ended]
 
 
 def _accept(insert: Callable[[Table], postgresql.Insert | sqlite.Insert]) -> Executable:
-    """Adds a job unless there is one of its id; what is given beyond `now` are its columns."""
+    """Return the statement that inserts a job unless its id exists; parameters other than `now` are its columns."""
     now: BindParameter[float] = bindparam("now", type_=Float(53))
     statement = insert(job).values(sequence=first_sequence(now) + 1, restored_at=restored_at(now))
     return statement.on_conflict_do_nothing().returning(job)
@@ -48,13 +48,13 @@ _ACCEPT, _ACCEPT_SQLITE = _accept(postgresql.insert), _accept(sqlite.insert)
 
 
 class Acceptance(Enum):
-    """What became of a command that arrived."""
+    """What became of a received command."""
 
     NEW = "new"
-    SCHEDULED = "scheduled"  # new or again, its first turn not due yet: nothing is to be done now
+    SCHEDULED = "scheduled"  # new or a duplicate; its first turn is not due yet
     DUPLICATE = "duplicate"  # the same command again; its job has not ended
     DUPLICATE_ENDED = "duplicate_ended"  # the same command again; its final event is published again
-    CONFLICT = "conflict"  # the id means another command
+    CONFLICT = "conflict"  # the id belongs to another command
 
 
 class NotRetryable(Exception):
@@ -63,7 +63,7 @@ class NotRetryable(Exception):
 
 @dataclass(frozen=True)
 class JobLock:
-    """The exclusive right to run turns of one job, for as long as the connection lives."""
+    """The exclusive right to run turns of one job, until the connection ends."""
 
     database: Database
     connection: Connection
@@ -72,65 +72,71 @@ class JobLock:
     def take(
         self, turn: int, admit: Callable[[int], bool] = lambda _: True, *, again: bool = False
     ) -> Claim | None:
-        """Begin turn `turn`; None if it was taken before or the job has ended. The rest as in `Claim.take`."""
-        return Claim.take(self.database, self.connection, self.job_id, turn, admit, again=again)
+        """Begin the turn; return None if it was begun before or the job has ended. Arguments as in `Claim.take`."""
+        return Claim.take(self.database, self.connection, self.job_id, turn, admit, redelivered=again)
 
     def begun(self, job: Job) -> Claim:
-        """Go on with the first turn of a job, taken as it was recorded: it has no steps yet.
+        """Return the claim of the first turn of a new job, which was begun when the job was recorded and has no steps.
 
-        Should somebody have taken the job since, the first write finds out, as ever.
+        If another worker has begins_now the job since, the first write is fenced.
         """
         return Claim(self.database, self.connection, job, {})
 
 
 class JobStore:
-    """Jobs as turns and commands change them.
+    """Jobs, as turns and commands change them.
 
     Args:
         database: the ledger's.
+        locks: of this ledger in this process.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, locks: Locks) -> None:
         self.database = database
-        self._locks = build_locks(database)
+        self._locks = locks
 
     def accept(self, request: Request, deadline: float, *, handed: bool) -> tuple[Acceptance, Job | None]:
-        """Record a command as a job, once; gives the job if its first turn was taken with that, see `Hold.begun`.
+        """Record a command as a job, once.
 
         Args:
             request: the valid command.
-            deadline: seconds that the job may take from when it may begin.
-            handed: whether its first turn is in the caller's hands, and taken, if it may begin now; otherwise it is
-                due at once. That of a job that may begin later is a timer, like every other wait.
+            deadline: seconds that the job may take, from when it may begin.
+            handed: whether the caller runs the first turn now, if the job may begin now. Otherwise that turn is due at
+                once, or waits for a timer if the job is scheduled for later.
+
+        Returns:
+            What became of the command, and the job if its first turn was begun with it (see `JobLock.begun`).
         """
         data = encode(dump(request.command))
-        # Without what only says the default: a field that a later version adds changes no command sent before it.
-        said = encode(request.command.model_dump(mode="json", by_alias=True, exclude_defaults=True))
-        fingerprint = hashlib.sha256(f"{request.type}\n{said}".encode()).hexdigest()
+        # Defaults are left out: a field that a later version adds does not change the fingerprint of earlier commands.
+        given = encode(request.command.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+        fingerprint = hashlib.sha256(f"{request.type}\n{given}".encode()).hexdigest()
         with self.database.write() as connection:
             now = self.database.now()
             begin = max(now, request.not_before.timestamp()) if request.not_before else now
-            taken = handed and begin == now
+            begins_now = handed and begin == now
             values = {
                 "id": request.id, "command": request.type, "queue": request.command.queue(),
                 "vendor": request.command.vendor(), "source": request.source,
                 "correlation_id": request.correlation_id, "traceparent": request.traceparent,
                 "tracestate": request.tracestate, "data": data, "fingerprint": fingerprint,
-                "status": Status.ACCEPTED.value, "turn": 1, "begin_count": int(taken), "fence": int(taken),
-                "due_at": None if taken else begin,
+                "status": Status.ACCEPTED.value, "turn": 1, "begin_count": int(begins_now), "fence": int(begins_now),
+                "due_at": None if begins_now else begin,
                 "deadline_at": begin + deadline, "accepted_at": now, "updated_at": now,
             }  # fmt: skip
             statement = _ACCEPT_SQLITE if self.database.sqlite else _ACCEPT
             added = connection.execute(statement, {"now": now, **values}).one_or_none()
             if added is None:
-                return self._again(connection, request.id, fingerprint, now), None
-            new = Job.of(added)
+                return self._classify_duplicate(connection, request.id, fingerprint, now), None
+            new = Job.from_row(added)
             append_event(connection, new, EventPayload(Outcome.ACCEPTED, Status.ACCEPTED), new.sequence, now)
             accepted = Acceptance.NEW if begin == now else Acceptance.SCHEDULED
-            return accepted, new if taken else None
+            return accepted, new if begins_now else None
 
-    def _again(self, connection: Connection, id: str, fingerprint: str, now: float) -> Acceptance:
-        known = Job.of(connection.execute(select(job).where(job.c.id == id)).one())
+    def _classify_duplicate(
+        self, connection: Connection, id: str, fingerprint: str, now: float
+    ) -> Acceptance:
+        known = Job.from_row(connection.execute(select(job).where(job.c.id == id)).one())
         if known.fingerprint != fingerprint:
             return Acceptance.CONFLICT
         if known.turn == 1 and known.due_at is not None and known.due_at > now:
@@ -147,12 +153,12 @@ class JobStore:
 
     @contextmanager
     def lock(self, job_id: str) -> Iterator[JobLock | None]:
-        """The exclusive right to run turns of a job; None if somebody else has it."""
+        """Lock a job for running its turns; yield None if another worker holds the lock."""
         with self.database.connect() as connection, self._locks.hold(connection, f"job {job_id}") as held:
             yield JobLock(self.database, connection, job_id) if held else None
 
     def reschedule(self, job_id: str, turn: int, delay: float) -> None:
-        """Have turn `turn` handed out again in `delay` seconds, unless it has ended by then."""
+        """Dispatch the turn again in `delay` seconds, unless it has ended by then."""
         with self.database.write() as connection:
             now = self.database.now()
             connection.execute(
@@ -167,7 +173,7 @@ class JobStore:
             )
 
     def cancel(self, job_id: str) -> Status | None:
-        """Ask a job to end; a waiting one is woken. Gives its status, None if there is no such job."""
+        """Request the end of a job and wake it if it waits; return its status, None if there is no such job."""
         with self.database.write() as connection:
             now = self.database.now()
             connection.execute(
@@ -181,22 +187,32 @@ class JobStore:
             return self._status(connection, job_id)
 
     def retry(self, job_id: str, by: str, deadline: float, *, repeat_effect: bool) -> Status | None:
-        """Let a failed or cancelled job go on, once for each `by`. Raises `NotRetryable`.
+        """Let a failed or cancelled job continue, once for each `by`.
 
-        A `by` that is the id of a `job.retry` is about an ending before it: repeated later, it changes nothing.
+        A `by` that is the id of a `job.retry` refers to an ending before that command. Repeated later, it changes nothing.
+
+        Returns:
+            The job's status; None if there is no such job.
+
+        Raises:
+            NotRetryable: the job failed as `outcome_unknown`, and `repeat_effect` is false.
         """
         with self.database.write() as connection:
             row = connection.execute(select(job).where(job.c.id == job_id).with_for_update()).one_or_none()
             if row is None:
                 return None
-            found, now = Job.of(row), self.database.now()
-            asked_at = connection.scalar(select(job.c.accepted_at).where(job.c.id == by))
-            too_late = asked_at is not None and (found.ended_at or 0.0) > asked_at
-            if too_late or found.retried_by == by or found.status not in {Status.FAILED, Status.CANCELLED}:
-                return found.status
-            if found.error is not None and found.error["code"] == Code.OUTCOME_UNKNOWN:
+            retried, now = Job.from_row(row), self.database.now()
+            requested_at = connection.scalar(select(job.c.accepted_at).where(job.c.id == by))
+            too_late = requested_at is not None and (retried.ended_at or 0.0) > requested_at
+            if (
+                too_late
+                or retried.retried_by == by
+                or retried.status not in {Status.FAILED, Status.CANCELLED}
+            ):
+                return retried.status
+            if retried.error is not None and retried.error["code"] == Code.OUTCOME_UNKNOWN:
                 if not repeat_effect:
-                    msg = "its effect may have happened: look at the vendor, then retry with repeat_effect"
+                    msg = "its effect may have happened: check at the vendor, then retry with repeat_effect"
                     raise NotRetryable(msg)
                 connection.execute(
                     update(step)
@@ -215,5 +231,5 @@ class JobStore:
             return Status.RUNNING
 
     def _status(self, connection: Connection, job_id: str) -> Status | None:
-        found: Any = connection.scalar(select(job.c.status).where(job.c.id == job_id))
-        return None if found is None else Status(found)
+        status: Any = connection.scalar(select(job.c.status).where(job.c.id == job_id))
+        return None if status is None else Status(status)

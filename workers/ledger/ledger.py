@@ -5,6 +5,7 @@ from __future__ import annotations
 from workers.ledger.database import Database
 from workers.ledger.dispatch_queue import DispatchQueue
 from workers.ledger.job_store import JobStore
+from workers.ledger.locks import build_locks
 from workers.ledger.queries import LedgerQueries
 
 
@@ -19,6 +20,7 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.jobs = JobStore(database)
-        self.dispatch = DispatchQueue(database)
+        locks = build_locks(database)
+        self.jobs = JobStore(database, locks)
+        self.dispatch = DispatchQueue(database, locks)
         self.queries = LedgerQueries(database)

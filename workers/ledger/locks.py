@@ -1,7 +1,7 @@
-"""Holds: locks that end with the process or the database connection that has them, never with a timer.
+"""Locks that end with the process or the database connection that holds them, never with a timer.
 
-PostgreSQL: session-level advisory locks on the connection of the holder. SQLite: byte-range locks on a file
-beside the database, which the kernel drops with the process.
+On PostgreSQL they are session-level advisory locks on the holder's connection. On SQLite they are byte-range locks on
+a file beside the database, which the kernel releases with the process.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from workers.ledger.database import Database, LedgerUnavailable, translated
 
 
 class Locks(Protocol):
-    """Exclusive holds by name."""
+    """Exclusive locks by name."""
 
     @contextmanager
     def hold(self, connection: Connection, name: str) -> Iterator[bool]:
-        """Hold `name` for the time of the block; gives False at once if somebody else has it."""
+        """Hold the lock `name` within the block; yield False at once if another holder has it."""
 
 
 def build_locks(database: Database) -> Locks:
-    """The locks that suit the database."""
+    """Return the locks for this kind of database."""
     return (
         FileLocks(database.path.with_name(database.path.name + ".lock"))
         if database.sqlite
@@ -43,19 +43,19 @@ class AdvisoryLocks:
 
     @contextmanager
     def hold(self, connection: Connection, name: str) -> Iterator[bool]:
-        """Hold `name` on this connection; if it breaks, the hold is gone."""
+        """Hold the lock `name` on this connection. It ends with the connection."""
         key = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
-        held = self._ask(connection, "SELECT pg_try_advisory_lock(%s)", key)
+        held = self._run(connection, "SELECT pg_try_advisory_lock(%s)", key)
         try:
             yield held
         finally:
             if held and not connection.closed and not connection.invalidated:
                 with translated():
                     connection.rollback()
-                self._ask(connection, "SELECT pg_advisory_unlock(%s)", key)
+                self._run(connection, "SELECT pg_advisory_unlock(%s)", key)
 
-    def _ask(self, connection: Connection, statement: LiteralString, key: int) -> bool:
-        """Outside of a transaction, past SQLAlchemy: one round trip instead of three, twice a turn."""
+    def _run(self, connection: Connection, statement: LiteralString, key: int) -> bool:
+        """Run a statement in autocommit, without SQLAlchemy: one round trip instead of three, twice a turn."""
         raw = cast("psycopg.Connection[tuple[bool]]", connection.connection.driver_connection)
         try:
             raw.autocommit = True
@@ -70,8 +70,8 @@ class AdvisoryLocks:
 class FileLocks:
     """One byte of a lock file for each name.
 
-    The kernel's locks are the process's, so threads are told apart here. The file is opened for the first hold
-    and never closed: closing any descriptor of it would drop every lock of the process.
+    The kernel's locks belong to the process, so `_held` separates its threads. The file is opened for the first lock and
+    never closed: closing any descriptor of it would release every lock of the process.
     """
 
     def __init__(self, path: Path) -> None:
@@ -82,7 +82,7 @@ class FileLocks:
 
     @contextmanager
     def hold(self, connection: Connection, name: str) -> Iterator[bool]:  # noqa: ARG002 - as Locks has it
-        """Hold `name` as this process and this thread."""
+        """Hold the lock `name` for this process and this thread."""
         place = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest())
         held = self._acquire(place)
         try:

@@ -1,4 +1,4 @@
-"""Writing events into the outbox, in the transaction that changes the job."""
+"""The transactional outbox: events are written in the transaction that changes the job, and published afterwards."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ADD = insert(event)
 
 @dataclass(frozen=True)
 class EventPayload:
-    """What an event tells beyond the job itself."""
+    """What an event says beyond the job itself."""
 
     outcome: Outcome
     status: Status
@@ -29,22 +29,25 @@ class EventPayload:
     stats: Stats | None = None
 
 
-def append_event(connection: Connection, job: Job, news: EventPayload, sequence: int, now: float) -> None:
-    """Put the job's next event into the outbox. Its id is derived from job and sequence, so it is stable."""
+def append_event(connection: Connection, job: Job, payload: EventPayload, sequence: int, now: float) -> None:
+    """Add the job's next event to the outbox.
+
+    The event's id is derived from the job's id and the sequence number, so it is stable.
+    """
     body = outcome_event(
         id=f"{job.id}.{sequence}",
-        outcome=news.outcome,
+        outcome=payload.outcome,
         data=EventData(
             job_id=job.id,
             command=job.command,
             vendor=job.vendor,
-            status=news.status,
+            status=payload.status,
             accepted_at=to_datetime(job.accepted_at),
             updated_at=to_datetime(now),
-            progress=news.progress,
-            result=news.result,
-            error=news.error,
-            stats=news.stats,
+            progress=payload.progress,
+            result=payload.result,
+            error=payload.error,
+            stats=payload.stats,
         ),
         time=to_datetime(now),
         correlation_id=job.correlation_id,
@@ -56,23 +59,23 @@ def append_event(connection: Connection, job: Job, news: EventPayload, sequence:
 
 
 def republish_last_event(connection: Connection, job_id: str) -> None:
-    """Put the last event of a job into the outbox once more.
+    """Add the last event of a job to the outbox again.
 
-    It gets another number, so that who is publishing it just now cannot strike that off as well.
+    It gets a new number. A dispatcher that is publishing the old row at this moment marks only that row as published.
     """
     last = select(func.max(event.c.number)).where(event.c.job_id == job_id, event.c.sequence.is_not(None))
-    taken = delete(event).where(event.c.number == last.scalar_subquery()).returning(event)
-    told = connection.execute(taken).mappings().one_or_none()
-    if told is not None:  # else another repeat does the same at this moment
+    removed = delete(event).where(event.c.number == last.scalar_subquery()).returning(event)
+    last_event = connection.execute(removed).mappings().one_or_none()
+    if last_event is not None:  # otherwise a concurrent repeat has done it
         connection.execute(
             insert(event).values(
-                {name: told[name] for name in told if name not in {"number", "published_at"}}
+                {name: last_event[name] for name in last_event if name not in {"number", "published_at"}}
             )
         )
 
 
 def append_rejection(connection: Connection, invalid: InvalidCommand, body: bytes, now: float) -> None:
-    """Put a `rejected` event into the outbox, once for the same message however often it comes."""
+    """Add a `rejected` event to the outbox, once for each message however often it is delivered."""
     if invalid.id is None:
         return
     digest = hashlib.sha256(body + invalid.code.encode()).hexdigest()[:32]
@@ -106,7 +109,7 @@ def append_rejection(connection: Connection, invalid: InvalidCommand, body: byte
 
 
 def job_stats(job: Job, now: float) -> Stats:
-    """What the job has cost so far."""
+    """Return what the job has cost so far."""
     return Stats(
         turns=job.turns,
         polls=job.polls,

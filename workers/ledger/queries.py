@@ -1,4 +1,4 @@
-"""Jobs, steps, events and statistics: what operators ask of the ledger."""
+"""Queries of operators: jobs, steps, events and statistics; purging and erasing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ENDED = [status.value for status in Status if status.ended]
 
 
 class NotErasable(Exception):
-    """The job cannot be forgotten now; the message says why."""
+    """The job cannot be erased now; the message says why."""
 
 
 class LedgerQueries:
@@ -38,10 +38,10 @@ class LedgerQueries:
         self.database = database
 
     def job(self, job_id: str) -> Job | None:
-        """One job."""
+        """Return a job; None if there is none."""
         with self.database.read() as connection:
             row = connection.execute(select(job).where(job.c.id == job_id)).one_or_none()
-            return None if row is None else Job.of(row)
+            return None if row is None else Job.from_row(row)
 
     def jobs(
         self,
@@ -51,7 +51,7 @@ class LedgerQueries:
         code: str | None = None,
         limit: int = 50,
     ) -> list[Job]:
-        """Jobs, the last accepted first; `code` is the error code of failed ones."""
+        """Return jobs, the last accepted first; `code` is the error code of failed ones."""
         where: list[ColumnElement[bool]] = []
         if statuses:
             where.append(job.c.status.in_(statuses))
@@ -63,18 +63,18 @@ class LedgerQueries:
             rows = connection.execute(
                 select(job).where(*where).order_by(job.c.accepted_at.desc()).limit(limit)
             )
-            return [Job.of(row) for row in rows]
+            return [Job.from_row(row) for row in rows]
 
     def steps(self, job_id: str) -> list[Step]:
-        """A job's steps in the order in which they began."""
+        """Return a job's steps in the order in which they began."""
         with self.database.read() as connection:
             rows = connection.execute(select(step).where(step.c.job_id == job_id).order_by(step.c.started_at))
-            return [Step.of(row) for row in rows]
+            return [Step.from_row(row) for row in rows]
 
     def events(
         self, *, after: int = 0, since: float = 0.0, job_id: str | None = None, limit: int = 500
     ) -> list[StoredEvent]:
-        """Events in the order in which they were written, numbers above `after`."""
+        """Return events in the order in which they were written, with numbers above `after`."""
         mine: ColumnElement[bool] = true() if job_id is None else event.c.job_id == job_id
         with self.database.read() as connection:
             rows = connection.execute(
@@ -86,23 +86,23 @@ class LedgerQueries:
             return [StoredEvent(*row) for row in rows]
 
     def stats(self) -> LedgerStats:
-        """How all jobs stand, for whoever watches. Raises `LedgerUnavailable`."""
+        """Return the statistics of all jobs. Raises `LedgerUnavailable`."""
         with self.database.read() as connection:
             return collect_stats(self.database, connection)
 
     def check(self) -> None:
-        """Raise unless the ledger can be reached and used."""
+        """Raise `LedgerUnavailable` or `LedgerOutdated` unless the ledger can be used."""
         self.database.check()
 
     def purge(self, older_than: float) -> int:
-        """Forget jobs that ended more than `older_than` seconds ago, with steps and published events."""
+        """Delete jobs that ended more than `older_than` seconds ago, with steps and published events; return how many."""
         before = self.database.now() - older_than
         with self.database.write() as connection:
             old = select(job.c.id).where(job.c.status.in_(_ENDED), job.c.ended_at < before)
             waiting = select(event.c.job_id).where(event.c.published_at.is_(None))
-            gone = list(connection.scalars(old.where(job.c.id.not_in(waiting))))
-            for start in range(0, len(gone), 500):
-                ids = gone[start : start + 500]
+            deleted = list(connection.scalars(old.where(job.c.id.not_in(waiting))))
+            for start in range(0, len(deleted), 500):
+                ids = deleted[start : start + 500]
                 connection.execute(delete(event).where(event.c.job_id.in_(ids)))
                 connection.execute(delete(step).where(step.c.job_id.in_(ids)))
                 connection.execute(delete(job).where(job.c.id.in_(ids)))
@@ -111,22 +111,24 @@ class LedgerQueries:
                     event.c.sequence.is_(None), event.c.created_at < before, event.c.published_at.is_not(None)
                 )
             )
-            return len(gone)
+            return len(deleted)
 
     def erase(self, job_id: str) -> None:
-        """Forget one job that has ended, with all that is stored of it. Raises `NotErasable`."""
+        """Delete one job that has ended, with everything stored of it. Raises `NotErasable`."""
         with self.database.write() as connection:
             status = self._status(connection, job_id)
             if status is None:
                 raise NotErasable(f"there is no job {job_id}")
             if not status.ended:
                 raise NotErasable(f"{job_id} is {status}: cancel it first")
-            untold = select(event.c.number).where(event.c.job_id == job_id, event.c.published_at.is_(None))
-            if connection.scalar(untold.limit(1)) is not None:
+            unpublished = select(event.c.number).where(
+                event.c.job_id == job_id, event.c.published_at.is_(None)
+            )
+            if connection.scalar(unpublished.limit(1)) is not None:
                 raise NotErasable(f"{job_id}: its last events are not published yet, try again")
             for table, column in ((event, event.c.job_id), (step, step.c.job_id), (job, job.c.id)):
                 connection.execute(delete(table).where(column == job_id))
 
     def _status(self, connection: Connection, job_id: str) -> Status | None:
-        found: Any = connection.scalar(select(job.c.status).where(job.c.id == job_id))
-        return None if found is None else Status(found)
+        status: Any = connection.scalar(select(job.c.status).where(job.c.id == job_id))
+        return None if status is None else Status(status)

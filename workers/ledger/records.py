@@ -1,4 +1,4 @@
-"""What the ledger hands out: rows as typed values."""
+"""Rows of the ledger as typed values."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from messages.events import Status
 
 
 def encode(value: object) -> str:
-    """JSON as the ledger stores it."""
+    """Return the value as the JSON text that the ledger stores."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def decode(text: str | None) -> Any:
-    """The value of a JSON column; None for null."""
+    """Return the value of a JSON column; None for null."""
     return None if text is None else json.loads(text)
 
 
 def to_datetime(seconds: float) -> datetime:
-    """Epoch seconds as an aware time, to the millisecond."""
+    """Return epoch seconds as an aware time, to the millisecond."""
     return datetime.fromtimestamp(round(seconds, 3), UTC)
 
 
 @dataclass
 class Job:
-    """One job as it stands."""
+    """One job, as the ledger has it."""
 
     id: str
     command: str
@@ -75,22 +75,24 @@ class Job:
 
     @property
     def urgency(self) -> PollUrgency | None:
-        """How urgent its next turn is, if that looks at a vendor."""
-        late = self.delay_since, self.delay_base, self.delay_rate, self.delay_accel
+        """The urgency of the next turn, if that is a poll."""
+        curve = self.delay_since, self.delay_base, self.delay_rate, self.delay_accel
         return (
-            None if self.rate_limit is None else PollUrgency(self.rate_limit, *(each or 0.0 for each in late))
+            None
+            if self.rate_limit is None
+            else PollUrgency(self.rate_limit, *(each or 0.0 for each in curve))
         )
 
     @property
     def scheduled_for(self) -> float | None:
-        """When it may begin, if its command said so and that is to come; None otherwise."""
-        untouched = self.status is Status.ACCEPTED and not self.begin_count and not self.cancel_requested
-        later = untouched and self.due_at is not None and self.due_at > self.accepted_at
-        return self.due_at if later else None
+        """When the job may begin, in epoch seconds, if its command gave a time that is still to come; otherwise None."""
+        not_begun = self.status is Status.ACCEPTED and not self.begin_count and not self.cancel_requested
+        is_scheduled = not_begun and self.due_at is not None and self.due_at > self.accepted_at
+        return self.due_at if is_scheduled else None
 
     @classmethod
-    def of(cls, row: Row[Any]) -> Job:
-        """The job in a row of its table."""
+    def from_row(cls, row: Row[Any]) -> Job:
+        """Return the job of a row."""
         values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
         values["status"] = Status(values["status"])
         for column in ("data", "progress", "result", "error"):
@@ -100,15 +102,15 @@ class Job:
 
 @dataclass
 class Step:
-    """One recorded piece of a job.
+    """One recorded step of a job.
 
     Attributes:
-        state: `intended` (perhaps done), `open` (a checkpoint), `done`, or `void` (to be done anew).
-        generation: 1, and one more each time it was voided.
-        last_progress_at: when its progress last moved.
-        last_polled_at: when a poll was last seen running.
-        reported_share: how much of it was done then or before, 0 to 1, if the vendor said so.
-        reported_at: when that was first seen.
+        state: `intended` (it may have happened), `open` (a checkpoint), `done`, or `void` (to be done again).
+        generation: 1, plus one for each time the step was voided.
+        last_progress_at: when its progress last changed.
+        last_polled_at: when a poll last found it running.
+        reported_share: the share that was done then or before, 0 to 1, if the vendor reported one.
+        reported_at: when that share was first reported.
     """
 
     name: str
@@ -126,8 +128,8 @@ class Step:
     reported_at: float | None = None
 
     @classmethod
-    def of(cls, row: Row[Any]) -> Step:
-        """The step in a row of its table."""
+    def from_row(cls, row: Row[Any]) -> Step:
+        """Return the step of a row."""
         values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
         del values["job_id"]
         values["value"] = decode(values["value"])
@@ -136,15 +138,15 @@ class Step:
 
 @dataclass(frozen=True)
 class DurationSample:
-    """An earlier wait, in seconds since it began.
+    """The duration of an earlier vendor job: an interval-censored sample, in seconds since its start.
 
     Attributes:
-        ended: when it was found done.
-        seen: when it was last seen running; None if that was not noted. It ended in between.
+        ended: when a poll found it done.
+        seen: when a poll last found it running, if known. The job ended between the two.
         size: rows, if known.
-        reported_share: how much was done, 0 to 1, as the vendor said at about the last look.
-        reported_after: when it said so.
-        began: when it began, by a clock that all waits share.
+        reported_share: the share that was done, 0 to 1, as the vendor reported at about the last poll.
+        reported_after: when the vendor reported it.
+        began: when the job began, by a clock that all samples share.
     """
 
     ended: float
@@ -156,19 +158,19 @@ class DurationSample:
 
     @property
     def after(self) -> float:
-        """The time after which it ended."""
+        """The start of the interval in which the job ended."""
         return self.ended if self.seen is None else min(max(self.seen, 0.0), self.ended)
 
     @property
     def middle(self) -> float:
-        """About when it ended."""
+        """About when the job ended: the geometric middle of the interval."""
         seen = self.after
         return max(math.sqrt(seen * self.ended) if seen > 0 else self.ended / 2, 1e-3)
 
 
 @dataclass(frozen=True)
 class DueTurn:
-    """A turn whose time has come."""
+    """A turn that is due."""
 
     job_id: str
     command: str
@@ -179,9 +181,10 @@ class DueTurn:
 
 @dataclass(frozen=True)
 class PollUrgency:
-    """How late a look at a vendor is: w seconds after `since` (epoch) `base` + `rate` w + `accel` w², in seconds.
+    """How urgent a poll is: its expected detection delay, w seconds after `since` (epoch seconds).
 
-    `rate_limit` names the calls that it counts among: vendor and class of operations. See `polling.DelayCurve`.
+    The delay is `base` + `rate` w + `accel` w², in seconds (see `polling.policy.DelayCurve`). `rate_limit` names the calls
+    that the poll counts among: vendor and class of operations.
     """
 
     rate_limit: str
@@ -193,7 +196,7 @@ class PollUrgency:
 
 @dataclass(frozen=True)
 class StoredEvent:
-    """An event of the outbox; `body` is the CloudEvent as published."""
+    """An event of the outbox. `body` is the CloudEvent as it is published."""
 
     number: int
     id: str

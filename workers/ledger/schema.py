@@ -1,6 +1,6 @@
-"""The ledger's tables. Times are epoch seconds, JSON is text: the same on SQLite and PostgreSQL.
+"""The ledger's tables, the same on SQLite and PostgreSQL. Times are epoch seconds, JSON is text.
 
-A change here needs a migration in `migrations/versions` that workers of the version before survive.
+A change here needs a migration in `migrations/versions` with which workers of the previous version can still work.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-#: 64 bits everywhere; SQLite only counts up by itself in a column it calls INTEGER.
+#: 64 bits everywhere. SQLite generates values only in a column of the type INTEGER.
 _Serial = BigInteger().with_variant(Integer(), "sqlite")
 
-#: One row per command. A job waits by `due_at` alone; `turn` is the turn to be taken next.
+#: One row per command. A job waits by `due_at` alone; `turn` is the next turn to be run.
 job = Table(
     "job",
     metadata,
@@ -36,20 +36,26 @@ job = Table(
     Column("correlation_id", Text, nullable=False),
     Column("traceparent", Text),
     Column("tracestate", Text),
-    Column("span", Text),  # of the last turn that was traced, as a traceparent: the next one links to it
+    Column("span", Text),  # of the last traced turn, as a traceparent: the next turn links to it
     Column("data", Text, nullable=False),
-    Column("fingerprint", Text, nullable=False),  # of type and data: the same id may mean nothing else
+    Column(
+        "fingerprint", Text, nullable=False
+    ),  # of type and data: the same id with another fingerprint is a conflict
     Column("status", Text, nullable=False),
     Column("turn", Integer, nullable=False),
-    Column("begin_count", Integer, nullable=False, default=0),  # how often this turn was begun
-    Column("fence", Integer, nullable=False, default=0),  # rises with every take: only the last may write
-    Column("due_at", Float(53)),  # the timer; null while the turn is handed off, or the job has ended
-    Column("dispatched_at", Float(53)),  # when the turn was last given to the broker
-    Column("rate_limit", Text),  # of a wait at a vendor: which calls the next look counts among, ...
-    Column("delay_since", Float(53)),  # ... and how late it is w seconds after this:
-    Column("delay_base", Float(53)),  # so many seconds ...
-    Column("delay_rate", Float(53)),  # ... and so many for each of w ...
-    Column("delay_accel", Float(53)),  # ... and for each of w²
+    Column(
+        "begin_count", Integer, nullable=False, default=0
+    ),  # how often this turn was begun without progress
+    Column(
+        "fence", Integer, nullable=False, default=0
+    ),  # fencing token, raised by every take: only its holder may write
+    Column("due_at", Float(53)),  # the timer; null while the turn is dispatched, or the job has ended
+    Column("dispatched_at", Float(53)),  # when the turn was last published to the broker
+    Column("rate_limit", Text),  # of a poll: which calls it counts among, ...
+    Column("delay_since", Float(53)),  # ... and its delay w seconds after this time:
+    Column("delay_base", Float(53)),  # this many seconds ...
+    Column("delay_rate", Float(53)),  # ... plus this rate times w ...
+    Column("delay_accel", Float(53)),  # ... plus this times w²
     Column("deadline_at", Float(53), nullable=False),
     Column("cancel_requested", Boolean, nullable=False, default=False),
     Column("attempt", Integer, nullable=False, default=1),  # 1, and one more with every job.retry
@@ -57,8 +63,8 @@ job = Table(
     Column(
         "consecutive_failures", Integer, nullable=False, default=0
     ),  # failed attempts since the last success
-    Column("sequence", Integer, nullable=False, default=0),  # of the last event
-    Column("progressed_at", Float(53)),  # of the last `progressed` event
+    Column("sequence", Integer, nullable=False, default=0),  # sequence number of the last event
+    Column("progressed_at", Float(53)),  # time of the last `progressed` event
     Column("progress", Text),
     Column("result", Text),
     Column("error", Text),
@@ -69,9 +75,9 @@ job = Table(
     Column("accepted_at", Float(53), nullable=False),
     Column("updated_at", Float(53), nullable=False),
     Column("ended_at", Float(53)),
-    Column("restored_at", Float(53)),  # effects of the job before this moment may have been forgotten
+    Column("restored_at", Float(53)),  # effects before this time may have been forgotten
     Index(
-        "job_due",  # with the command, so that those who wait are counted without a look at their rows
+        "job_due",  # with the command, so that waiting jobs are counted from the index alone
         "due_at",
         "command",
         sqlite_where=text("due_at IS NOT NULL"),
@@ -79,7 +85,7 @@ job = Table(
     ),
     Index("job_dispatched", "queue", "dispatched_at"),
     Index(
-        "job_in_flight",  # turns in the broker's hands, few among many
+        "job_in_flight",  # dispatched turns, few among many
         "queue",
         "dispatched_at",
         "command",
@@ -90,7 +96,7 @@ job = Table(
     Index("job_ended", "ended_at"),
 )
 
-#: What a job has done. `intended` without an end means: perhaps done; `open` holds a checkpoint.
+#: What a job has done. An `intended` step without an end may have happened; `open` holds a checkpoint.
 step = Table(
     "step",
     metadata,
@@ -100,20 +106,22 @@ step = Table(
     Column("state", Text, nullable=False),  # intended, open, done or void
     Column("generation", Integer, nullable=False, default=1),  # 1, and one more each time it was voided
     Column("value", Text),
-    Column("size", Integer),  # rows, where known: durations are compared among equals
+    Column("size", Integer),  # rows, if known: durations are compared between jobs of similar size
     Column("polls", Integer, nullable=False, default=0),
-    Column("last_progress_at", Float(53)),  # when its progress last moved
+    Column("last_progress_at", Float(53)),  # when its progress last changed
     Column(
         "last_polled_at", Float(53)
-    ),  # of a poll: when it was last seen running, so that it ended after that
-    Column("reported_share", Float(53)),  # of a poll: how much was done, 0 to 1, before it was almost all ...
-    Column("reported_at", Float(53)),  # ... and when that was first seen
+    ),  # of a poll: when the vendor job was last found running; it ended after that
+    Column(
+        "reported_share", Float(53)
+    ),  # of a poll: the share that the vendor reported, 0 to 1, before it was almost all ...
+    Column("reported_at", Float(53)),  # ... and when it was first reported
     Column("started_at", Float(53), nullable=False),
     Column("ended_at", Float(53)),
     Index("step_done", "kind", "name", "ended_at"),
 )
 
-#: The outbox, and the record of everything that was told. Published in the order of `number`.
+#: The outbox, and the record of every event. Published in the order of `number`.
 event = Table(
     "event",
     metadata,
@@ -143,17 +151,17 @@ recovery = Table(
     Column("until", Float(53), nullable=False),
 )
 
-#: Calls that still count against a vendor's budget: one row for each, none older than the window.
+#: Calls that count against a vendor's rate limit: one row each, none older than the window.
 vendor_call = Table(
     "vendor_call",
     metadata,
     Column("vendor", Text, nullable=False),
-    Column("kind", Text, nullable=False),  # the class of operations with a limit of its own
+    Column("kind", Text, nullable=False),  # the class of operations with its own limit
     Column("at", Float(53), nullable=False),
     Index("vendor_call_at", "vendor", "kind", "at"),
 )
 
-#: Until when a vendor that was called too often wants to be left alone.
+#: Until when a vendor that answered 429 must not be called.
 vendor_pause = Table(
     "vendor_pause",
     metadata,

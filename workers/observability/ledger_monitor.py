@@ -141,14 +141,14 @@ def ledger_metrics(stats: LedgerStats) -> Iterator[Metric]:
         "How long the oldest due turn has waited to be dispatched",
         value=_age(now, stats.oldest_due),
     )
-    oldest_out = GaugeMetricFamily(
+    oldest_dispatched = GaugeMetricFamily(
         "kyb_queue_oldest_turn_age_seconds",
         "How long the oldest dispatched turn has been queued or running",
         labels=["queue"],
     )
-    for queue, dispatched_at in stats.oldest_out.items():
-        oldest_out.add_metric([queue], _age(now, dispatched_at))
-    yield oldest_out
+    for queue, dispatched_at in stats.oldest_dispatched.items():
+        oldest_dispatched.add_metric([queue], _age(now, dispatched_at))
+    yield oldest_dispatched
     yield GaugeMetricFamily("kyb_outbox_events", "Events not yet published", value=stats.unpublished)
     yield GaugeMetricFamily(
         "kyb_outbox_oldest_event_age_seconds",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from clients.transport import Observation
 from messages.envelope import Request
+from workers.extras import importing
 from workers.ledger.records import Job, StoredEvent
 from workers.observability.turn_stats import TurnOutcome
 from workers.settings import SettingsError
@@ -62,7 +63,8 @@ def start() -> None:
     """Start tracing if an exporter is configured. Raises `SettingsError`."""
     exporter = exporter_from(os.environ)
     if exporter is not None:
-        from workers.observability.spans import build_spans  # noqa: PLC0415 - only when tracing is on
+        with importing("otel", "OTEL_TRACES_EXPORTER"):
+            from workers.observability.spans import build_spans  # noqa: PLC0415 - only when tracing is on
 
         use(build_spans(exporter))
 

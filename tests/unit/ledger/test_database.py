@@ -30,14 +30,14 @@ def ask(opened: Database) -> object:
 def test_one_that_was_idle_is_tried_before_use_and_replaced(
     ledger_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "TRUSTED", 0.0)
+    monkeypatch.setattr(database, "IDLE_TEST_AFTER_SECONDS", 0.0)
     assert ask(ledger_database) is not None
 
 
 def test_one_that_was_just_used_is_trusted_and_its_end_is_an_unavailable_ledger(
     ledger_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "TRUSTED", 600.0)
+    monkeypatch.setattr(database, "IDLE_TEST_AFTER_SECONDS", 600.0)
     with pytest.raises(LedgerUnavailable):
         ask(ledger_database)
     assert ask(ledger_database) is not None

@@ -139,10 +139,10 @@ def test_how_the_jobs_of_a_ledger_stand(ledger: Ledger) -> None:
     assert seen.oldest_due is not None
     assert seen.oldest_unpublished is not None
     assert 30 <= seen.now - seen.oldest_due < 40
-    assert 40 <= seen.now - seen.oldest_out["kyb.data8"] < 50
+    assert 40 <= seen.now - seen.oldest_dispatched["kyb.data8"] < 50
     assert 50 <= seen.now - seen.oldest_unpublished < 60
     assert seen.unpublished == 6
-    assert seen.oldest_out["kyb.sayari"] == seen.now
+    assert seen.oldest_dispatched["kyb.sayari"] == seen.now
 
 
 def test_counting_jobs_reads_no_row(ledger: Ledger) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from workers.extras import importing
 from workers.files.formats.archives import EXPANDED_LIMIT, unreadable
 from workers.files.formats.csv_records import RowError
 from workers.files.formats.reader import Row, fitting, refused
@@ -26,8 +27,9 @@ class ParquetReader:
     resumable = True
 
     def __init__(self, stream: BinaryIO, uri: str) -> None:
-        import pyarrow as pa  # noqa: PLC0415 - a quarter of a second and 40 MB, for those who need it
-        import pyarrow.parquet as pq  # noqa: PLC0415
+        with importing("parquet", "reading Parquet"):
+            import pyarrow as pa  # noqa: PLC0415 - a quarter of a second and 40 MB
+            import pyarrow.parquet as pq  # noqa: PLC0415
 
         self._pa = pa
         self._number = 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
+from workers.extras import importing
+
 #: Rows of a row group, which is what is held in memory at once.
 GROUP_ROWS = 50_000
 #: Characters of a row group: it ends with the row that reaches them.
@@ -19,8 +21,9 @@ def write_parquet(out: BinaryIO, header: Sequence[str], rows: Iterable[Sequence[
         header: names of the columns, all different.
         rows: as many cells each as the header has.
     """
-    import pyarrow as pa  # noqa: PLC0415 - a quarter of a second and 40 MB, for those who ask for it
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    with importing("parquet", "writing Parquet"):
+        import pyarrow as pa  # noqa: PLC0415 - a quarter of a second and 40 MB
+        import pyarrow.parquet as pq  # noqa: PLC0415
 
     schema = pa.schema([pa.field(name, pa.string(), nullable=False) for name in header])
     done = 0

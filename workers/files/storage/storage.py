@@ -11,6 +11,7 @@ from typing import BinaryIO, cast
 from messages.base import File
 from messages.errors import Code
 from workers.errors import JobFailed
+from workers.extras import importing
 from workers.files.storage.base import FileMissing, ObjectStore, RemoteFile, Source
 from workers.files.storage.chunked_draft import RemoteDraft
 from workers.files.storage.drafts import Draft
@@ -162,11 +163,13 @@ class Storage:
             if _client(place) in found:
                 continue
             if place.scheme == "s3":
-                from workers.files.storage.s3 import S3  # noqa: PLC0415
+                with importing("s3", "an s3:// root"):
+                    from workers.files.storage.s3 import S3  # noqa: PLC0415
 
                 found[_client(place)] = S3(s3)
             elif place.scheme == "sftp":
-                from workers.files.storage.sftp import Sftp  # noqa: PLC0415
+                with importing("sftp", "an sftp:// root"):
+                    from workers.files.storage.sftp import Sftp  # noqa: PLC0415
 
                 found[_client(place)] = Sftp(place, sftp)
             else:
