@@ -49,8 +49,8 @@ def receive(link: ConsumerLink) -> Delivery:
     return delivery
 
 
-def left(url: str) -> list[str]:
-    """The bodies that wait in the queue, read by somebody else who puts them back."""
+def ready_bodies(url: str) -> list[str]:
+    """Return the bodies of the ready messages, which go back to the queue."""
     bodies: list[str] = []
     with channel_to(url) as channel:
         while True:
@@ -60,28 +60,28 @@ def left(url: str) -> list[str]:
             bodies.append(body.decode())
 
 
-def test_late_settlement_on_a_lost_connection_touches_no_other_message(
+def test_consumer_settles_no_other_message_when_the_connection_was_lost(
     link: ConsumerLink, rabbitmq: RabbitMQ, amqp_url: str
 ) -> None:
-    # A and B are at work when the connection is closed; the link comes back by itself.
+    # A and B are unacked when the connection is closed; the link reconnects.
     publish(amqp_url, "A", "B")
     old = [receive(link), receive(link)]
     link.consuming.clear()
     rabbitmq.close_all_connections()
     assert link.consuming.wait(20)
-    # On the new channel tags 1 and 2 belong to other deliveries now.
+    # On the new channel, tags 1 and 2 belong to other deliveries.
     new = [receive(link), receive(link)]
     assert [d.tag for d in new] == [d.tag for d in old]
     publish(amqp_url, "C")
     link.acknowledge(old[0])
     link.requeue(old[1])
-    link.acknowledge(new[0])  # the one settlement that counts
+    link.acknowledge(new[0])  # the only settlement that has an effect
     assert receive(link).body == b"C"
     link.stop()
-    assert sorted(left(amqp_url)) == sorted([new[1].body.decode(), "C"])
+    assert sorted(ready_bodies(amqp_url)) == sorted([new[1].body.decode(), "C"])
 
 
-def test_acknowledged_is_gone_and_handed_back_comes_again(link: ConsumerLink, amqp_url: str) -> None:
+def test_consumer_receives_a_message_again_when_it_was_requeued(link: ConsumerLink, amqp_url: str) -> None:
     publish(amqp_url, "A", "B")
     link.acknowledge(receive(link))
     second = receive(link)
@@ -91,10 +91,12 @@ def test_acknowledged_is_gone_and_handed_back_comes_again(link: ConsumerLink, am
     assert again.headers["x-delivery-count"] == 1
     link.acknowledge(again)
     link.stop()
-    assert left(amqp_url) == []
+    assert ready_bodies(amqp_url) == []
 
 
-def test_message_that_always_comes_back_is_dead_lettered(link: ConsumerLink, amqp_url: str) -> None:
+def test_message_is_dead_lettered_when_it_exceeds_the_delivery_limit(
+    link: ConsumerLink, amqp_url: str
+) -> None:
     publish(amqp_url, "poison")
     for _ in range(topology.DELIVERY_LIMIT + 1):
         link.requeue(receive(link))
