@@ -1,1 +1,1 @@
-"""What works: runs the jobs that messages ask for, durably, through the vendors' clients."""
+"""The workers: durable execution of the jobs that commands request, through the vendors' clients."""

@@ -1,7 +1,7 @@
-"""Credentials that change while the process runs: files below the secrets folder are read again when they are used.
+"""Credentials that may be rotated while the process runs: secret files are read again at each use.
 
-Kubernetes swaps a mounted secret in one step, so a file is always whole. A setting that came from the
-environment stays as it is for the life of the process.
+Kubernetes replaces a mounted secret atomically, so a file is always complete. A setting from the environment keeps
+its value for the life of the process.
 """
 
 from __future__ import annotations
@@ -17,43 +17,43 @@ from workers.redaction import REDACTOR
 
 log = structlog.get_logger("kyb.credentials")
 
-#: Where a container finds its secrets as files, each named as its variable.
-DEFAULT = Path("/run/secrets")
+#: Where containers have secrets as files, each named like its environment variable.
+DEFAULT_SECRETS_FOLDER = Path("/run/secrets")
 
 
 def secrets_folder() -> Path:
-    """`KYB_SECRETS_DIR`, or `/run/secrets`; it need not exist."""
-    return Path(os.environ.get("KYB_SECRETS_DIR") or DEFAULT)
+    """Return `KYB_SECRETS_DIR`, by default `/run/secrets`; it need not exist."""
+    return Path(os.environ.get("KYB_SECRETS_DIR") or DEFAULT_SECRETS_FOLDER)
 
 
 def reloading_secret(variable: str, loaded: str | SecretStr) -> Callable[[], str]:
-    """Gives the setting as it is now: from its file, if that is where it was loaded from.
+    """Return a function that returns the current value of a secret setting.
 
     Args:
-        variable: the setting's name, e.g. `KYB_DATA8__CLIENT_SECRET`.
-        loaded: its value when the process started.
+        variable: name of the setting, e.g. `KYB_DATA8__CLIENT_SECRET`.
+        loaded: its value when the process started. If the value came from a file, the file is read at each call.
     """
     last = loaded if isinstance(loaded, str) else loaded.get_secret_value()
     path = _file(variable)
     if path is None or _read(path) != last:
         return lambda: last
 
-    def now() -> str:
+    def current() -> str:
         nonlocal last
-        found = _read(path)
-        if found is None:
+        secret = _read(path)
+        if secret is None:
             log.warning("secret unreadable", variable=variable)
-        elif found != last:
-            REDACTOR.learn(found)
-            last = found
+        elif secret != last:
+            REDACTOR.learn(secret)
+            last = secret
             log.info("secret reloaded", variable=variable)
         return last
 
-    return now
+    return current
 
 
 def _file(variable: str) -> Path | None:
-    """The file of a setting; case does not count, as in the environment."""
+    """Return the file of a setting, None if there is none. The case of its name does not matter."""
     try:
         return next((f for f in secrets_folder().iterdir() if f.name.upper() == variable), None)
     except OSError:
@@ -61,7 +61,7 @@ def _file(variable: str) -> Path | None:
 
 
 def _read(path: Path) -> str | None:
-    """The secret in a file, without the line end that editors add; None if there is none to be read."""
+    """Return the secret in a file without surrounding whitespace, None if it cannot be read."""
     try:
         return path.read_text().strip() or None
     except (OSError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""Errors by which jobs and messages end."""
+"""Errors that end jobs or settle messages."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ class JobFailed(Exception):
 
     Attributes:
         code: the error code of the `failed` event.
-        message: what is wrong and what to do about it, in one sentence, without any record's contents.
-        detail: more of the same, or the vendor's own words.
+        message: the cause and the remedy in one sentence, without contents of records.
+        detail: more about the cause, or the vendor's message.
     """
 
     def __init__(self, code: Code, message: str, detail: str | None = None) -> None:
@@ -22,10 +22,10 @@ class JobFailed(Exception):
 
 
 class StorageUnavailable(Exception):
-    """Inputs or results cannot be reached now; whether to try again or give up is decided in `workers.engine.turns`.
+    """Inputs or results cannot be reached at the moment. `workers.engine.retry_policy` decides whether to retry.
 
     Attributes:
-        message: which storage, and what happened; no credentials, no contents.
+        message: the storage and the cause, without credentials and contents.
         retry_after: seconds to wait before the next attempt, if known.
     """
 

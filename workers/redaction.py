@@ -1,6 +1,6 @@
-"""Secrets kept out of the log: whatever a line would hold, known secrets and tokens are taken out of it.
+"""Redaction of secrets in log lines.
 
-Code takes care not to log any; this is the second line, for what a library or a vendor repeats.
+The code logs no secrets. Redaction is the second line of defence, for messages of libraries and vendors.
 """
 
 from __future__ import annotations
@@ -16,50 +16,50 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 from pydantic import BaseModel, SecretStr
 
 REPLACEMENT = "[redacted]"
-#: Shorter ones are no secrets, and would be found in every other word.
+#: Shorter values are not secrets, and would match many words.
 SECRET_MIN_LENGTH = 4
-#: A piece of Base64 that is shorter stands in too many innocent texts.
-SHORTEST_BASE64 = 8
+#: Shorter pieces of Base64 would match too many harmless texts.
+BASE64_MIN_LENGTH = 8
 
-#: Keys whose values are never shown.
-_KEYS = re.compile(r"passw|secret|token|authorization|api_?key|cookie|credential", re.IGNORECASE)
-#: What looks like a credential, whoever it belongs to.
-_SHAPES = re.compile(
+#: Keys whose values are redacted.
+_SECRET_KEYS = re.compile(r"passw|secret|token|authorization|api_?key|cookie|credential", re.IGNORECASE)
+#: Texts that look like credentials.
+_CREDENTIAL_SHAPES = re.compile(
     r"(?P<kind>\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{8,}|(?P<user>://[^\s/:@]*:)[^\s/@]+(?=@)",
     re.IGNORECASE,
 )
 
 
 class Redactor:
-    """A structlog processor; `learn` tells it what to look for."""
+    """A structlog processor that redacts the secrets that it has learned."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._spelled: set[str] = set()
-        self._known: re.Pattern[str] | None = None
+        self._spellings: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
 
     def learn(self, *secrets: str) -> None:
-        """Take these out from now on, plain or as URLs, forms, JSON and Base64 spell them."""
+        """Redact these secrets from now on, plain and as encoded in URLs, forms, JSON and Base64."""
         with self._lock:
-            self._spelled |= {spelling for secret in secrets for spelling in spellings(secret)}
-            longest_first = sorted(self._spelled, key=len, reverse=True)
-            self._known = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+            self._spellings |= {spelling for secret in secrets for spelling in spellings(secret)}
+            longest_first = sorted(self._spellings, key=len, reverse=True)
+            self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
-    def text(self, words: str) -> str:
-        """The words without secrets."""
-        if self._known is not None:
-            words = self._known.sub(REPLACEMENT, words)
-        return _SHAPES.sub(lambda found: f"{found['kind'] or found['user']}{REPLACEMENT}", words)
+    def text(self, text: str) -> str:
+        """Return the text without secrets."""
+        if self._pattern is not None:
+            text = self._pattern.sub(REPLACEMENT, text)
+        return _CREDENTIAL_SHAPES.sub(lambda match: f"{match['kind'] or match['user']}{REPLACEMENT}", text)
 
     def __call__(self, _: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        """Redact a whole line, however deep its values are nested."""
+        """Redact all values of a log line, also nested ones."""
         for key, value in event.items():
             event[key] = self._value(key, value)
         return event
 
     def _value(self, key: str, value: Any) -> Any:
         if isinstance(value, str):
-            return REPLACEMENT if value and _KEYS.search(key) else self.text(value)
+            return REPLACEMENT if value and _SECRET_KEYS.search(key) else self.text(value)
         if value is None or isinstance(value, (bool, int, float)):
             return value
         if isinstance(value, bytes):
@@ -73,12 +73,12 @@ class Redactor:
         return self._value(key, repr(value))
 
 
-#: The one of this process. Settings tell it their secrets when they are loaded.
+#: The redactor of this process. Loaded settings add their secrets.
 REDACTOR = Redactor()
 
 
 def spellings(secret: str) -> Iterator[str]:
-    """How a secret may be written."""
+    """Yield the encodings of a secret that a log line may contain."""
     if len(secret) < SECRET_MIN_LENGTH:
         return
     yield secret
@@ -89,16 +89,16 @@ def spellings(secret: str) -> Iterator[str]:
     yield json.dumps(secret)[1:-1]
     yield json.dumps(secret, ensure_ascii=False)[1:-1]
     raw = secret.encode()
-    for ahead in range(3):  # inside a longer text, e.g. behind the name in HTTP Basic: wherever it begins
-        whole = base64.b64encode(b"\0" * ahead + raw).decode().rstrip("=")
-        stable = whole[-(-8 * ahead // 6) : 8 * (ahead + len(raw)) // 6]
-        if len(stable) >= SHORTEST_BASE64:
+    for offset in range(3):  # within a longer text, e.g. after the user name in HTTP Basic: at any offset
+        whole = base64.b64encode(b"\0" * offset + raw).decode().rstrip("=")
+        stable = whole[-(-8 * offset // 6) : 8 * (offset + len(raw)) // 6]
+        if len(stable) >= BASE64_MIN_LENGTH:
             yield stable
             yield stable.replace("+", "-").replace("/", "_")
 
 
 def secrets_in(model: BaseModel) -> Iterator[str]:
-    """Every secret of a model and of those within it; of a URL its password, too."""
+    """Yield the secrets of a model and its nested models; for a URL also its password."""
     for name in type(model).model_fields:
         value = getattr(model, name)
         if isinstance(value, BaseModel):

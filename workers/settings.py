@@ -1,6 +1,6 @@
 """Settings: environment variables `KYB_…` (`__` nests), `.env`, and files in `KYB_SECRETS_DIR` (`/run/secrets`).
 
-The tables of `docs/reference/settings.md` say what each means. An unset vendor is not served by this worker.
+`docs/reference/settings.md` explains each setting. A worker does not serve vendors without settings.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
-from pydantic_settings import SettingsError as Unparsable
+from pydantic_settings import SettingsError as ParseError
 
 from workers.credentials import secrets_folder
 from workers.redaction import REDACTOR, secrets_in
 
-_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
-_SPANS = {"second": 1.0, "minute": 60.0, "hour": 3_600.0, "day": 86_400.0}
+_UNIT_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_SPAN_SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3_600.0, "day": 86_400.0}
 
 
-def seconds(value: object) -> object:
-    """`30`, `30s`, `5m`, `24h`, `7d` as seconds."""
+def parse_duration(value: object) -> object:
+    """Return `30`, `30s`, `5m`, `24h` or `7d` in seconds; other types unchanged."""
     if not isinstance(value, str):
         return value
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)\s*", value)
     if match is None:
         msg = "must be seconds, or a number with s, m, h or d behind it"
         raise ValueError(msg)
-    return float(match[1]) * _UNITS[match[2]]
+    return float(match[1]) * _UNIT_SECONDS[match[2]]
 
 
 class Rate(BaseModel):
-    """At most `calls` calls in any `seconds` seconds; written `200/minute` or `15/10s`."""
+    """A rate limit: at most `calls` in any window of `seconds`; written `200/minute` or `15/10s`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -55,30 +55,30 @@ class Rate(BaseModel):
     seconds: float = Field(gt=0)
 
 
-def rate(value: object) -> object:
-    """`N/second`, `N/minute`, `N/10s` as a `Rate`."""
+def parse_rate(value: object) -> object:
+    """Return `N/second`, `N/minute` or `N/10s` as a `Rate`; other types unchanged."""
     if not isinstance(value, str):
         return value
     calls, slash, span = value.replace(" ", "").partition("/")
     if not slash or not calls.isdigit():
         msg = "must look like 200/minute or 15/10s"
         raise ValueError(msg)
-    return Rate(calls=int(calls), seconds=_SPANS.get(span) or float(str(seconds(span))))
+    return Rate(calls=int(calls), seconds=_SPAN_SECONDS.get(span) or float(str(parse_duration(span))))
 
 
-Duration = Annotated[float, BeforeValidator(seconds), Field(ge=0)]
-CallRate = Annotated[Rate, BeforeValidator(rate)]
+Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0)]
+CallRate = Annotated[Rate, BeforeValidator(parse_rate)]
 
 
-def _no_slash(url: str) -> str:
+def _strip_slash(url: str) -> str:
     return url.rstrip("/")
 
 
-BaseUrl = Annotated[str, AfterValidator(_no_slash), Field(pattern=r"^https?://[^/]+")]
+BaseUrl = Annotated[str, AfterValidator(_strip_slash), Field(pattern=r"^https?://[^/]+")]
 
 
 class VendorSettings(BaseModel):
-    """What every vendor has."""
+    """Settings that every vendor has."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -95,22 +95,19 @@ class CreditsafeSettings(VendorSettings):
     password: SecretStr
 
 
-def codes(value: object) -> object:
-    """`2`, `2,5` or `Finished` as a set of codes: numbers where they are numbers."""
+def parse_codes(value: object) -> object:
+    """Return `2`, `2,5` or `Finished` as a set of codes, of integers where possible."""
     if not isinstance(value, (str, int)):
         return value
     words = [word.strip() for word in str(value).split(",") if word.strip()]
     return {int(word) if re.fullmatch("-?[0-9]+", word) else word for word in words}
 
 
-Codes = Annotated[frozenset[int | str] | None, BeforeValidator(codes)]
+Codes = Annotated[frozenset[int | str] | None, BeforeValidator(parse_codes)]
 
 
 class Data8Assumptions(BaseModel):
-    """What Data8 does not publish and a deployer may know better: see `clients.data8.Assumptions`.
-
-    What is not set stays as it is there.
-    """
+    """Overrides of the assumptions about what Data8 does not document, see `clients.data8.Assumptions`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -121,7 +118,7 @@ class Data8Assumptions(BaseModel):
     include_input: str | None = None
     include_output: str | None = None
     count: str | None = None
-    token_lifetime: Annotated[float | None, BeforeValidator(seconds), Field(gt=0)] = None
+    token_lifetime: Annotated[float | None, BeforeValidator(parse_duration), Field(gt=0)] = None
 
 
 class Data8Settings(VendorSettings):
@@ -146,7 +143,7 @@ class SayariSettings(VendorSettings):
 
 
 class S3Settings(BaseModel):
-    """Access to S3; what is not set comes from where botocore usually finds it."""
+    """Access to S3; unset values come from botocore's usual sources."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -156,7 +153,7 @@ class S3Settings(BaseModel):
     region: str | None = None
 
     @model_validator(mode="after")
-    def _both(self) -> S3Settings:
+    def _key_with_secret(self) -> S3Settings:
         if (self.key is None) != (self.secret is None):
             msg = "__KEY and __SECRET must be set both, or neither"
             raise ValueError(msg)
@@ -164,7 +161,7 @@ class S3Settings(BaseModel):
 
 
 class SftpSettings(BaseModel):
-    """Access to SFTP servers. The password also opens the private key, if that is locked."""
+    """Access to SFTP servers. The password also decrypts the private key."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -175,7 +172,7 @@ class SftpSettings(BaseModel):
 
 
 class HttpsSettings(BaseModel):
-    """Which addresses inside the network may be read from: `10.1.0.0/16, 192.168.7.4`."""
+    """Private addresses that inputs may be read from: `10.1.0.0/16, 192.168.7.4`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -183,7 +180,7 @@ class HttpsSettings(BaseModel):
 
 
 class StorageSettings(BaseModel):
-    """Where inputs may lie and where results go."""
+    """Allowed input roots, and the folder of results."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -194,12 +191,12 @@ class StorageSettings(BaseModel):
     https: HttpsSettings = HttpsSettings()
 
     def roots(self) -> list[str]:
-        """The allowed input roots."""
+        """Return the allowed input roots."""
         return [root.strip() for root in self.inputs.split(",") if root.strip()]
 
 
 class PollingSettings(BaseModel):
-    """Bounds of waiting at a vendor."""
+    """Limits of polling, and the deadline of jobs."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -210,7 +207,7 @@ class PollingSettings(BaseModel):
 
 
 class WorkerSettings(BaseModel):
-    """A worker process."""
+    """Threads, processes and time limits of a worker."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -221,7 +218,7 @@ class WorkerSettings(BaseModel):
 
 
 class HttpSettings(BaseModel):
-    """Where a worker answers probes."""
+    """Host and port of the probes."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -230,7 +227,7 @@ class HttpSettings(BaseModel):
 
 
 class LogSettings(BaseModel):
-    """How a process logs; without `format`, `console` on a terminal and `json` elsewhere."""
+    """Format and level of logs; the default format is `console` on a terminal and `json` elsewhere."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -239,7 +236,7 @@ class LogSettings(BaseModel):
 
 
 class Settings(BaseSettings):
-    """All settings of a process. Secrets show as stars wherever they are printed."""
+    """All settings of a process. Printed secrets show as stars."""
 
     model_config = SettingsConfigDict(
         env_prefix="KYB_",
@@ -269,7 +266,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment counts more than `.env`, and that more than the files of secrets."""
+        """Return the sources by precedence: the environment, `.env`, secret files."""
         secret_files = NestedSecretsSettingsSource(
             file_secret_settings, secrets_folder(), secrets_dir_missing="ok"
         )
@@ -293,19 +290,19 @@ class Settings(BaseSettings):
 
     @property
     def embedded(self) -> bool:
-        """Whether the broker is the embedded one."""
+        """Whether the embedded broker is used."""
         return self.broker_url.get_secret_value() == "memory://"
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; the message names each variable and what is wrong, never its value."""
+    """The settings are invalid. The message names each variable and its problem, never its value."""
 
 
 def load(**overrides: Any) -> Settings:
-    """The settings of this process; their secrets are kept out of its log. Raises `SettingsError`."""
+    """Load the settings and redact their secrets in logs from now on. Raises `SettingsError`."""
     try:
-        found = Settings(**overrides)
-    except Unparsable as error:
+        settings = Settings(**overrides)
+    except ParseError as error:
         raise SettingsError(f"{error}: several settings in one variable are a JSON object") from None
     except ValidationError as error:
         lines = [
@@ -313,5 +310,5 @@ def load(**overrides: Any) -> Settings:
             for e in error.errors(include_input=False, include_url=False)
         ]
         raise SettingsError("\n".join(lines)) from None
-    REDACTOR.learn(*secrets_in(found))
-    return found
+    REDACTOR.learn(*secrets_in(settings))
+    return settings

@@ -90,7 +90,7 @@ class Trial:
             if not installation.embedded:
                 with closing(Publisher(installation.amqp_url)) as publisher:
                     messages = sum(
-                        publisher.ready(f"kyb.{vendor}") for vendor in ("data8", "creditsafe", "sayari")
+                        publisher.queue_depth(f"kyb.{vendor}") for vendor in ("data8", "creditsafe", "sayari")
                     )
                 self._add("messages in RabbitMQ's queues", messages, "", 0)
             self._after("kill -9 of a worker, until a due turn has ended", ledger, self._kill, 5.0)

@@ -85,7 +85,7 @@ class TurnProtocol(RuleBasedStateMachine):
             QUEUES,
             PollScheduler(self.ledger.dispatch, {}),
         )
-        self.dispatcher._kept = float("inf")  # a rule of its own requeues lost turns
+        self.dispatcher._last_requeue = float("inf")  # a rule of its own requeues lost turns
         self.stopping = False
         storage = Storage([self.folder], f"{self.folder}/results")
         self.turns = Turns(
@@ -210,9 +210,9 @@ class TurnProtocol(RuleBasedStateMachine):
         self.now_working.append(message)
         try:
             if message.body is not None:
-                self.turns.arrive(message.body, message.queue)
+                self.turns.receive_command(message.body, message.queue)
             else:
-                self.turns.take(message.job_id, message.turn)
+                self.turns.run_turn(message.job_id, message.turn)
         except Reject:
             return True
         except (LedgerUnavailable, Crash):

@@ -332,7 +332,7 @@ def _paged(run: Run, vendor: Vendor) -> Any:
             vendor.send(run.job_id, page)
             yield {"done": page + 1}
 
-    return run.transfer("send", work, total=PAGES)["done"]
+    return run.transfer("send", work, kind="upload", total=PAGES)["done"]
 
 
 PARTS: dict[str, Callable[[Run, Vendor], Any]] = {
@@ -363,15 +363,15 @@ class Broker:
     is_volatile: bool = False
     between: Callable[[], None] = lambda: None
 
-    def turns(self, turns: list[DueTurn]) -> None:
+    def publish_turns(self, turns: list[DueTurn]) -> None:
         self.pending += [Message(due.queue, None, due.job_id, due.turn) for due in turns]
         self.between()
 
-    def events(self, events: list[StoredEvent]) -> None:
+    def publish_events(self, events: list[StoredEvent]) -> None:
         self.published += events
         self.between()
 
-    def waiting(self, queue: str) -> int:
+    def queue_depth(self, queue: str) -> int:
         return sum(message.queue == queue for message in self.pending)
 
     def unacked(self, _: float) -> list[tuple[str, int]]:

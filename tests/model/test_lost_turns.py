@@ -56,7 +56,7 @@ class Queue:
         """Return the jobs whose turns the dispatcher finds lost."""
         before = {found.id for found in self.model.all_jobs() if found.due_at is not None}
         with self.model.database.write() as connection:
-            empty = self.model.broker.waiting(QUEUE) == 0
+            empty = self.model.broker.queue_depth(QUEUE) == 0
             self.model.ledger.dispatch.requeue_lost(connection, QUEUE, LOST_AFTER_SECONDS, empty=empty)
         return {found.id for found in self.model.all_jobs() if found.due_at is not None} - before
 

@@ -75,7 +75,7 @@ class SandboxHarness:
     def arrive(self, type: str, id: str = "job", **data: Any) -> Job:
         """Send a command, which takes its first turn."""
         event = {"specversion": "1.0", "id": id, "source": "/tests", "type": type, "data": data}
-        self._turns.arrive(json.dumps(event).encode())
+        self._turns.receive_command(json.dumps(event).encode())
         return self.job(id)
 
     def job(self, id: str = "job") -> Job:
@@ -84,7 +84,7 @@ class SandboxHarness:
         return found
 
     def turn(self, id: str = "job") -> Job:
-        self._turns.take(id, self.job(id).turn)
+        self._turns.run_turn(id, self.job(id).turn)
         return self.job(id)
 
     def drive(self, id: str = "job", turns: int = 200) -> Job:

@@ -61,16 +61,16 @@ class TurnHarness:
 
     def arrive(self, id: str = "job", **data: Any) -> None:
         """The command comes in and takes its first turn."""
-        self.turns.arrive(command(id, **data))
+        self.turns.receive_command(command(id, **data))
 
     def control(self, id: str, type: str, **data: Any) -> Job:
         """A command about another job comes in; gives its own job."""
-        self.turns.arrive(command(id, type, **data))
+        self.turns.receive_command(command(id, type, **data))
         return self.job(id)
 
     def turn(self, id: str = "job") -> Job:
         """Take the job's next turn, whether it is due or not."""
-        self.turns.take(id, self.job(id).turn)
+        self.turns.run_turn(id, self.job(id).turn)
         return self.job(id)
 
     def drive(self, id: str = "job", turns: int = 50) -> Job:

@@ -1,1 +1,1 @@
-"""The hand-off: RabbitMQ, or the embedded broker, behind Dramatiq."""
+"""Dramatiq brokers for RabbitMQ and for one process, publishing, dead letters and the event stream."""

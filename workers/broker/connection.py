@@ -1,4 +1,4 @@
-"""Opening connections to RabbitMQ."""
+"""Connections to RabbitMQ."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from workers.broker.tls import url_parameters
 
 T = TypeVar("T")
 
-#: One or several URLs, separated by `;`, or what gives those that hold now: it is asked at every connect.
+#: One or several URLs, separated by `;`, or a function that returns them; it is called at each connect.
 Urls = str | Callable[[], str]
 
-#: Seconds: a silent link is noticed after two of these.
+#: A dead connection is noticed after two of these.
 HEARTBEAT_SECONDS = 30
-#: Seconds that a publish may be blocked by a broker short of memory or disk before it fails.
+#: A publish fails after it was blocked for this time by a broker short of memory or disk.
 BLOCKED_TIMEOUT_SECONDS = 10
-#: Seconds to open a socket, and then to agree on AMQP.
+#: To open a socket, and again for the AMQP handshake.
 CONNECT_TIMEOUT_SECONDS = 5
 
 
 class BrokerUnavailable(Exception):
-    """RabbitMQ cannot be reached or does not take messages just now."""
+    """RabbitMQ cannot be reached or does not accept messages at the moment."""
 
 
-def reach(urls: Urls, name: str, use: Callable[[pika.URLParameters], T]) -> T:
-    """What `use` makes of the first node that answers, tried in random order.
+def connect_to_any(urls: Urls, name: str, connect_to: Callable[[pika.URLParameters], T]) -> T:
+    """Return what `connect_to` returns for the first node that answers; the nodes are tried in random order.
 
     Args:
         urls: `amqp://` or `amqps://`.
-        name: shown for the connection in RabbitMQ's own tools.
-        use: connects; raises `BrokerUnavailable` if it cannot.
+        name: of the connection in RabbitMQ's tools.
+        connect_to: connects to one node; raises `BrokerUnavailable` if it cannot.
 
     Raises:
-        BrokerUnavailable: none answers.
+        BrokerUnavailable: no node answers.
     """
-    listed = urls if isinstance(urls, str) else urls()
-    nodes = [url.strip() for url in listed.split(";") if url.strip()]
-    trouble = BrokerUnavailable("cannot reach RabbitMQ (no URL)")
+    joined = urls if isinstance(urls, str) else urls()
+    nodes = [url.strip() for url in joined.split(";") if url.strip()]
+    last_error = BrokerUnavailable("cannot reach RabbitMQ (no URL)")
     for url in random.sample(nodes, len(nodes)):
         parameters = url_parameters(url)
         parameters.heartbeat = HEARTBEAT_SECONDS
@@ -51,10 +51,10 @@ def reach(urls: Urls, name: str, use: Callable[[pika.URLParameters], T]) -> T:
         parameters.stack_timeout = 2 * CONNECT_TIMEOUT_SECONDS
         parameters.client_properties = {"connection_name": name}
         try:
-            return use(parameters)
+            return connect_to(parameters)
         except BrokerUnavailable as error:
-            trouble = error
-    raise trouble
+            last_error = error
+    raise last_error
 
 
 def connect(parameters: pika.URLParameters) -> pika.BlockingConnection:
@@ -62,31 +62,31 @@ def connect(parameters: pika.URLParameters) -> pika.BlockingConnection:
     try:
         return pika.BlockingConnection(parameters)
     except (AMQPError, OSError) as error:
-        trouble = f"{parameters.host}:{parameters.port}: {reason(error, parameters)}"
-        raise BrokerUnavailable(f"cannot reach RabbitMQ ({trouble})") from None
+        cause = f"{parameters.host}:{parameters.port}: {describe_error(error, parameters)}"
+        raise BrokerUnavailable(f"cannot reach RabbitMQ ({cause})") from None
 
 
 def open_connection(urls: Urls, name: str) -> pika.BlockingConnection:
-    """Connect to one of the nodes; arguments and error as `reach`."""
-    return reach(urls, name, connect)
+    """Connect to one of the nodes; arguments and error as for `connect_to_any`."""
+    return connect_to_any(urls, name, connect)
 
 
-def reason(error: BaseException, parameters: pika.ConnectionParameters) -> str:
-    """What went wrong, in one line: pika wraps what TLS says of it, often more than once."""
-    for found in _wrapped(error):
-        if isinstance(found, ssl.SSLCertVerificationError):
-            return f"its certificate is refused: {found.verify_message}"
-        if isinstance(found, ssl.SSLError):
-            return f"TLS: {found.reason or found}"
+def describe_error(error: BaseException, parameters: pika.ConnectionParameters) -> str:
+    """Return the cause of an error in one line. Pika wraps TLS errors, often more than once."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is refused: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS: {cause.reason or cause}"
     if parameters.ssl_options is not None and isinstance(error, IncompatibleProtocolError):
-        # With TLS 1.3 a client learns so, and no better, that its certificate is missing or not liked.
+        # With TLS 1.3 this is all that a client learns when its certificate is missing or refused.
         return "it ended the connection after the TLS handshake: it wants a certfile, or another one"
     return type(error).__name__
 
 
-def _wrapped(error: BaseException) -> Iterator[BaseException]:
+def _causes(error: BaseException) -> Iterator[BaseException]:
     yield error
-    inner = [error.__cause__, error.__context__, getattr(error, "exception", None), *error.args]
-    for found in inner:
-        if isinstance(found, BaseException):
-            yield from _wrapped(found)
+    wrapped = [error.__cause__, error.__context__, getattr(error, "exception", None), *error.args]
+    for inner in wrapped:
+        if isinstance(inner, BaseException):
+            yield from _causes(inner)

@@ -1,7 +1,7 @@
-"""Consuming all queues of a process over one connection, in one thread.
+"""The consuming connection of a process: one connection and one thread for all queues.
 
-A delivery tag means something only on the channel that delivered it, and RabbitMQ counts anew on the next
-one. So a delivery remembers its channel and is settled there or not at all: RabbitMQ delivers it again.
+A delivery tag is valid only on the channel that delivered it. A delivery therefore keeps its channel and is settled
+there or not at all; in that case RabbitMQ delivers it again.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ import structlog
 from pika.channel import Channel
 
 from workers.broker import topology
-from workers.broker.connection import BrokerUnavailable, Urls, reach
+from workers.broker.connection import BrokerUnavailable, Urls, connect_to_any
 from workers.observability.heartbeat import Heartbeat
 
 log = structlog.get_logger("kyb.broker")
 
-#: Seconds between two attempts to connect.
+#: Interval between two attempts to connect.
 RECONNECT_DELAY_SECONDS = 1.0
-#: Seconds between two questions whether RabbitMQ still answers on a channel that consumes.
+#: Interval between two pings on each consuming channel.
 PING_INTERVAL_SECONDS = 2.0
-#: RabbitMQ counts as unavailable when a ping was not answered for this long.
+#: RabbitMQ counts as unavailable when a ping was not answered for this time.
 ANSWER_TIMEOUT_SECONDS = 5.0
-#: Whatever the consuming thread waits for ends sooner than this, by timeouts and heartbeats.
+#: The consuming thread is stuck after this time: all its waits end sooner, by timeouts and heartbeats.
 CONSUMER_STUCK_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """A message as it came; `tag` counts on `channel` alone."""
+    """A message as delivered; `tag` is valid only on `channel`."""
 
     channel: Channel
     tag: int
@@ -44,15 +44,15 @@ class Delivery:
 
 
 class ConsumerLink:
-    """One connection that consumes, kept up for as long as the process lives.
+    """The consuming connection, which reconnects for the life of the process.
 
-    Everything that is done on the connection is done in its thread, by callbacks: pika's blocking connection would
-    cost several times as much for each acknowledgement.
+    The connection is used only in its own thread, by callbacks: with pika's blocking connection each acknowledgement
+    takes several times as long.
 
     Args:
         urls: of RabbitMQ's nodes.
         queues: to consume.
-        prefetch: unsettled messages per queue.
+        prefetch: maximum number of unacked messages per queue.
     """
 
     def __init__(self, urls: Urls, queues: list[str], prefetch: int) -> None:
@@ -60,59 +60,59 @@ class ConsumerLink:
         self._prefetch = prefetch
         self._inboxes: dict[str, queue.Queue[Delivery]] = {name: queue.Queue() for name in queues}
         self._stopping = threading.Event()
-        self._guard = threading.Lock()
+        self._lock = threading.Lock()
         self._connection: pika.SelectConnection | None = None
         self._channels: list[Channel] = []
-        #: Channels that have not answered the last question.
-        self._silent: set[Channel] = set()
+        #: Channels that have not answered the last ping.
+        self._unanswered: set[Channel] = set()
         self._thread = threading.Thread(target=self._run, name="consumer", daemon=True)
         #: Set while every queue is being consumed.
-        self.up = threading.Event()
+        self.consuming = threading.Event()
         #: Beats while RabbitMQ answers on every channel.
-        self.answers = Heartbeat(PING_INTERVAL_SECONDS + ANSWER_TIMEOUT_SECONDS)
-        #: Beats with every round of the thread, RabbitMQ away or not.
-        self.turning = Heartbeat(CONSUMER_STUCK_SECONDS)
+        self.broker_heartbeat = Heartbeat(PING_INTERVAL_SECONDS + ANSWER_TIMEOUT_SECONDS)
+        #: Beats while the thread runs, whether RabbitMQ is available or not.
+        self.thread_heartbeat = Heartbeat(CONSUMER_STUCK_SECONDS)
 
     def start(self) -> None:
-        """Begin; connecting goes on in the background until it works."""
+        """Start the thread, which connects in the background until it succeeds."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Close the connection: RabbitMQ hands what is not settled to somebody else."""
+        """Close the connection: RabbitMQ redelivers the unacked messages to other consumers."""
         self._stopping.set()
-        self._call(self._close)
+        self._call_in_thread(self._close)
         self._thread.join()
 
     def is_alive(self) -> bool:
-        """Whether the thread runs."""
+        """Return whether the thread runs."""
         return self._thread.is_alive()
 
-    def next(self, name: str, timeout: float) -> Delivery | None:
-        """The next delivery from a queue; None after `timeout` seconds, or if its channel is gone."""
+    def receive(self, queue_name: str, timeout: float) -> Delivery | None:
+        """Return the next delivery from a queue, None after `timeout` seconds or if its channel is closed."""
         try:
-            delivery = self._inboxes[name].get(timeout=timeout)
+            delivery = self._inboxes[queue_name].get(timeout=timeout)
         except queue.Empty:
             return None
         return delivery if delivery.channel.is_open else None
 
     def acknowledge(self, delivery: Delivery) -> None:
-        """The message is done with."""
+        """Acknowledge the message."""
         self._settle(delivery, lambda: delivery.channel.basic_ack(delivery.tag))
 
     def requeue(self, delivery: Delivery) -> None:
-        """Hand the message back; RabbitMQ counts that (`basic.nack` it would not, from 4.3 on)."""
+        """Requeue the message. RabbitMQ counts a `basic.reject`; from 4.3 on it does not count a `basic.nack`."""
         self._settle(delivery, lambda: delivery.channel.basic_reject(delivery.tag, requeue=True))
 
     def _settle(self, delivery: Delivery, settle: Callable[[], None]) -> None:
-        def settle_there() -> None:
-            if delivery.channel.is_open:  # or RabbitMQ delivers it again
+        def settle_if_open() -> None:
+            if delivery.channel.is_open:  # otherwise RabbitMQ delivers it again
                 settle()
 
-        self._call(settle_there)
+        self._call_in_thread(settle_if_open)
 
-    def _call(self, function: Callable[[], None]) -> None:
-        """Do something in the connection's thread; nothing if there is no connection."""
-        with self._guard:
+    def _call_in_thread(self, function: Callable[[], None]) -> None:
+        """Call the function in the connection's thread; do nothing if there is no connection."""
+        with self._lock:
             if self._connection is not None:
                 self._connection.ioloop.add_callback_threadsafe(function)
 
@@ -120,42 +120,42 @@ class ConsumerLink:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self.turning.beat()
+            self.thread_heartbeat.beat()
             try:
-                connection = reach(self._urls, "kyb-workers consumer", self._dial)
+                connection = connect_to_any(self._urls, "kyb-workers consumer", self._connect)
             except BrokerUnavailable as error:
                 log.warning("broker unavailable", error=str(error))
             else:
                 self._serve(connection)
             self._stopping.wait(RECONNECT_DELAY_SECONDS)
 
-    def _dial(self, parameters: pika.URLParameters) -> pika.SelectConnection:
+    def _connect(self, parameters: pika.URLParameters) -> pika.SelectConnection:
         topology.declare_at(parameters)
         return pika.SelectConnection(
             parameters,
-            on_open_callback=self._opened,
-            on_open_error_callback=self._closed,
-            on_close_callback=self._closed,
+            on_open_callback=self._on_open,
+            on_open_error_callback=self._on_close,
+            on_close_callback=self._on_close,
         )
 
     def _serve(self, connection: pika.SelectConnection) -> None:
         """Consume until the connection is closed."""
-        self._channels, self._silent = [], set()
-        with self._guard:
+        self._channels, self._unanswered = [], set()
+        with self._lock:
             self._connection = connection
         try:
             connection.ioloop.start()
         finally:
-            self.up.clear()
-            self.answers.stop()
-            with self._guard:
+            self.consuming.clear()
+            self.broker_heartbeat.stop()
+            with self._lock:
                 self._connection = None
-            if connection.is_open:  # a callback failed: what is not settled is wanted elsewhere
+            if connection.is_open:  # a callback failed: let RabbitMQ redeliver the unacked messages
                 connection.close()
                 connection.ioloop.start()
             connection.ioloop.close()
 
-    def _opened(self, connection: pika.SelectConnection) -> None:
+    def _on_open(self, connection: pika.SelectConnection) -> None:
         if self._stopping.is_set():
             connection.close()
             return
@@ -166,39 +166,41 @@ class ConsumerLink:
         channel.add_on_close_callback(lambda _, __: self._close())
         channel.add_on_cancel_callback(lambda _: self._close())  # e.g. the queue was deleted
         channel.basic_qos(prefetch_count=self._prefetch)
-        channel.basic_consume(name, partial(self._deliver, name), callback=lambda _: self._consuming(channel))
+        channel.basic_consume(
+            name, partial(self._deliver, name), callback=lambda _: self._on_consuming(channel)
+        )
 
-    def _consuming(self, channel: Channel) -> None:
+    def _on_consuming(self, channel: Channel) -> None:
         self._channels.append(channel)
         if len(self._channels) == len(self._inboxes):
-            self.up.set()
-            self.answers.beat()
+            self.consuming.set()
+            self.broker_heartbeat.beat()
             log.info("consuming", queues=list(self._inboxes))
-            self._later()
+            self._schedule_ping()
 
-    def _later(self) -> None:
+    def _schedule_ping(self) -> None:
         if self._connection is not None:
-            self._connection.ioloop.call_later(PING_INTERVAL_SECONDS, self._ask)
+            self._connection.ioloop.call_later(PING_INTERVAL_SECONDS, self._ping)
 
-    def _ask(self) -> None:
-        """Find out whether RabbitMQ still answers; it closes the connection if it knows nothing of a channel.
+    def _ping(self) -> None:
+        """Ping each channel with a `basic.qos` that changes nothing.
 
-        It is asked for what is so already: how many messages the channel takes.
+        RabbitMQ closes the connection if it no longer knows the channel.
         """
-        self.turning.beat()
-        if not self._silent:
-            self._silent = {channel for channel in self._channels if channel.is_open}
+        self.thread_heartbeat.beat()
+        if not self._unanswered:
+            self._unanswered = {channel for channel in self._channels if channel.is_open}
             for channel in self._channels:
                 if channel.is_open:
                     channel.basic_qos(
-                        prefetch_count=self._prefetch, callback=partial(self._answered, channel)
+                        prefetch_count=self._prefetch, callback=partial(self._on_ping_answered, channel)
                     )
-        self._later()
+        self._schedule_ping()
 
-    def _answered(self, channel: Channel, _: object) -> None:
-        self._silent.discard(channel)
-        if not self._silent:
-            self.answers.beat()
+    def _on_ping_answered(self, channel: Channel, _: object) -> None:
+        self._unanswered.discard(channel)
+        if not self._unanswered:
+            self.broker_heartbeat.beat()
 
     def _deliver(
         self,
@@ -212,11 +214,11 @@ class ConsumerLink:
         self._inboxes[name].put(delivery)
 
     def _close(self) -> None:
-        """Close the connection, unless that is under way; one that is being opened closes when it is open."""
+        """Close the connection if it is open; one that is being opened closes in `_on_open`."""
         if self._connection is not None and self._connection.is_open:
             self._connection.close()
 
-    def _closed(self, connection: pika.SelectConnection, error: object) -> None:
+    def _on_close(self, connection: pika.SelectConnection, error: object) -> None:
         if not self._stopping.is_set():
             log.warning("broker unavailable", error=str(error) or type(error).__name__)
         connection.ioloop.stop()

@@ -1,4 +1,4 @@
-"""Dead letters: looking at them without losing them, sending them back, throwing them away."""
+"""Dead letters: browse, redrive and delete them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from workers.broker.connection import BrokerUnavailable, open_connection
 from workers.broker.publisher import Publisher
 from workers.broker.publisher_connection import OutboundMessage
 
-#: Where letters lie.
-DEAD_LETTER_QUEUES = (*map(topology.dead, QUEUES), topology.UNROUTABLE)
+#: All dead-letter queues.
+DEAD_LETTER_QUEUES = (*map(topology.dead_letter_queue, QUEUES), topology.UNROUTABLE)
 
-#: What dead-lettering added to a message; it leaves again with the letter.
-_MARKS = ("x-kyb-reason", "x-death", "x-delivery-count", "x-first-death-", "x-last-death-")
+#: Prefixes of the headers that dead-lettering added; a redrive removes them.
+_DEAD_LETTER_HEADERS = ("x-kyb-reason", "x-death", "x-delivery-count", "x-first-death-", "x-last-death-")
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class DeadLetter:
     """One dead letter.
 
     Attributes:
-        queue: where it lies.
-        tag: of its delivery, on the channel that is looking.
-        routing_key: that it was published with last.
+        queue: the dead-letter queue.
+        tag: of its delivery, on the browsing channel.
+        routing_key: of its last publication.
     """
 
     queue: str
@@ -46,16 +46,16 @@ class DeadLetter:
 
     @property
     def event(self) -> dict[str, Any]:
-        """The JSON object in the body; empty if it holds none."""
+        """The JSON object in the body; empty if there is none."""
         try:
-            found = read_json(self.body)
+            value = read_json(self.body)
         except ValueError:
             return {}
-        return found if isinstance(found, dict) else {}
+        return value if isinstance(value, dict) else {}
 
     @property
     def job_id(self) -> str | None:
-        """The job that it is about, if that can be read: of a command, or of a turn."""
+        """The job of the command or turn, if that can be read."""
         event = self.event
         return id_of({"id": event["job_id"]}) if "turn" in event and "job_id" in event else id_of(event)
 
@@ -66,16 +66,18 @@ class DeadLetter:
 
     @property
     def reason(self) -> str:
-        """Why it lies here, by our own word or else by RabbitMQ's."""
+        """Why the message was dead-lettered: our reason, otherwise RabbitMQ's."""
         deaths = self.headers.get("x-death") or [{}]
         unroutable = "no queue takes it" if self.queue == topology.UNROUTABLE else ""
         return str(self.headers.get("x-kyb-reason") or unroutable or deaths[0].get("reason") or "unknown")
 
     def to_redrive(self) -> OutboundMessage | None:
-        """The message as it was, on its way back; None where it would land here again."""
-        headers = {name: value for name, value in self.headers.items() if not name.startswith(_MARKS)}
+        """Return the message to publish again, None if it would be dead-lettered again."""
+        headers = {
+            name: value for name, value in self.headers.items() if not name.startswith(_DEAD_LETTER_HEADERS)
+        }
         if self.queue != topology.UNROUTABLE:
-            exchange, key = "", self.queue.removesuffix(topology.dead(""))
+            exchange, key = "", self.queue.removesuffix(topology.dead_letter_queue(""))
         elif any(self.routing_key.split(".")[0] == binding.split(".")[0] for binding in QUEUES.values()):
             exchange, key = topology.COMMANDS, self.routing_key
         else:
@@ -84,12 +86,12 @@ class DeadLetter:
 
 
 class DeadLetterQueues:
-    """The dead letters of a broker.
+    """The dead-letter queues of a broker.
 
-        with Letters(urls) as letters, letters.opened("kyb.data8.dead") as (channel, found):
-            for letter in found: …
+        with DeadLetterQueues(urls) as queues, queues.browse("kyb.data8.dead", 100) as (channel, letters):
+            for letter in letters: …
 
-    All raise `BrokerUnavailable`.
+    All methods raise `BrokerUnavailable`.
     """
 
     def __init__(self, urls: str) -> None:
@@ -108,25 +110,24 @@ class DeadLetterQueues:
             self._connection.close()
 
     def count(self, queue: str) -> int:
-        """How many letters lie in `queue`, those that somebody is looking at left out."""
+        """Return how many letters are in `queue`, without those that are being browsed."""
         with self._channel() as channel:
             return int(channel.queue_declare(queue, passive=True).method.message_count)
 
     @contextmanager
     def browse(self, queue: str, limit: int) -> Iterator[tuple[BlockingChannel, Iterator[DeadLetter]]]:
-        """The first `limit` letters of `queue`; those that are not settled stay where they are."""
+        """Provide the first `limit` letters of `queue`. Letters that are not settled stay in the queue."""
         with self._channel() as channel:
             yield channel, self._letters(channel, queue, limit)
 
     def redrive(self, channel: BlockingChannel, letter: DeadLetter) -> bool:
-        """Send a letter back to where it came from; False, and nothing done, where no queue takes it."""
-        outgoing = letter.to_redrive()
-        if outgoing is None:
+        """Return a letter to its queue. Return False, and do nothing, if no queue takes it."""
+        message = letter.to_redrive()
+        if message is None:
             return False
-        self._publisher.publish([outgoing])
-        channel.basic_ack(
-            letter.tag
-        )  # if this is lost the letter is sent once more: the turn number fences it
+        self._publisher.publish([message])
+        # If this acknowledgement is lost, the letter may be redriven twice: the turn number fences the second one.
+        channel.basic_ack(letter.tag)
         return True
 
     def _letters(self, channel: BlockingChannel, queue: str, limit: int) -> Iterator[DeadLetter]:
@@ -155,7 +156,7 @@ class DeadLetterQueues:
 
 
 def describe(letter: DeadLetter) -> dict[str, Any]:
-    """What may be shown of a letter: nothing of the command's data."""
+    """Return what may be shown of a letter: none of the command's data."""
     headers = json.loads(json.dumps(letter.headers, default=str))
     return {
         "queue": letter.queue,

@@ -1,4 +1,4 @@
-"""RabbitMQ and the embedded broker as Dramatiq brokers, and how an actor's end settles its message."""
+"""Dramatiq brokers for RabbitMQ and for one process, and the settlement of messages."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from workers.broker.consumer import ConsumerLink, Delivery
 from workers.broker.encoder import CloudEventEncoder
 from workers.broker.publisher import CLOUD_EVENT, Publisher
 from workers.broker.publisher_connection import OutboundMessage
-from workers.broker.topology import dead
+from workers.broker.topology import dead_letter_queue
 from workers.errors import Reject
 
 dramatiq.set_encoder(CloudEventEncoder())
 
 
 class Settlement(Middleware):
-    """Decides by the way an actor ended what becomes of its message.
+    """Settles a message by how its actor ended.
 
-    Returned: acknowledged. `Reject`: dead-lettered with its reason. Anything else: delivered again, which
-    RabbitMQ does a limited number of times.
+    After a return it is acknowledged, after `Reject` dead-lettered with its reason, after any other exception
+    requeued. RabbitMQ redelivers a message a limited number of times.
     """
 
     def after_process_message(
@@ -39,21 +39,21 @@ class Settlement(Middleware):
         result: Any = None,  # noqa: ARG002 - as Dramatiq calls it
         exception: BaseException | None = None,
     ) -> None:
-        """Mark the message."""
+        """Mark the message as failed if its actor raised."""
         if exception is not None:
             message.fail()
             message.reason = str(exception) if isinstance(exception, Reject) else None
 
 
 class UnackedTurns(Middleware):
-    """The turns that this process was given and has not done with: they wait in no queue, and are not lost."""
+    """The turns that this process has received and not settled: they are in no queue, and not lost."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._since: dict[tuple[str, int], float] = {}
 
     def add(self, message: dramatiq.Message[Any]) -> None:
-        """A message came; only those that are turns matter."""
+        """Note a received message if it is a turn."""
         if "turn" in message.kwargs:
             with self._lock:
                 self._since[message.kwargs["job_id"], message.kwargs["turn"]] = time.monotonic()
@@ -66,19 +66,19 @@ class UnackedTurns(Middleware):
         result: Any = None,  # noqa: ARG002 - as Dramatiq calls it
         exception: BaseException | None = None,  # noqa: ARG002 - as Dramatiq calls it
     ) -> None:
-        """It is done with, well or not."""
+        """Forget the message, which is settled now."""
         with self._lock:
             self._since.pop((message.kwargs.get("job_id"), message.kwargs.get("turn")), None)
 
     def older_than(self, seconds: float) -> list[tuple[str, int]]:
-        """Job and turn of those that came more than so many seconds ago."""
+        """Return job id and turn of those received more than `seconds` ago."""
         before = time.monotonic() - seconds
         with self._lock:
             return [turn for turn, since in self._since.items() if since < before]
 
 
 class RabbitMessage(MessageProxy):
-    """A message and the delivery that brought it; `reason` says why it is dead-lettered, if it is."""
+    """A message and its delivery; `reason` is set if it is to be dead-lettered."""
 
     def __init__(self, message: dramatiq.Message[Any], delivery: Delivery) -> None:
         super().__init__(message)
@@ -87,40 +87,40 @@ class RabbitMessage(MessageProxy):
 
 
 class RabbitConsumer(Consumer):
-    """One queue of the process's consuming connection."""
+    """The consumer of one queue, over the consuming connection of the process."""
 
     def __init__(
-        self, link: ConsumerLink, publisher: Publisher, in_hand: UnackedTurns, queue: str, timeout: float
+        self, link: ConsumerLink, publisher: Publisher, unacked: UnackedTurns, queue: str, timeout: float
     ) -> None:
         self._link = link
         self._publisher = publisher
-        self._in_hand = in_hand
+        self._unacked = unacked
         self._queue = queue
         self._timeout = timeout
 
     def __next__(self) -> RabbitMessage | None:
-        delivery = self._link.next(self._queue, self._timeout)
+        delivery = self._link.receive(self._queue, self._timeout)
         if delivery is None:
             return None
         message: dramatiq.Message[Any] = dramatiq.Message.decode(delivery.body)
         if "body" in message.kwargs:
             message.kwargs["queue"] = self._queue
-        self._in_hand.add(message)
+        self._unacked.add(message)
         return RabbitMessage(message.copy(queue_name=self._queue), delivery)
 
     def ack(self, message: MessageProxy) -> None:
-        """The message is done with."""
+        """Acknowledge the message."""
         self._link.acknowledge(_rabbit(message).delivery)
 
     def nack(self, message: MessageProxy) -> None:
-        """Dead-letter the message with its reason, or have it delivered again if it has none."""
+        """Dead-letter the message if it has a reason, otherwise requeue it."""
         failed = _rabbit(message)
         if failed.reason is None:
             self._link.requeue(failed.delivery)
             return
         headers = {**failed.delivery.headers, "x-kyb-reason": failed.reason}
         letter = OutboundMessage(
-            "", dead(self._queue), failed.delivery.body, CLOUD_EVENT, failed.message_id, headers
+            "", dead_letter_queue(self._queue), failed.delivery.body, CLOUD_EVENT, failed.message_id, headers
         )
         try:
             self._publisher.publish([letter])
@@ -130,13 +130,13 @@ class RabbitConsumer(Consumer):
             self._link.acknowledge(failed.delivery)
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
-        """Closing the connection hands unsettled messages back: nothing to do."""
+        """Do nothing: RabbitMQ requeues unacked messages when the connection closes."""
 
 
 class RabbitBroker(dramatiq.Broker):
-    """RabbitMQ by the contract's topology.
+    """RabbitMQ with the contract's topology.
 
-    It enqueues nothing: turns are handed out by the dispatcher alone, from the ledger.
+    It does not enqueue: only the dispatcher dispatches turns, from the ledger.
     """
 
     def __init__(self, urls: Urls, queues: list[str], prefetch: int, publisher: Publisher) -> None:
@@ -146,20 +146,20 @@ class RabbitBroker(dramatiq.Broker):
         self._publisher = publisher
 
     def declare_queue(self, queue_name: str) -> None:
-        """Know the queue; RabbitMQ's topology is declared with every connection."""
+        """Register the queue with Dramatiq; the topology is declared at each connect."""
         if queue_name not in self.queues:
             self.queues[queue_name] = None
             self.emit_after("declare_queue", queue_name)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 1000) -> Consumer:  # noqa: ARG002 - the link has its own prefetch
-        """A consumer of the queue; `timeout` in milliseconds."""
+        """Return a consumer of the queue; `timeout` in milliseconds."""
         if queue_name not in self.queues:
             raise QueueNotFound(queue_name)  # type: ignore[no-untyped-call]
         return RabbitConsumer(self.link, self._publisher, self.unacked, queue_name, timeout / 1000)
 
 
 class EmbeddedBroker(StubBroker):
-    """Dramatiq's broker in memory. It forgets everything with its process: the ledger does not."""
+    """Dramatiq's broker in memory. Its queues end with the process; the turns stay in the ledger."""
 
     def __init__(self) -> None:
         self.unacked = UnackedTurns()

@@ -1,7 +1,6 @@
-"""Dramatiq's view of what travels: commands from outside, hand-offs of turns from ourselves.
+"""Dramatiq's encoder: commands are CloudEvents, turns are small messages of our own.
 
-A turn is handed off as `{"turn": 3, "job_id": "…", "type": "data8.start_job"}`; the job itself stays in
-the ledger.
+A turn is the message `{"turn": 3, "job_id": "…", "type": "data8.start_job"}`; the job stays in the ledger.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ from messages.base import BODY_LIMIT, JobId, Model
 from messages.catalogue import COMMANDS
 from messages.envelope import id_of, read_json, type_of
 
-#: The actor that gets everything that is neither a turn nor a command that we know.
+#: The actor for messages that are neither turns nor known commands.
 REJECT = "reject"
 
 
 class Body(bytes):
-    """A body as it came. Dramatiq logs the arguments of actors, and a body may hold personal data."""
+    """An unchanged body, hidden in logs: Dramatiq logs arguments, and a body may hold personal data."""
 
     def __repr__(self) -> str:
         return f"<{len(self)} bytes>"
 
 
 class TurnMessage(Model):
-    """The hand-off of one turn of a job."""
+    """The message for one turn of a job."""
 
     turn: Annotated[int, Field(ge=0, lt=2**31)]
     job_id: JobId
@@ -38,14 +37,14 @@ class TurnMessage(Model):
 
 
 class CloudEventEncoder(dramatiq.Encoder):
-    """Gives each message the actor named like its type.
+    """Maps each message to the actor named like its type.
 
-    A turn has the keyword arguments `job_id` and `turn`; a command, or anything for the actor `reject`,
-    has `body`: the bytes as they came, since `messages.envelope.parse` alone judges them.
+    A turn has the keyword arguments `job_id` and `turn`. A command, and each message for the actor `reject`, has
+    `body`, the unchanged bytes, because only `messages.envelope.parse` validates them.
     """
 
     def encode(self, data: MessageData) -> bytes:
-        """The body to publish. Raises `ValueError` for arguments that are neither a turn's nor a command's."""
+        """Return the body to publish. Raises `ValueError` for arguments of neither a turn nor a command."""
         match data["kwargs"]:
             case {"job_id": job_id, "turn": turn}:
                 return (
@@ -56,8 +55,8 @@ class CloudEventEncoder(dramatiq.Encoder):
         raise ValueError(f"{data['actor_name']}: the arguments must be job_id and turn, or body")
 
     def decode(self, data: bytes) -> MessageData:
-        """What to run for a body. Never raises: noise is for the actor `reject`."""
-        event = _readable(data)
+        """Return the actor and arguments for a body. Never raises: invalid bodies go to the actor `reject`."""
+        event = _parse_json(data)
         type_ = type_of(event)
         if type_ not in COMMANDS:
             return _message(REJECT, "kyb.control", {"body": Body(data)}, id_of(event))
@@ -69,12 +68,12 @@ class CloudEventEncoder(dramatiq.Encoder):
 
 
 def turn_message(type: str, job_id: str, turn: int) -> dramatiq.Message[None]:
-    """The hand-off of one turn of a job of the command `type`, to be enqueued."""
+    """Return the message for one turn of a job of the command `type`."""
     arguments = {"job_id": job_id, "turn": turn}
     return dramatiq.Message(**_message(type, COMMANDS[type].queue(), arguments, f"{job_id}/{turn}"))
 
 
-def _readable(body: bytes) -> object:
+def _parse_json(body: bytes) -> object:
     if len(body) > BODY_LIMIT:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Reading the stream `kyb.events.log`, where the events of the last seven days stay."""
+"""A reader of the stream `kyb.events.log`, which keeps events for seven days."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pika.exceptions import AMQPError
 from workers.broker import topology
 from workers.broker.connection import BrokerUnavailable, open_connection
 
-#: Events on their way to us at once; a stream wants a limit.
-PREFETCH = 200
+#: Maximum number of unacked events; RabbitMQ requires a limit for streams.
+PREFETCH_EVENTS = 200
 
 
 class EventStream:
-    """A reader of its own: others are not disturbed, nothing is taken away.
+    """A reader of the stream. Reading removes nothing and does not affect other readers.
 
         with EventStream(urls, "next") as stream:
             body = stream.read(1.0)
 
     Args:
         urls: of RabbitMQ's nodes.
-        start: `first`, `next` (what comes from now on), or a time; events a little older than it may come too.
+        start: `first`, `next` (new events only) or a time; slightly older events may be read too.
 
     Entering and reading raise `BrokerUnavailable`.
     """
@@ -42,7 +42,7 @@ class EventStream:
         try:
             topology.declare(connection)
             channel = connection.channel()
-            channel.basic_qos(prefetch_count=PREFETCH)
+            channel.basic_qos(prefetch_count=PREFETCH_EVENTS)
             channel.basic_consume(
                 topology.EVENT_LOG, self._deliver, arguments={"x-stream-offset": self._start}
             )
@@ -54,22 +54,22 @@ class EventStream:
 
     def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
         connection, self._connection = self._connection, None
-        # Whoever presses Ctrl-C does so amid pika's own work: it cannot be told to close, and ends with the process.
+        # Ctrl-C interrupts pika in the middle of its work: the connection cannot be closed, and ends with the process.
         interrupted = kind is not None and not issubclass(kind, Exception)
         if connection is not None and connection.is_open and not interrupted:
             connection.close()
 
     def read(self, timeout: float) -> bytes | None:
-        """The next event's body; None if none comes for `timeout` seconds."""
-        ends = time.monotonic() + timeout
+        """Return the body of the next event, None after `timeout` seconds without one."""
+        ends_at = time.monotonic() + timeout
         while not self._inbox:
-            left = ends - time.monotonic()
-            if left <= 0:
+            remaining = ends_at - time.monotonic()
+            if remaining <= 0:
                 return None
             if self._connection is None:
                 raise BrokerUnavailable("the connection is closed")
             try:
-                self._connection.process_data_events(time_limit=left)
+                self._connection.process_data_events(time_limit=remaining)
             except (AMQPError, OSError) as error:
                 raise BrokerUnavailable(f"the connection broke ({type(error).__name__})") from None
         return self._inbox.popleft()

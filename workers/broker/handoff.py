@@ -1,4 +1,4 @@
-"""Where the dispatcher hands turns and events to: RabbitMQ, or the embedded broker."""
+"""The hand-off of turns and events from the dispatcher to RabbitMQ or to the embedded broker."""
 
 from __future__ import annotations
 
@@ -14,79 +14,79 @@ from workers.ledger.records import DueTurn, StoredEvent
 
 
 class Handoff(Protocol):
-    """What takes turns and events. All methods may raise `BrokerUnavailable`."""
+    """Takes turns and events. All methods may raise `BrokerUnavailable`."""
 
-    #: Whether it forgets what it was handed when its process ends.
+    #: Whether its messages are lost when the process ends.
     is_volatile: bool
 
-    def turns(self, turns: Sequence[DueTurn]) -> None:
-        """Hand out turns; when this returns they are stored."""
+    def publish_turns(self, turns: Sequence[DueTurn]) -> None:
+        """Publish turns; when this returns, they are stored."""
 
-    def events(self, events: Sequence[StoredEvent]) -> None:
-        """Tell events; when this returns they are stored."""
+    def publish_events(self, events: Sequence[StoredEvent]) -> None:
+        """Publish events; when this returns, they are stored."""
 
-    def waiting(self, queue: str) -> int:
-        """How many messages wait in `queue`."""
+    def queue_depth(self, queue: str) -> int:
+        """Return how many messages are ready in `queue`."""
 
     def unacked(self, seconds: float) -> list[tuple[str, int]]:
-        """Job and turn of messages that this process was given so many seconds ago and has not done with."""
+        """Return job id and turn of the turns that this process received more than `seconds` ago and has not settled."""
 
 
 class RabbitHandoff:
-    """RabbitMQ: turns go straight to their queue, events to the exchange `kyb.events`."""
+    """Publishes turns to their queues and events to the exchange `kyb.events`, both with publisher confirms."""
 
     is_volatile = False
 
-    def __init__(self, publisher: Publisher, in_hand: UnackedTurns) -> None:
+    def __init__(self, publisher: Publisher, unacked: UnackedTurns) -> None:
         self._publisher = publisher
-        self._in_hand = in_hand
+        self._unacked = unacked
 
-    def turns(self, turns: Sequence[DueTurn]) -> None:
-        """Publish turns with confirms."""
+    def publish_turns(self, turns: Sequence[DueTurn]) -> None:
+        """Publish turns to their queues."""
         self._publisher.publish(
             OutboundMessage("", due.queue, message.encode(), TURN, message.message_id)
             for due in turns
             for message in [turn_message(due.command, due.job_id, due.turn)]
         )
 
-    def events(self, events: Sequence[StoredEvent]) -> None:
-        """Publish events with confirms."""
+    def publish_events(self, events: Sequence[StoredEvent]) -> None:
+        """Publish events to the exchange."""
         self._publisher.publish(
             OutboundMessage(topology.EVENTS, stored.type, stored.body.encode(), CLOUD_EVENT, stored.id)
             for stored in events
         )
 
-    def waiting(self, queue: str) -> int:
-        """As RabbitMQ counts them."""
-        return self._publisher.ready(queue)
+    def queue_depth(self, queue: str) -> int:
+        """Return how many messages are ready, as RabbitMQ counts them."""
+        return self._publisher.queue_depth(queue)
 
     def unacked(self, seconds: float) -> list[tuple[str, int]]:
-        """By the consumers of this process."""
-        return self._in_hand.older_than(seconds)
+        """Return the unacked turns of this process's consumers."""
+        return self._unacked.older_than(seconds)
 
 
 class EmbeddedHandoff:
-    """Queues in this process; events stay in the ledger, where `kyb events tail` reads them."""
+    """Puts turns into the queues of this process; `kyb events tail` reads the events from the ledger."""
 
     is_volatile = True
 
     def __init__(self, broker: EmbeddedBroker) -> None:
         self._broker = broker
 
-    def turns(self, turns: Sequence[DueTurn]) -> None:
+    def publish_turns(self, turns: Sequence[DueTurn]) -> None:
         """Put turns into their queues."""
         for due in turns:
             message = turn_message(due.command, due.job_id, due.turn)
             self._broker.unacked.add(message)
             self._broker.enqueue(message)
 
-    def events(self, events: Sequence[StoredEvent]) -> None:
-        """Nothing to do: the ledger has them."""
+    def publish_events(self, events: Sequence[StoredEvent]) -> None:
+        """Do nothing: the events are in the ledger."""
 
-    def waiting(self, queue: str) -> int:
-        """Messages not yet taken."""
+    def queue_depth(self, queue: str) -> int:
+        """Return how many messages are in the queue."""
         return int(self._broker.queues[queue].qsize())
 
     def unacked(self, seconds: float) -> list[tuple[str, int]]:
-        """All that were handed over."""
+        """Return the unacked turns of this process."""
         return self._broker.unacked.older_than(seconds)

@@ -1,4 +1,4 @@
-"""Publishing with confirms: what `publish` returns from, RabbitMQ has stored."""
+"""Publishing with publisher confirms: when `publish` returns, RabbitMQ has stored the messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 import pika
 
 from workers.broker import topology
-from workers.broker.connection import BrokerUnavailable, Urls, reach
+from workers.broker.connection import BrokerUnavailable, Urls, connect_to_any
 from workers.broker.publisher_connection import ConfirmingConnection, OutboundMessage
 
 T = TypeVar("T")
@@ -19,47 +19,47 @@ TURN = "application/json"
 
 
 class Publisher:
-    """One connection for publishing, opened when needed, shared by all threads of the process."""
+    """The publishing connection of a process: opened when needed, shared by all threads."""
 
     def __init__(self, urls: Urls) -> None:
         self._urls = urls
         self._lock = threading.Lock()
-        self._line: ConfirmingConnection | None = None
+        self._connection: ConfirmingConnection | None = None
 
     def publish(self, messages: Iterable[OutboundMessage]) -> None:
-        """Publish in order and wait until each is stored. Raises `BrokerUnavailable`; then some may be."""
+        """Publish in order and wait until all are stored. After `BrokerUnavailable` some may be stored."""
         batch = list(messages)
-        self._use(lambda line: line.publish(batch))
+        self._use(lambda connection: connection.publish(batch))
 
-    def ready(self, queue: str) -> int:
-        """How many messages wait in `queue`. Raises `BrokerUnavailable`."""
-        return self._use(lambda line: line.ready(queue))
+    def queue_depth(self, queue: str) -> int:
+        """Return how many messages are ready in `queue`. Raises `BrokerUnavailable`."""
+        return self._use(lambda connection: connection.queue_depth(queue))
 
     def close(self) -> None:
         """Close the connection."""
         with self._lock:
             self._drop()
 
-    def _use(self, purpose: Callable[[ConfirmingConnection], T]) -> T:
+    def _use(self, use: Callable[[ConfirmingConnection], T]) -> T:
         with self._lock:
             try:
-                return purpose(self._open())
+                return use(self._open())
             except BrokerUnavailable:
-                self._drop()  # a queue may have been lost: everything is declared again with the next connection
+                self._drop()  # a queue may be lost: the next connection declares the topology again
                 raise
 
     def _open(self) -> ConfirmingConnection:
-        if self._line is None or self._line.broken:
+        if self._connection is None or self._connection.broken:
             self._drop()
-            self._line = reach(self._urls, "kyb-workers publisher", _dial)
-        return self._line
+            self._connection = connect_to_any(self._urls, "kyb-workers publisher", _connect)
+        return self._connection
 
     def _drop(self) -> None:
-        line, self._line = self._line, None
-        if line is not None:
-            line.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
-def _dial(parameters: pika.URLParameters) -> ConfirmingConnection:
+def _connect(parameters: pika.URLParameters) -> ConfirmingConnection:
     topology.declare_at(parameters)
     return ConfirmingConnection(parameters)

@@ -1,11 +1,11 @@
 """Connection parameters from a URL, TLS included.
 
-`amqps://` is always verified: the certificate by the system's authorities or by `cacertfile`, and the name of the
-host. A broker that asks for a client certificate gets `certfile` with `keyfile` (or one file with both):
+`amqps://` always verifies the certificate, against the system's authorities or `cacertfile`, and the host name. For
+a client certificate, set `certfile` and `keyfile` (or one file with both):
 
     amqps://user:password@host:5671/vhost?cacertfile=/etc/kyb/ca.pem&certfile=/etc/kyb/cert.pem&keyfile=/etc/kyb/key.pem
 
-The names are those of RabbitMQ's own URI query parameters.
+These are the names of RabbitMQ's URI query parameters.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ import pika
 
 T = TypeVar("T")
 
-#: Query parameters that are ours, all names of PEM files; pika would refuse them.
-FILES = ("cacertfile", "certfile", "keyfile")
+#: Query parameters with names of PEM files; pika would refuse them.
+FILE_PARAMETERS = ("cacertfile", "certfile", "keyfile")
 
 
 def url_parameters(url: str) -> pika.URLParameters:
-    """What pika needs to connect. Raises `ValueError`, without the URL, for one that cannot be used."""
+    """Return pika's parameters for a URL. Raises `ValueError`, which does not repeat the URL, if it is invalid."""
     parts = urlsplit(url)
     query = parse_qsl(parts.query, keep_blank_values=True)
-    files = {name: value for name, value in query if name in FILES}
-    others = urlencode([(name, value) for name, value in query if name not in FILES])
+    files = {name: value for name, value in query if name in FILE_PARAMETERS}
+    others = urlencode([(name, value) for name, value in query if name not in FILE_PARAMETERS])
     try:
         parameters = pika.URLParameters(urlunsplit(parts._replace(query=others)))
     except (ValueError, TypeError):  # pika's TypeError: a user without a password
@@ -44,17 +44,17 @@ def url_parameters(url: str) -> pika.URLParameters:
 def _context(files: dict[str, str]) -> ssl.SSLContext:
     if "keyfile" in files and "certfile" not in files:
         raise ValueError("keyfile: needs certfile beside it")
-    context = _loaded("cacertfile", lambda: ssl.create_default_context(cafile=files.get("cacertfile")))
+    context = _load("cacertfile", lambda: ssl.create_default_context(cafile=files.get("cacertfile")))
     if "certfile" in files:
-        # An empty password: for a key that is encrypted OpenSSL would ask on the terminal.
+        # With an empty password OpenSSL does not prompt for the password of an encrypted key.
         load = partial(context.load_cert_chain, files["certfile"], files.get("keyfile"), password="")
-        _loaded("certfile, keyfile", load)
+        _load("certfile, keyfile", load)
     return context
 
 
-def _loaded(what: str, load: Callable[[], T]) -> T:
+def _load(parameter: str, load: Callable[[], T]) -> T:
     try:
         return load()
     except OSError as error:  # ssl.SSLError is one
         why = "holds no such thing" if isinstance(error, ssl.SSLError) else error.strerror
-        raise ValueError(f"{what}: cannot be used ({why})") from None
+        raise ValueError(f"{parameter}: cannot be used ({why})") from None

@@ -1,6 +1,6 @@
-"""RabbitMQ's exchanges and queues, declared again by every worker after every connect.
+"""RabbitMQ's exchanges and queues, which each worker declares after each connect.
 
-Declaring is idempotent, and RabbitMQ 3.10 may forget a queue that was declared just before a crash.
+Declaring is idempotent, and RabbitMQ 3.10 may lose a queue that was declared just before a crash.
 """
 
 from __future__ import annotations
@@ -20,27 +20,28 @@ EVENTS = "kyb.events"
 EVENT_LOG = "kyb.events.log"
 UNROUTABLE = "kyb.unroutable"
 
-#: How long the stream keeps events.
-EVENT_LOG_AGE = "7D"
+#: Retention of the event stream.
+EVENT_LOG_MAX_AGE = "7D"
 
-#: Deliveries of one message that end in a dead worker before it is dead-lettered. The ledger gives a turn up
-#: sooner (`workers.engine.turns.TAKE_LIMIT`), so that messages that merely stood beside a bad one stay clear of this.
+#: RabbitMQ dead-letters a message after this number of deliveries that ended with a crash of the worker. The job of a
+#: poison message fails sooner (`workers.engine.turns.BEGIN_LIMIT`), so messages that were merely delivered to the
+#: same workers stay below this limit.
 DELIVERY_LIMIT = 20
 
-#: Dead letters are never dropped: whoever looks at them delivers them, and RabbitMQ 4 counts that up to 20.
-NO_LIMIT = 2_000_000_000
+#: Dead letters are never dropped: browsing delivers them, and RabbitMQ 4 drops a message after 20 deliveries by default.
+NO_DELIVERY_LIMIT = 2_000_000_000
 
-_QUORUM = {"x-queue-type": "quorum"}
-_LETTERS = {**_QUORUM, "x-delivery-limit": NO_LIMIT}
+_QUORUM_ARGUMENTS = {"x-queue-type": "quorum"}
+_DEAD_LETTER_ARGUMENTS = {**_QUORUM_ARGUMENTS, "x-delivery-limit": NO_DELIVERY_LIMIT}
 
 
-def dead(queue: str) -> str:
-    """The dead-letter queue of `queue`."""
+def dead_letter_queue(queue: str) -> str:
+    """Return the name of the dead-letter queue of `queue`."""
     return f"{queue}.dead"
 
 
 def declare_at(parameters: pika.URLParameters) -> None:
-    """Declare everything at a node, over a connection for that alone. Raises `BrokerUnavailable`."""
+    """Declare the topology at a node, over a connection of its own. Raises `BrokerUnavailable`."""
     try:
         with connect(parameters) as connection:
             declare(connection)
@@ -49,17 +50,17 @@ def declare_at(parameters: pika.URLParameters) -> None:
 
 
 def declare(connection: pika.BlockingConnection) -> None:
-    """Declare everything. Raises `pika.exceptions.AMQPError`.
+    """Declare the topology. Raises `pika.exceptions.AMQPError`.
 
-    The event log comes last and may fail: a stream is not there for about a second after its node has
-    started (RabbitMQ answers 404), and commands flow without it. Its binding outlasts that.
+    The event log comes last and may fail: a stream is unavailable for about a second after the start of its node
+    (RabbitMQ answers 404). Commands flow without it, and its binding is kept.
     """
     channel = connection.channel()
     _declare_commands(channel)
     channel.exchange_declare(EVENTS, "topic", durable=True)
     try:
         channel.queue_declare(
-            EVENT_LOG, durable=True, arguments={"x-queue-type": "stream", "x-max-age": EVENT_LOG_AGE}
+            EVENT_LOG, durable=True, arguments={"x-queue-type": "stream", "x-max-age": EVENT_LOG_MAX_AGE}
         )
         channel.queue_bind(EVENT_LOG, EVENTS, "#")
     except ChannelClosedByBroker as error:
@@ -70,20 +71,20 @@ def declare(connection: pika.BlockingConnection) -> None:
 
 def _declare_commands(channel: BlockingChannel) -> None:
     channel.exchange_declare(UNROUTABLE, "fanout", durable=True)
-    channel.queue_declare(UNROUTABLE, durable=True, arguments=_LETTERS)
+    channel.queue_declare(UNROUTABLE, durable=True, arguments=_DEAD_LETTER_ARGUMENTS)
     channel.queue_bind(UNROUTABLE, UNROUTABLE)
 
     channel.exchange_declare(COMMANDS, "topic", durable=True, arguments={"alternate-exchange": UNROUTABLE})
     for queue, key in QUEUES.items():
-        channel.queue_declare(dead(queue), durable=True, arguments=_LETTERS)
+        channel.queue_declare(dead_letter_queue(queue), durable=True, arguments=_DEAD_LETTER_ARGUMENTS)
         channel.queue_declare(
             queue,
             durable=True,
             arguments={
-                **_QUORUM,
+                **_QUORUM_ARGUMENTS,
                 "x-delivery-limit": DELIVERY_LIMIT,
                 "x-dead-letter-exchange": "",
-                "x-dead-letter-routing-key": dead(queue),
+                "x-dead-letter-routing-key": dead_letter_queue(queue),
                 "x-dead-letter-strategy": "at-least-once",
                 "x-overflow": "reject-publish",
             },

@@ -1,1 +1,1 @@
-"""The durable part: admission, turns, retries, timers, and the process that runs them."""
+"""The durable execution engine: admission, turns, retries, the dispatcher, and the process that runs them."""

@@ -1,4 +1,4 @@
-"""Letting commands in: what is valid and may read what it names; the same for every broker."""
+"""Admission of commands: validation, allowed inputs and schedules, for every broker."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from workers.ledger.job_store import Acceptance, JobStore
 from workers.ledger.records import Job
 from workers.observability import tracing
 
-#: A job may be scheduled so many days ahead: a wrong year is an error, not a job that nobody sees again.
-SCHEDULE_AHEAD_DAYS = 366
+#: A later `notbefore` is refused: it is more likely a wrong year than a schedule.
+SCHEDULE_LIMIT_DAYS = 366
 
 
 class Admission:
-    """Records valid commands as jobs, and what is wrong with the others as their `rejected` event.
+    """Records valid commands as jobs, and `rejected` events for the others.
 
     Args:
-        jobs: where commands become jobs.
-        storage: knows which inputs a command may name.
-        deadline: seconds that a job may take in all.
+        jobs: records jobs and events.
+        storage: checks which inputs a command may name.
+        deadline: maximum age of a job, in seconds.
     """
 
     def __init__(self, jobs: JobStore, storage: Storage, deadline: float) -> None:
@@ -30,29 +30,32 @@ class Admission:
     def accept(
         self, body: bytes, queue: str | None, *, handed: bool
     ) -> tuple[Request, Acceptance, Job | None]:
-        """Record the command in a message; gives its job, too, if its first turn was taken with that.
+        """Record the command in a message as a job.
 
         Args:
             body: the CloudEvent.
-            queue: where it was found, if it was in one; a command that belongs elsewhere is rejected.
-            handed: whether its first turn is in the caller's hands, who goes on with it; otherwise it is due at once.
+            queue: that the command came from, if any; a command that belongs to another queue is rejected.
+            handed: whether the caller runs the first turn itself; otherwise the turn is due at once.
+
+        Returns:
+            The command, what became of it, and the job if its first turn was claimed in the same transaction.
 
         Raises:
-            InvalidCommand: it is not valid; its `rejected` event is in the outbox.
+            InvalidCommand: the command is not valid; its `rejected` event is in the outbox.
         """
         try:
-            request = self._valid(body, queue)
+            request = self._parse(body, queue)
             self._check_schedule(request)
-            request = tracing.rooted(request)
-            accepted, begun = self._jobs.accept(request, self._deadline, handed=handed)
-            if accepted is Acceptance.CONFLICT:
+            request = tracing.start_trace(request)
+            acceptance, claimed = self._jobs.accept(request, self._deadline, handed=handed)
+            if acceptance is Acceptance.CONFLICT:
                 raise _invalid(request, "id", "is the id of another job", Code.ID_CONFLICT)
         except InvalidCommand as invalid:
             self._jobs.reject(invalid, body)
             raise
-        return request, accepted, begun
+        return request, acceptance, claimed
 
-    def _valid(self, body: bytes, queue: str | None) -> Request:
+    def _parse(self, body: bytes, queue: str | None) -> Request:
         request = parse(body)
         if queue is not None and request.command.queue() != queue:
             raise _invalid(request, "type", f"does not belong to the queue {queue}")
@@ -64,9 +67,9 @@ class Admission:
         return request
 
     def _check_schedule(self, request: Request) -> None:
-        latest = self._jobs.database.now() + SCHEDULE_AHEAD_DAYS * 86_400
+        latest = self._jobs.database.now() + SCHEDULE_LIMIT_DAYS * 86_400
         if request.not_before is not None and request.not_before.timestamp() > latest:
-            raise _invalid(request, "notbefore", f"is more than {SCHEDULE_AHEAD_DAYS} days ahead")
+            raise _invalid(request, "notbefore", f"is more than {SCHEDULE_LIMIT_DAYS} days ahead")
 
 
 def _invalid(request: Request, field: str, message: str, code: Code = Code.INVALID_COMMAND) -> InvalidCommand:

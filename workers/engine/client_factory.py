@@ -1,4 +1,4 @@
-"""The vendors' clients, made from the settings."""
+"""Builds the vendors' clients from the settings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from workers.settings import (
 
 
 def build_services(settings: Settings, ledger: Ledger) -> Services:
-    """What job functions work with; vendors without settings are left out."""
+    """Return the services of job functions; vendors without settings are left out."""
     database = ledger.database
     return Services(
         storage=Storage.of(settings.storage),
@@ -46,19 +46,19 @@ def build_services(settings: Settings, ledger: Ledger) -> Services:
 
 
 def build_creditsafe_client(settings: CreditsafeSettings, database: Database | None = None) -> Creditsafe:
-    """Creditsafe's client; with the ledger's database its calls are counted for all workers together."""
+    """Return Creditsafe's client. With a database, all workers of the ledger share the rate limits."""
     return Creditsafe.connect(
         settings.base_url,
         reloading_secret("KYB_CREDITSAFE__USERNAME", settings.username),
         reloading_secret("KYB_CREDITSAFE__PASSWORD", settings.password),
         timeout=settings.timeout,
         concurrency=settings.concurrency,
-        **_calls(database, "creditsafe", settings),
+        **_call_hooks(database, "creditsafe", settings),
     )
 
 
 def build_data8_client(settings: Data8Settings, database: Database | None = None) -> Data8:
-    """Data8's client; with the ledger's database its calls are counted for all workers together."""
+    """Return Data8's client. With a database, all workers of the ledger share the rate limits."""
     return Data8.connect(
         settings.base_url,
         settings.token_url,
@@ -68,12 +68,16 @@ def build_data8_client(settings: Data8Settings, database: Database | None = None
         assumptions=data8_assumptions_from(settings.assumptions),
         timeout=settings.timeout,
         concurrency=settings.concurrency,
-        **_calls(database, "data8", settings),
+        **_call_hooks(database, "data8", settings),
     )
 
 
 def data8_assumptions_from(settings: Data8Assumptions) -> Assumptions:
-    """What is believed of Data8 where nothing is published. Raises `SettingsError` if it contradicts itself."""
+    """Return the assumptions about what Data8 does not document.
+
+    Raises:
+        SettingsError: the assumptions contradict each other.
+    """
     try:
         return Assumptions(**settings.model_dump(exclude_none=True))
     except ValueError as error:
@@ -81,26 +85,26 @@ def data8_assumptions_from(settings: Data8Assumptions) -> Assumptions:
 
 
 def build_sayari_client(settings: SayariSettings, database: Database | None = None) -> Sayari:
-    """Sayari's client; with the ledger's database its calls are counted for all workers together."""
+    """Return Sayari's client. With a database, all workers of the ledger share the rate limits."""
     return Sayari.connect(
         settings.base_url,
         reloading_secret("KYB_SAYARI__CLIENT_ID", settings.client_id),
         reloading_secret("KYB_SAYARI__CLIENT_SECRET", settings.client_secret),
         timeout=settings.timeout,
         concurrency=settings.concurrency,
-        **_calls(database, "sayari", settings),
+        **_call_hooks(database, "sayari", settings),
     )
 
 
 def rate_limits_from(settings: Settings) -> dict[tuple[str, str], Rate]:
-    """How many calls of each vendor and class of operations are allowed, where that is limited."""
+    """Return the rate limits by vendor and class of operations."""
     limits = {
         (vendor, kind): rate
-        for vendor, given in (
+        for vendor, vendor_settings in (
             ("creditsafe", settings.creditsafe), ("data8", settings.data8), ("sayari", settings.sayari)
         )
-        if given is not None
-        for kind, rate in _rates(given).items()
+        if vendor_settings is not None
+        for kind, rate in _rates(vendor_settings).items()
     }  # fmt: skip
     return {key: rate for key, rate in limits.items() if rate is not None}
 
@@ -112,20 +116,20 @@ def _rates(settings: VendorSettings) -> dict[str, Rate | None]:
     return rates
 
 
-class _Calls(TypedDict):
+class _CallHooks(TypedDict):
     budget: Callable[[str], float]
     observe: Callable[[Observation], None]
 
 
-def _calls(database: Database | None, vendor: str, settings: VendorSettings) -> _Calls:
-    """Who is asked before every call of a vendor, and who is told of it."""
+def _call_hooks(database: Database | None, vendor: str, settings: VendorSettings) -> _CallHooks:
+    """Return the rate limiter and the observer of a vendor's calls."""
     if database is None:
         return {"budget": LocalRateLimiter(_rates(settings)), "observe": count_call}
-    budget = SharedRateLimiter(database, vendor, _rates(settings))
+    limiter = SharedRateLimiter(database, vendor, _rates(settings))
 
     def observe(observation: Observation) -> None:
         count_call(observation)
         if observation.status == httpx.codes.TOO_MANY_REQUESTS and observation.retry_after:
-            budget.pause(observation.budget, observation.retry_after)
+            limiter.pause(observation.budget, observation.retry_after)
 
-    return {"budget": budget, "observe": observe}
+    return {"budget": limiter, "observe": observe}

@@ -15,7 +15,6 @@ function then goes as far as it can and ends the turn. A waiting job holds no th
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -25,16 +24,21 @@ from clients.errors import OutcomeUnknown, VendorError
 from clients.transport import before_effect
 from messages.errors import Code
 from messages.events import Progress
-from workers.engine.ordered_pool import OrderedPool
-from workers.engine.recovery import baseline, repeatable
+from workers.engine.recovery import (
+    baseline,
+    doubt_after_restore,
+    outcome_unknown,
+    recover_effect,
+    repeatable,
+)
 from workers.engine.run_limits import RunLimits
 from workers.engine.signals import Cancelled, Suspended, VendorJobFailed
 from workers.engine.stages import Stage
-from workers.engine.transfer_progress import checkpoint_progress, records_done
-from workers.errors import JobFailed, StorageUnavailable, Undecided
+from workers.engine.transfer import TransferSlice, checkpoint_progress, records_done
+from workers.errors import JobFailed, StorageUnavailable
 from workers.ledger.claim import Claim
 from workers.ledger.records import Step
-from workers.observability.turn_stats import TurnStats
+from workers.observability.turn_stats import TransferKind, TurnStats
 from workers.polling.history import History
 from workers.polling.next_poll import NextPoll, PollResult, Stalled, plan_first_poll, plan_next_poll
 
@@ -79,9 +83,8 @@ class Run:
         self.polling = False
         #: What metrics count of this turn.
         self.stats = TurnStats()
-        #: The pieces of a transfer in progress, and whether its time slice is over: then no further piece begins.
-        self._pool: OrderedPool[Any, Any] | None = None
-        self._slice_over = False
+        #: Of the transfer in progress.
+        self._slice: TransferSlice | None = None
         self._stage: Stage | None = None
 
     @property
@@ -134,7 +137,7 @@ class Run:
             name: of the step, unique in the job.
             effect: makes exactly one call that changes something; returns plain JSON, not None.
             recover: called when the effect may have happened. Returns its result if it did, None if it did not, and
-                raises `Undecided` if the vendor cannot say. Without `recover` nobody can.
+                raises `Undecided` if the vendor cannot say. Without `recover` the job then fails as `outcome_unknown`.
             unique: the vendor refuses a second effect by itself, so that None from `recover` is trusted at once.
                 Otherwise it is trusted once no request can be in flight any more.
 
@@ -148,10 +151,17 @@ class Run:
         step = self._claim.steps.get(name)
         if step is not None and step.state == "done":
             return cast("J", step.value)
-        step = self._doubt_after_restore(name, step, recover)
+        step = doubt_after_restore(self._claim, name, step, recover)
         in_doubt = unique and step is not None and step.state == "intended"
         if step is not None and step.state == "intended":
-            adopted = self._recover(step, recover, unique=unique or recover in {repeatable, baseline})
+            adopted = recover_effect(
+                self._claim,
+                step,
+                recover,
+                unique=unique or recover in {repeatable, baseline},
+                settle_seconds=self._limits.effect_settle_seconds,
+                stats=self.stats,
+            )
             if adopted is not None:
                 self._record(name, "effect", adopted)
                 return adopted
@@ -170,7 +180,8 @@ class Run:
             value = effect()
         except OutcomeUnknown as lost:
             if recover is None:
-                raise self._unknown(f"{lost.message}, and the vendor offers no way to find out") from lost
+                why = f"{lost.message}, and the vendor offers no way to find out"
+                raise outcome_unknown(name, why) from lost
             raise
         except VendorError:
             # A failed attempt leaves no effect; one before it may still take effect.
@@ -236,6 +247,7 @@ class Run:
         name: str,
         work: Callable[[Any], Generator[Any]],
         *,
+        kind: TransferKind,
         total: int | None = None,
         store: Callable[[], None] = lambda: None,
     ) -> Any:
@@ -245,14 +257,14 @@ class Run:
             name: of the step.
             work: called with the last checkpoint, None at first. It moves one piece at a time, or several at once
                 with `map_ordered`, and yields a JSON object after each, from which it can continue.
+            kind: the label of the transferred records in metrics.
             total: what `done` of the checkpoints counts up to, if known.
             store: called before a checkpoint is recorded; makes the pieces before it durable, e.g. `Appender.store`.
 
         Returns:
             The last JSON object that `work` yielded.
         """
-        unstaged, name = name, self._named(name)
-        self.step = name
+        self.step = name = self._named(name)
         step = self._claim.steps.get(name)
         if step is not None and step.state == "done":
             return step.value
@@ -261,17 +273,13 @@ class Run:
         last = saved = step.value if step is not None and step.state == "open" else None
         first = records_done(last)
         began = checked = self._monotonic()
-        in_progress: float = math.inf
-        self._pool, self._slice_over = None, False
+        time_slice = TransferSlice(began, self._limits.slice, self._stopping, lambda: self._claim.now)
+        self._slice = time_slice
         with closing(work(last)) as pieces:
             try:
                 for last in pieces:
                     now = self._monotonic()
-                    self._slice_over = (
-                        self._slice_over or now - began >= self._limits.slice or self._stopping()
-                    )
-                    if self._slice_over:
-                        in_progress = self._pieces_in_progress(in_progress)
+                    time_slice.suspend_if_over(now)
                     if now - checked >= CHECKPOINT_INTERVAL_SECONDS:
                         store()
                         self._checkpoint(name, last, total)
@@ -282,8 +290,8 @@ class Run:
                     self._checkpoint(name, last, total)
                 raise
             finally:
-                self._close_pool()
-                self.stats.moved.append((unstaged, records_done(last) - first))
+                time_slice.close()
+                self.stats.transferred.append((kind, records_done(last) - first))
         store()
         self._record(name, "transfer", last)
         return last
@@ -302,21 +310,9 @@ class Run:
             items: read only as far as there is room.
             max_concurrency: calls at once; as many items and one more are in memory.
         """
-        self._pool = OrderedPool(work, items, max_concurrency, lambda: self._slice_over)
-        yield from self._pool
-        if self._slice_over:  # there may be further items
-            raise Suspended(self._claim.now)
-
-    def _pieces_in_progress(self, before: float) -> int:
-        """Return how many pieces are in progress after the slice; suspend when none is, or when they get no fewer."""
-        remaining = len(self._pool) if self._pool is not None else 0
-        if not 0 < remaining < before:
-            raise Suspended(self._claim.now)
-        return remaining
-
-    def _close_pool(self) -> None:
-        if self._pool is not None:
-            self._pool.close()
+        if self._slice is None:
+            raise RuntimeError("map_ordered outside a transfer")
+        yield from self._slice.map_ordered(work, items, max_concurrency)
 
     def _named(self, step: str) -> str:
         return step if self._stage is None else self._stage.step(step)
@@ -335,38 +331,6 @@ class Run:
         self._claim.job.consecutive_failures = 0
         self._claim.checkpoint(name, value, self._job_progress(checkpoint_progress(name, value, total)))
         self._raise_if_cancelled()
-
-    def _doubt_after_restore(self, name: str, step: Step | None, recover: object) -> Step | None:
-        """Return the step; after a restore, one that the ledger may have forgotten counts as intended."""
-        restored_at = self._claim.job.restored_at
-        if restored_at is None or recover is repeatable:
-            return step
-        if step is None or step.started_at < restored_at:
-            step = self._claim.record_uncertain(name, restored_at)
-        if recover is baseline and step.started_at == restored_at:
-            raise self._unknown("the ledger was restored, and what was there before can no longer be seen")
-        return step
-
-    def _recover(self, step: Step, recover: Callable[[], J | None] | None, *, unique: bool) -> J | None:
-        if recover is None:
-            self.stats.recovered.append("undecided")
-            raise self._unknown("the vendor offers no way to find out")
-        asked_at = self._claim.now
-        try:
-            adopted = recover()
-        except Undecided as undecided:
-            self.stats.recovered.append("undecided")
-            raise self._unknown(str(undecided)) from undecided
-        if adopted is None and not unique:
-            certain_at = step.started_at + self._limits.effect_settle_seconds
-            if asked_at < certain_at:
-                raise Suspended(certain_at)
-        self.stats.recovered.append("not_happened" if adopted is None else "adopted")
-        return adopted
-
-    def _unknown(self, why: str) -> JobFailed:
-        message = f"{self.step}: it may or may not have happened at the vendor: {why}"
-        return JobFailed(Code.OUTCOME_UNKNOWN, message)
 
     def _wait(self, step: Step, result: PollResult) -> BaseException:
         """Return what ends the turn of a poll whose vendor job still runs: a later poll, or a stall."""

@@ -1,10 +1,10 @@
-"""Several calls at once whose results come in order: how a transfer is fast without losing its place.
+"""A thread pool that yields its results in the order of the items, so that a transfer can record checkpoints.
 
     items ──▶ │ 7 │ 6 │ 5 │ 4 │ ──▶ (3, result), to be written and checkpointed
-              └ at work at once ┘
+              └─ in progress ─┘
 
-What is at work lies behind the last checkpoint: an error or a cancellation repeats at most one window, a crash that and
-what came since the checkpoint.
+The items in progress come after the last checkpoint. An error or a cancellation repeats at most these; a crash also
+repeats the items that were done since the checkpoint.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ R = TypeVar("R")
 
 
 class OrderedPool(Generic[T, R]):
-    """The items that are at work, the first of them first.
+    """The items in progress, in their order.
 
     Args:
-        work: one call for one item, made in a thread of a pool with the context variables of whoever iterates.
-            It must bear being repeated and overtaken by the calls for later items.
-        items: taken one by one, in the iterating thread, no sooner than there is room.
-        width: items at work at once. One more may be with whoever iterates; no others are alive.
-        closing: nothing new is begun from when this is true; what is at work still comes.
-        pool: where to work; one of its own, of as many threads, by default.
+        work: makes one call for one item, in a thread of the pool, with the context variables of the iterating
+            thread. Calls may be repeated, and may be overtaken by the calls for later items.
+        items: read one by one, in the iterating thread, once there is room.
+        width: items in progress at once. The iterating thread may have one more; no others are in memory.
+        closing: returns whether no further item may begin; items in progress are still yielded.
+        pool: runs the calls; by default a new pool of `width` threads.
     """
 
     def __init__(
@@ -43,45 +43,45 @@ class OrderedPool(Generic[T, R]):
         self._items = iter(items)
         self._width = width
         self._closing = closing
-        self._pool = pool or ThreadPoolExecutor(width, thread_name_prefix="window")
-        self._at_work: deque[tuple[T, Future[R]]] = deque()
+        self._pool = pool or ThreadPoolExecutor(width, thread_name_prefix="ordered-pool")
+        self._in_progress: deque[tuple[T, Future[R]]] = deque()
 
     def __len__(self) -> int:
-        """How many items are at work."""
-        return len(self._at_work)
+        """Return how many items are in progress."""
+        return len(self._in_progress)
 
     def __iter__(self) -> Iterator[tuple[T, R]]:
-        """Every item with its result, in the items' order.
+        """Yield each item with its result, in the order of the items.
 
-        An error of `work` is raised in its item's place, once everything before it was given; with the first error
-        known, nothing new is begun. Ends early, and quietly, when `closing`: whoever says so knows that.
+        An error of `work` is raised in its item's place, after all items before it are yielded. After the first
+        error no further item begins. When `closing`, the iteration ends early and without an error.
         """
         try:
             self._fill()
-            while self._at_work:
-                item, future = self._at_work[0]
+            while self._in_progress:
+                item, future = self._in_progress[0]
                 result = future.result()
-                self._at_work.popleft()
+                self._in_progress.popleft()
                 self._fill()
                 yield item, result
         finally:
             self.close()
 
     def close(self) -> None:
-        """Begin nothing more and wait for what is at work: no call outlives the turn that made it."""
-        for _, future in self._at_work:
+        """Begin no further item and wait for those in progress, so that no call outlives its turn."""
+        for _, future in self._in_progress:
             future.cancel()
         self._pool.shutdown(wait=True)
-        self._at_work.clear()
+        self._in_progress.clear()
 
     def _fill(self) -> None:
-        while len(self._at_work) < self._width and not self._closing() and not self._failed():
+        while len(self._in_progress) < self._width and not self._closing() and not self._failed():
             for item in self._items:
                 context = copy_context()
-                self._at_work.append((item, self._pool.submit(context.run, self._work, item)))
+                self._in_progress.append((item, self._pool.submit(context.run, self._work, item)))
                 break
             else:
                 return
 
     def _failed(self) -> bool:
-        return any(future.done() and future.exception() is not None for _, future in self._at_work)
+        return any(future.done() and future.exception() is not None for _, future in self._in_progress)

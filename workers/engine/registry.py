@@ -1,4 +1,4 @@
-"""Which function does which command."""
+"""Job functions, and the services that they get."""
 
 from __future__ import annotations
 
@@ -24,7 +24,14 @@ R = TypeVar("R", bound=Result)
 
 @dataclass(frozen=True)
 class Services:
-    """What job functions work with. A vendor without settings is not there."""
+    """The dependencies of job functions.
+
+    Attributes:
+        storage: of inputs and results.
+        ledger: for commands about other jobs.
+        retry_deadline: maximum age of a retried job, in seconds.
+        creditsafe_client: None if Creditsafe has no settings; likewise the others.
+    """
 
     storage: Storage
     ledger: Ledger
@@ -35,21 +42,21 @@ class Services:
 
     @property
     def creditsafe(self) -> Creditsafe:
-        """Creditsafe's client."""
-        return _set(self.creditsafe_client, "creditsafe")
+        """Creditsafe's client. Raises `JobFailed` if it has no settings."""
+        return _require(self.creditsafe_client, "creditsafe")
 
     @property
     def data8(self) -> Data8:
-        """Data8's client."""
-        return _set(self.data8_client, "data8")
+        """Data8's client. Raises `JobFailed` if it has no settings."""
+        return _require(self.data8_client, "data8")
 
     @property
     def sayari(self) -> Sayari:
-        """Sayari's client."""
-        return _set(self.sayari_client, "sayari")
+        """Sayari's client. Raises `JobFailed` if it has no settings."""
+        return _require(self.sayari_client, "sayari")
 
     def vendors(self) -> set[str]:
-        """The vendors that have settings."""
+        """Return the vendors that have settings."""
         return set(self._clients())
 
     def close(self) -> None:
@@ -72,7 +79,7 @@ JobFunction = Callable[[Any, Run, Services], Result]
 T = TypeVar("T")
 
 
-def _set(client: T | None, vendor: str) -> T:
+def _require(client: T | None, vendor: str) -> T:
     if client is None:
         raise JobFailed(Code.INTERNAL_ERROR, f"this worker has no settings for {vendor}")
     return client

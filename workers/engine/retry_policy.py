@@ -1,4 +1,4 @@
-"""Whether a job retries, waits or fails when a vendor or a storage does not do what it was asked for.
+"""The retry policy: whether a job retries, waits or fails after an error of a vendor or a storage.
 
 docs/reference/vendors.md shows the policy as a table; `tests/unit/engine/test_retry_policy.py` tests it row by row.
 """
@@ -12,8 +12,8 @@ from messages.errors import Code
 from workers.errors import JobFailed, StorageUnavailable
 from workers.ledger.records import Job
 
-#: The first retry comes after about this long. Each further one doubles it, so that no job comes back much later
-#: than the vendor does.
+#: Exponential backoff: the first retry comes after about the base, and each further delay is twice as long, up to the
+#: maximum. Jobs thus resume soon after the vendor is available again.
 RETRY_BASE_SECONDS = 1.0
 RETRY_MAX_SECONDS = 60.0
 
@@ -51,14 +51,14 @@ def decide(
     max_delay: float = RETRY_MAX_SECONDS,
     jitter: float = 0.0,
 ) -> Decision:
-    """Return what becomes of the job after `error`.
+    """Return whether the job retries, waits or fails after `error`.
 
     Args:
         error: what the client or the storage raised.
-        job: its deadline and its consecutive failures count.
+        job: whose deadline and consecutive failures are considered.
         now: epoch seconds.
         max_delay: longest delay between two attempts, in seconds; a longer `Retry-After` takes precedence.
-        jitter: 0 to 1, chosen at random by the caller, so that jobs that failed together do not return together.
+        jitter: a random number from 0 to 1, which spreads the retries of jobs that failed together.
     """
     if isinstance(error, RateLimited) and error.status is None:  # our own rate limit: nothing was sent
         return Wait(_spread(error.retry_after, jitter))
@@ -72,7 +72,7 @@ def decide(
 
 
 def _failure(error: VendorError | StorageUnavailable, *, deadline_passed: bool) -> Fail | None:
-    """Return the end of the job, if no further attempt can go better."""
+    """Return the failure if the job must end, None if another attempt may succeed."""
     if isinstance(error, StorageUnavailable):
         message = f"the storage was unavailable until the job's deadline: {error.message}"
         return Fail(JobFailed(Code.DEADLINE_EXCEEDED, message)) if deadline_passed else None

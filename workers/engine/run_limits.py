@@ -1,4 +1,4 @@
-"""Bounds of every run."""
+"""Limits of a run."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RunLimits:
-    """Bounds of a run, in seconds.
+    """Limits of a run, in seconds.
 
     Attributes:
-        min_delay: shortest wait between two looks.
-        max_delay: longest.
-        stall: how long no progress at the vendor is borne.
-        slice: longest part of a transfer in one turn; a turn begins no other step behind it.
-        in_flight: how long after its intent a request of a dead worker may still take effect.
-        budgets: those of vendors' calls that are limited, as the ledger calls them.
+        min_delay: shortest delay between two polls.
+        max_delay: longest delay between two polls.
+        stall: a vendor job without progress for this long is stalled.
+        slice: time slice of a turn: after it no further piece of a transfer and no further step begins.
+        effect_settle_seconds: how long after its intent a request of a dead worker may still take effect.
+        rate_limits: keys of the vendors' rate limits, as in the ledger.
     """
 
     min_delay: float

@@ -1,4 +1,4 @@
-"""What ends a turn from within a job function."""
+"""Exceptions by which a job function ends its turn or its job."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from workers.ledger.records import PollUrgency
 
 
 class Suspended(BaseException):
-    """Ends the turn: the next one is due at `due_at`. Not an `Exception`, so that no job swallows it."""
+    """Ends the turn. Not an `Exception`, so that no job function catches it by accident.
+
+    Attributes:
+        due_at: when the next turn is due, in epoch seconds.
+        progress: of the job, if it has changed.
+        polled: the step that polls the vendor, if one does.
+        urgency: of the next poll.
+    """
 
     def __init__(
         self,
@@ -26,11 +33,11 @@ class Suspended(BaseException):
 
 
 class Cancelled(BaseException):
-    """Ends the job between two steps, as somebody asked. Not an `Exception`, as `Suspended`."""
+    """Ends a job that was cancelled, between two steps. Not an `Exception`, for the reason of `Suspended`."""
 
 
 class VendorJobFailed(JobFailed):
-    """The vendor's own job ended as failed; the steps in `void` are done anew by a retry."""
+    """Ends a job whose vendor job has failed; a retry repeats the steps in `void`."""
 
     def __init__(self, message: str, detail: str | None, void: tuple[str, ...]) -> None:
         super().__init__(Code.VENDOR_FAILED, message, detail)

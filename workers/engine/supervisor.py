@@ -1,6 +1,6 @@
-"""Several worker processes as one: `KYB_WORKER__PROCESSES` children, each a `kyb worker` of its own.
+"""Supervises the `KYB_WORKER__PROCESSES` worker processes of one `kyb worker`.
 
-A child that dies is started again; its siblings never notice.
+A child that exits is restarted; the other children continue.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from workers.settings import Settings
 
 log = structlog.get_logger("kyb.supervisor")
 
-#: Seconds between a child's death and its successor.
+#: Delay before a child that exited is restarted.
 RESTART_DELAY_SECONDS = 1.0
-#: Seconds beyond the shutdown grace that a child gets to end before it is killed.
+#: Time in addition to the shutdown grace before a child is killed.
 KILL_MARGIN_SECONDS = 5.0
-#: Seconds between two looks at the children.
+#: Interval between two checks of the children.
 LIVENESS_CHECK_SECONDS = 0.1
 
 
 class Supervisor:
-    """Keeps as many children running as the settings say.
+    """Keeps the number of children in the settings running.
 
     Args:
         settings: of the process.
         arguments: of `kyb worker`.
-        restart_delay: seconds between a child's death and its successor.
+        restart_delay: seconds before a child that exited is restarted.
     """
 
     def __init__(
@@ -54,14 +54,14 @@ class Supervisor:
         self._stop()
 
     def pids(self) -> list[int]:
-        """The processes that run now."""
+        """Return the ids of the running processes."""
         return [child.pid for child in list(self._children.values())]
 
     def _start(self) -> None:
         now = time.monotonic()
         for number in [n for n, due in self._due.items() if due <= now]:
             del self._due[number]
-            # A group of its own: Ctrl-C reaches us alone, and we pass it on once.
+            # A process group of its own: Ctrl-C reaches only the supervisor, which passes it on once.
             child = subprocess.Popen(self._command, env=self._environments[number], process_group=0)  # noqa: S603
             self._children[number] = child
             log.info("worker process started", number=number, pid=child.pid)
@@ -78,10 +78,10 @@ class Supervisor:
         for child in self._children.values():
             if child.poll() is None:
                 child.send_signal(signal.SIGTERM)
-        ends = time.monotonic() + self._grace
+        ends_at = time.monotonic() + self._grace
         for number, child in self._children.items():
             try:
-                child.wait(max(ends - time.monotonic(), 0.0))
+                child.wait(max(ends_at - time.monotonic(), 0.0))
             except subprocess.TimeoutExpired:
                 log.warning("worker process killed", number=number, pid=child.pid)
                 child.kill()
@@ -89,6 +89,6 @@ class Supervisor:
 
 
 def _environment(settings: Settings, number: int) -> Mapping[str, str]:
-    """What a child inherits; its probes answer on the port of the settings plus its number."""
+    """Return a child's environment; its probes listen on the port of the settings plus its number."""
     port = settings.http.port + number if settings.http.port else 0
     return {**os.environ, "KYB_WORKER__PROCESSES": "1", "KYB_HTTP__PORT": str(port)}

@@ -1,4 +1,4 @@
-"""The turn that the current thread runs: its log lines, its trace and its vendor calls belong together."""
+"""The current turn as context variables, so that log lines, spans and vendor calls belong to it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from workers.rate_limits.limiter import rate_limit_key
 log = structlog.get_logger("kyb.turn")
 
 _turn: ContextVar[Claim | None] = ContextVar("turn", default=None)
-_counting = threading.Lock()
+_count_lock = threading.Lock()
 
 
 def count_call(observation: Observation) -> None:
-    """Count a vendor call, also for the turn that makes it, and log it at debug level."""
+    """Count a vendor call for the current turn, in metrics and traces; log it at debug level."""
     claim = _turn.get()
     if claim is not None:
-        with _counting:  # a transfer calls from several threads
+        with _count_lock:  # a transfer calls from several threads
             claim.job.vendor_calls += 1
         claim.last_rate_limit_key = rate_limit_key(observation.vendor, observation.budget)
     metrics.vendor_called(observation)
@@ -39,10 +39,10 @@ def count_call(observation: Observation) -> None:
 
 @contextmanager
 def bind_turn(claim: Claim) -> Iterator[None]:
-    """Every log line and vendor call in the block belongs to this turn."""
+    """Bind the turn to the log lines and vendor calls in the block."""
     job = claim.job
     token = _turn.set(claim)
-    correlated = correlation.set(job.correlation_id)
+    correlation_token = correlation.set(job.correlation_id)
     try:
         with structlog.contextvars.bound_contextvars(
             job_id=job.id,
@@ -53,5 +53,5 @@ def bind_turn(claim: Claim) -> Iterator[None]:
         ):
             yield
     finally:
-        correlation.reset(correlated)
+        correlation.reset(correlation_token)
         _turn.reset(token)

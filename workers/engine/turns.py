@@ -1,12 +1,12 @@
 """Turns: what happens between a message and its acknowledgement.
 
-    command ─▶ valid? ─▶ record the job ─▶ hold ─▶ take the turn ─▶ run the job's function
-                                                                     │ suspended ─▶ timer
-                                                                     │ returned  ─▶ completed
-                                                                     └ raised    ─▶ retry, or failed
+    command ─▶ valid? ─▶ record the job ─▶ lock the job ─▶ claim the turn ─▶ call the job function
+                                                                              │ suspended ─▶ next turn, due later
+                                                                              │ returned  ─▶ completed
+                                                                              └ raised    ─▶ retry, or failed
 
-Nothing here acknowledges anything: a message is settled when these methods return, `Reject` dead-letters it,
-and `LedgerUnavailable` means that nothing can be done until the ledger is back.
+The caller acknowledges the message when these methods return. `Reject` dead-letters it. After `LedgerUnavailable`
+nothing can be done until the ledger is back.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ from workers.observability.turn_stats import INTERRUPTED, TurnOutcome
 
 log = structlog.get_logger("kyb.turn")
 
-#: A turn that was begun so often without getting anywhere kills its workers: the job ends.
+#: A turn that was begun more often than this without progress kills its workers (a poison message): the job fails.
 BEGIN_LIMIT = 5
-#: A turn that was begun more often than this without getting anywhere may be what kills its workers. Of such
-#: turns one process runs one at a time, so that the innocent among them are not counted with the guilty.
-SUSPECT_AFTER = 2
-#: A turn that another worker holds is looked at again after so many seconds.
+#: A turn that was begun more often than this without progress is suspected of killing its workers. A process runs one
+#: suspect at a time, so that a crash is counted against that turn alone.
+SUSPECT_AFTER_BEGINS = 2
+#: A turn whose job another worker has locked is retried after this time.
 LOCKED_RETRY_SECONDS = 5.0
 
 
@@ -60,11 +60,11 @@ class Turns:
 
     Args:
         store: where jobs are locked, claimed and rescheduled.
-        jobs: the function of every command.
-        services: what the functions work with.
-        limits: bounds of every run, in seconds.
-        deadline: seconds that a job may take in all.
-        stopping: whether the process is asked to stop: transfers then end their slice.
+        jobs: the job function of each command.
+        services: passed to the job functions.
+        limits: of each run.
+        deadline: maximum age of a job, in seconds.
+        stopping: returns whether the process is shutting down. Transfers then end their time slice.
     """
 
     def __init__(
@@ -85,21 +85,22 @@ class Turns:
         self._histories = HistoryCache()
         self._suspects = threading.Lock()
 
-    def arrive(self, body: bytes, queue: str | None = None, *, again: bool = False) -> None:
-        """A command came in: record it and take its first turn, unless that is to begin later.
+    def receive_command(self, body: bytes, queue: str | None = None, *, redelivered: bool = False) -> None:
+        """Record a command as a job and run its first turn, unless the job is scheduled for later.
 
         Args:
             body: the CloudEvent.
-            queue: where it was found; a command that belongs elsewhere is rejected.
-            again: as for `take`.
+            queue: that the command came from; a command that belongs to another queue is rejected.
+            redelivered: as for `run_turn`.
 
         Raises:
-            Reject: it is not valid; its `rejected` event is in the outbox.
+            Reject: the command is not valid; its `rejected` event is in the outbox.
+            LedgerUnavailable: the ledger cannot be reached.
         """
         try:
-            request, accepted, begun = self._admission.accept(body, queue, handed=True)
+            request, acceptance, claimed = self._admission.accept(body, queue, handed=True)
         except InvalidCommand as invalid:
-            metrics.received(invalid.type, invalid.code.value)
+            metrics.command_received(invalid.type, invalid.code.value)
             log.warning(
                 "rejected",
                 job_id=invalid.id,
@@ -108,45 +109,51 @@ class Turns:
                 error=str(invalid)[:500],
             )
             raise Reject(f"{invalid.code}: {invalid}"[:500]) from None
-        metrics.received(request.type, accepted.value)
-        if begun is not None:
-            self._hold(request.id, 1, lambda hold, _: hold.begun(begun))
-        elif accepted not in {Acceptance.DUPLICATE_ENDED, Acceptance.SCHEDULED}:
-            self.take(request.id, 1, again=again)
+        metrics.command_received(request.type, acceptance.value)
+        if claimed is not None:
+            self._run_locked(request.id, 1, lambda lock, _: lock.begun(claimed))
+        elif acceptance not in {Acceptance.DUPLICATE_ENDED, Acceptance.SCHEDULED}:
+            self.run_turn(request.id, 1, redelivered=redelivered)
 
-    def take(self, job_id: str, turn: int, *, again: bool = False) -> None:
-        """Run one turn of a job, unless it was run before. Raises `LedgerUnavailable`.
+    def run_turn(self, job_id: str, turn: int, *, redelivered: bool = False) -> None:
+        """Run one turn of a job, unless it was run before.
 
-        `again`: the caller tries once more after `LedgerUnavailable`. The process has outlived that, so the turn is
-        not suspected of killing it.
+        Args:
+            job_id: of the job.
+            turn: its number.
+            redelivered: this process began the turn before and then lost the ledger. The process has survived, so
+                `begin_count` does not grow.
+
+        Raises:
+            LedgerUnavailable: the ledger cannot be reached.
         """
-        self._hold(job_id, turn, lambda hold, admit: hold.take(turn, admit, again=again))
+        self._run_locked(job_id, turn, lambda lock, admit: lock.take(turn, admit, again=redelivered))
 
-    def _hold(
-        self, job_id: str, turn: int, take: Callable[[JobLock, Callable[[int], bool]], Claim | None]
+    def _run_locked(
+        self, job_id: str, turn: int, claim_turn: Callable[[JobLock, Callable[[int], bool]], Claim | None]
     ) -> None:
-        """Run what `take` takes while nobody else can run a turn of the job."""
-        with self._store.lock(job_id) as hold:
-            if hold is None:
+        """Run the turn that `claim_turn` claims under the job lock; reschedule it if another worker has the lock."""
+        with self._store.lock(job_id) as lock:
+            if lock is None:
                 self._store.reschedule(job_id, turn, LOCKED_RETRY_SECONDS)
                 return
             try:
                 with self._isolation() as admit:
-                    claim = take(hold, admit)
+                    claim = claim_turn(lock, admit)
                     if claim is not None:
-                        self._observed(claim)
+                        self._run_observed(claim)
             except TurnDeferred:
                 self._store.reschedule(job_id, turn, LOCKED_RETRY_SECONDS)
 
     @contextmanager
     def _isolation(self) -> Iterator[Callable[[int], bool]]:
-        """Gives what says whether a turn begun so often may run now: of suspects, one at a time."""
+        """Provide a function that returns whether a turn with this `begin_count` may run now: one suspect at a time."""
         alone = False
 
-        def admit(takes: int) -> bool:
+        def admit(begin_count: int) -> bool:
             nonlocal alone
-            alone = takes > SUSPECT_AFTER and self._suspects.acquire(blocking=False)
-            return alone or takes <= SUSPECT_AFTER
+            alone = begin_count > SUSPECT_AFTER_BEGINS and self._suspects.acquire(blocking=False)
+            return alone or begin_count <= SUSPECT_AFTER_BEGINS
 
         try:
             yield admit
@@ -154,25 +161,26 @@ class Turns:
             if alone:
                 self._suspects.release()
 
-    def _observed(self, claim: Claim) -> None:
-        """Run the turn, and tell once how it ended to whoever counts and traces."""
+    def _run_observed(self, claim: Claim) -> None:
+        """Run the turn, and report its outcome to metrics and traces."""
         job, began, outcome = claim.job, time.monotonic(), INTERRUPTED
-        run = Run(claim, self._limits, self._stopping, read_history=self._histories.of)
+        run = Run(claim, self._limits, self._stopping, read_history=self._histories.get)
         with tracing.turn(job) as span, bind_turn(claim):
             try:
-                outcome = self._run(claim, run)
+                outcome = self._run_to_outcome(claim, run)
             except Fenced:
                 outcome = TurnOutcome("fenced")
                 log.warning("turn fenced", step=run.step)
             finally:
-                lasted = time.time() - job.accepted_at
-                metrics.turn_ended(job.command, outcome, time.monotonic() - began, run.stats, lasted)
-                span.ended(outcome, run.step)
+                job_seconds = time.time() - job.accepted_at
+                metrics.turn_ended(job.command, outcome, time.monotonic() - began, run.stats, job_seconds)
+                span.set_outcome(outcome, run.step)
 
-    def _run(self, claim: Claim, run: Run) -> TurnOutcome:
+    def _run_to_outcome(self, claim: Claim, run: Run) -> TurnOutcome:
+        """Call the job function and record in the ledger how it ended."""
         job = claim.job
         try:
-            result = dump(self._play(claim, run))
+            result = dump(self._call_job_function(claim, run))
             claim.finish(Outcome.COMPLETED, result=result)
             log.info("completed", turns=job.turns)
             outcome = TurnOutcome("completed", result=result)
@@ -193,7 +201,7 @@ class Turns:
             outcome = self._fail(claim, run, failed, void=void)
         except Exception as error:
             if isinstance(error, DraftLost) and job.restored_at is not None:
-                # Published or removed in what the ledger has forgotten: what wrote it is done anew.
+                # A step that the restored ledger has forgotten published or removed the draft: write it again.
                 log.warning("draft lost after recovery", step=run.step)
                 claim.void_transfers()
                 return self._suspend(claim, Suspended(claim.now + RETRY_BASE_SECONDS))
@@ -203,7 +211,7 @@ class Turns:
             )
         return outcome
 
-    def _play(self, claim: Claim, run: Run) -> Result:
+    def _call_job_function(self, claim: Claim, run: Run) -> Result:
         job = claim.job
         if job.begin_count > BEGIN_LIMIT:
             raise JobFailed(
@@ -228,12 +236,12 @@ class Turns:
         return TurnOutcome("waiting")
 
     def _handle_error(self, claim: Claim, run: Run, error: VendorError | StorageUnavailable) -> TurnOutcome:
-        """Do what the retry policy decides."""
+        """Retry, wait or fail, as the retry policy decides."""
         jitter = random.random()  # noqa: S311 - no secret
         decision = decide(error, claim.job, claim.now, max_delay=self._limits.max_delay, jitter=jitter)
         if isinstance(decision, Fail):
             return self._fail(claim, run, decision.failure, vendor_status=decision.vendor_status)
-        urgency = claim.job.urgency if run.polling else None  # a poll that was not made stays as urgent
+        urgency = claim.job.urgency if run.polling else None  # the poll is still to be made
         if isinstance(decision, Wait) and isinstance(error, RateLimited):
             outcome = self._suspend(claim, Suspended(claim.now + decision.delay, urgency=urgency))
             return outcome if outcome.is_terminal else TurnOutcome("rate_limited", error.vendor)
@@ -258,7 +266,7 @@ class Turns:
     ) -> TurnOutcome:
         error = _error(failed.code, failed.message, failed.detail, vendor_status, run.step)
         claim.finish(Outcome.FAILED, error=error, void=void)
-        # without the detail: a vendor's words may repeat a record
+        # The detail is left out: a vendor's message may quote a record.
         log.warning("failed", code=failed.code, step=run.step, error=failed.message)
         return TurnOutcome("failed", failed.code.value)
 

@@ -1,10 +1,12 @@
-"""One worker process: consumes its queues, runs turns, and stands by as dispatcher."""
+"""One worker process: consumes its queues, runs turns and stands by as dispatcher."""
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dramatiq
@@ -34,27 +36,37 @@ from workers.settings import Settings
 
 log = structlog.get_logger("kyb.worker")
 
-#: Milliseconds after which an idle thread looks whether it should end.
+#: Interval at which an idle thread checks whether it should stop.
 IDLE_WAKE_MILLISECONDS = 500
-#: Seconds between two attempts of a turn to reach the ledger.
+#: Interval between two attempts of a turn to reach the ledger.
 LEDGER_RETRY_SECONDS = 1.0
-#: A request may still take effect for so many timeouts after it was sent: vendors go on when their caller has
-#: hung up. Assumed: no longer than another timeout, as proxies usually cut a call after a minute.
+#: A request may still take effect for this number of timeouts after it was sent, because vendors continue when their
+#: caller has hung up. Assumed: no longer than another timeout, since proxies usually cut a call after a minute.
 EFFECT_SETTLE_TIMEOUTS = 2.0
-#: Connections to the ledger beyond one per thread: the dispatcher's.
+#: Connections to the ledger in addition to one per thread, for the dispatcher.
 SPARE_CONNECTIONS = 4
 
 
+#: The parameter of glibc's `mallopt` that limits its memory arenas (`malloc.h`).
+_M_ARENA_MAX = -8
+#: Arenas that all threads share; glibc's default is eight for each core.
+MEMORY_ARENAS = 2
+
+
 class QueueNotServed(ValueError):
-    """A queue was asked for that this worker cannot serve."""
+    """A requested queue needs settings that this worker does not have."""
 
 
 class Worker:
-    """A worker made from the settings; the ledger must be migrated already.
+    """One worker. The ledger must be migrated already.
 
     Args:
         settings: of the process.
-        queues: to serve; by default those of all vendors with settings, `kyb.control`, and `kyb.portfolio` with Creditsafe's.
+        queues: to serve. By default `kyb.control`, the queues of all vendors with settings, and `kyb.portfolio` if
+            Creditsafe has settings.
+
+    Raises:
+        QueueNotServed: a requested queue needs settings that are missing.
     """
 
     def __init__(self, settings: Settings, queues: Sequence[str] | None = None) -> None:
@@ -65,9 +77,9 @@ class Worker:
         self.ledger = Ledger(
             Database(reloading_secret("KYB_LEDGER_URL", settings.ledger_url), threads + SPARE_CONNECTIONS)
         )
-        tracing.watch_ledger(self.ledger.database.engine)
+        tracing.trace_ledger_writes(self.ledger.database.engine)
         self._services = build_services(settings, self.ledger)
-        self.queues = _served(self._services, queues)
+        self.queues = _queues_to_serve(self._services, queues)
         self.turns = Turns(
             self.ledger.jobs,
             JOBS,
@@ -89,7 +101,7 @@ class Worker:
             handoff = RabbitHandoff(self._publisher, broker.unacked)
         self.broker = broker
         self._declare_actors()
-        # Whoever dispatches looks after every queue, also those that only others serve, or nobody just now.
+        # The leader requeues the lost turns of every queue, also of those that this worker does not serve.
         self._dispatcher = Dispatcher(
             self.ledger.dispatch,
             handoff,
@@ -99,29 +111,29 @@ class Worker:
         self._threads = dramatiq.Worker(
             broker, queues=set(self.queues), worker_timeout=IDLE_WAKE_MILLISECONDS, worker_threads=threads
         )
-        self._at_work = ActiveTurns(threads)
-        #: What `/metrics` shows of the ledger.
-        self.watch = LedgerMonitor(
+        self._active_turns = ActiveTurns(threads)
+        #: The ledger's metrics.
+        self.ledger_monitor = LedgerMonitor(
             self.ledger.queries, rate_limits_from(settings), lambda: self._dispatcher.is_leader
         )
-        #: What the probes are answered from.
+        #: For the probes.
         self.health = self._health()
 
     def start(self) -> None:
-        """Begin to serve. RabbitMQ may be away: it is tried again and again."""
+        """Start the threads. RabbitMQ may be unavailable: the consumer connects once it is there."""
         if isinstance(self.broker, RabbitBroker):
             self.broker.link.start()
         self._threads.start()
         self._dispatcher.start()
-        self.watch.start()
+        self.ledger_monitor.start()
         self._started = True
         log.info("serving", queues=self.queues)
 
     def stop(self) -> None:
-        """End: turns at work finish their slice within the grace, the rest is handed back."""
+        """Stop the threads. Active turns end their time slice within the grace; other messages go back to RabbitMQ."""
         self._stopping.set()
         self._started = False
-        self.watch.stop()
+        self.ledger_monitor.stop()
         self._await_threads()
         self._threads.stop(timeout=int(self._settings.worker.shutdown_grace * 1000))
         self._dispatcher.stop()
@@ -134,51 +146,54 @@ class Worker:
         log.info("stopped")
 
     def _health(self) -> Health:
-        servers = {"ledger": self.watch.pulse}
+        servers = {"ledger": self.ledger_monitor.heartbeat}
         link = self.broker.link if isinstance(self.broker, RabbitBroker) else None
         if link is not None:
-            servers["broker"] = link.answers
+            servers["broker"] = link.broker_heartbeat
         return Health(
             servers=servers,
-            consuming=link.up.is_set if link is not None else lambda: True,
-            dispatcher=self._dispatcher.pulse,
-            consumer=link.turning if link is not None else None,
-            at_work=self._at_work,
+            consuming=link.consuming.is_set if link is not None else lambda: True,
+            dispatcher=self._dispatcher.heartbeat,
+            consumer=link.thread_heartbeat if link is not None else None,
+            active_turns=self._active_turns,
             longest_turn=TURNS_STUCK_FACTOR * (self._settings.worker.turn + longest_timeout(self._settings)),
             stopping=self._stopping.is_set,
-            threads=self._running,
+            threads=self._running_threads,
         )
 
-    def _running(self) -> dict[str, bool]:
-        """The threads that must run while the worker does."""
+    def _running_threads(self) -> dict[str, bool]:
+        """Return for each thread that the worker needs whether it runs."""
         if not self._started:
             return {}
-        running = {"dispatcher": self._dispatcher.is_alive(), "ledger_monitor": self.watch.is_alive()}
+        running = {
+            "dispatcher": self._dispatcher.is_alive(),
+            "ledger_monitor": self.ledger_monitor.is_alive(),
+        }
         if isinstance(self.broker, RabbitBroker):
             running["consumer"] = self.broker.link.is_alive()
         running["turns"] = all(thread.is_alive() for thread in self._turn_threads())
         return running
 
     def _turn_threads(self) -> list[Any]:
-        """Dramatiq's, which have no common type."""
+        """Return Dramatiq's threads, which have no common type."""
         return [*self._threads.workers, *self._threads.consumers.values()]
 
     def _await_threads(self) -> None:
-        """Wait until each has begun: one that is told to stop before that would run for ever."""
+        """Wait until each thread has begun: Dramatiq's threads never stop if they are stopped before that."""
         for thread in self._turn_threads():
             while thread.is_alive() and not thread.running:
-                time.sleep(0.01)  # a moment after its start: it tells nobody
+                time.sleep(0.01)  # Dramatiq has no event for it
 
     def _declare_actors(self) -> None:
         for queue in QUEUES:
             self.broker.declare_queue(queue)
         for command in JOBS:
-            self._actor(command, self._work)
-        self._actor(REJECT, self._work)
+            self._declare_actor(command)
+        self._declare_actor(REJECT)
 
-    def _actor(self, name: str, function: Callable[..., None]) -> None:
+    def _declare_actor(self, name: str) -> None:
         actor: dramatiq.Actor[..., None] = dramatiq.Actor(
-            function,
+            self._process_message,
             broker=self.broker,
             actor_name=name,
             queue_name=self.queues[0],
@@ -187,25 +202,25 @@ class Worker:
         )
         self.broker.actors[name] = actor
 
-    def _work(self, **message: Any) -> None:
-        """Do what one message asks for, however long the ledger is away.
+    def _process_message(self, **message: Any) -> None:
+        """Process one message, and retry while the ledger is unavailable.
 
-        With the ledger away nothing can be done for any message, so this one waits here instead of going
-        round between us and RabbitMQ.
+        Without the ledger no message can be processed, so this one waits here instead of being requeued over and
+        over.
         """
-        with self._at_work.turn():
-            self._take(message)
+        with self._active_turns.turn():
+            self._retry_until_ledger_answers(message)
 
-    def _take(self, message: Mapping[str, Any]) -> None:
-        again = False
+    def _retry_until_ledger_answers(self, message: Mapping[str, Any]) -> None:
+        redelivered = False
         while True:
             try:
                 if "body" in message:
-                    self.turns.arrive(message["body"], message.get("queue"), again=again)
+                    self.turns.receive_command(message["body"], message.get("queue"), redelivered=redelivered)
                 else:
-                    self.turns.take(message["job_id"], message["turn"], again=again)
+                    self.turns.run_turn(message["job_id"], message["turn"], redelivered=redelivered)
             except LedgerUnavailable as error:
-                again = True
+                redelivered = True
                 log.warning("ledger unavailable", error=str(error))
                 if self._stopping.wait(LEDGER_RETRY_SECONDS):
                     raise Requeue from None
@@ -215,8 +230,25 @@ class Worker:
                 self._dispatcher.wake()
 
 
+def tune_memory() -> None:
+    """Limit glibc's memory arenas and freeze what is imported. Call it after the imports, before any thread starts.
+
+    The threads of a transfer fill and free megabytes a second. With an arena of its own each would keep the memory
+    between pieces still in use: a million rows took twice the memory. Other C libraries have neither arenas nor
+    `mallopt`.
+
+    Freezing imported objects also lets full collections run earlier: CPython delays them until new objects exceed
+    25 % of the tracked ones.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, MEMORY_ARENAS)
+    gc.collect()
+    gc.freeze()
+
+
 def run_limits_from(settings: Settings) -> RunLimits:
-    """The bounds of every run."""
+    """Return the limits of each run."""
     return RunLimits(
         min_delay=settings.polling.min_delay,
         max_delay=settings.polling.max_delay,
@@ -228,23 +260,23 @@ def run_limits_from(settings: Settings) -> RunLimits:
 
 
 def longest_timeout(settings: Settings) -> float:
-    """Seconds that the slowest vendor is waited for."""
+    """Return the longest timeout of the vendors, in seconds."""
     timeouts = [v.timeout for v in (settings.creditsafe, settings.data8, settings.sayari) if v is not None]
     return max(timeouts, default=30.0)
 
 
-def _served(services: Services, asked: Sequence[str] | None) -> list[str]:
+def _queues_to_serve(services: Services, requested: Sequence[str] | None) -> list[str]:
     vendors = sorted(services.vendors())
-    able = ["kyb.control", *(f"kyb.{vendor}" for vendor in vendors)]
+    servable = ["kyb.control", *(f"kyb.{vendor}" for vendor in vendors)]
     if (
         "creditsafe" in vendors
-    ):  # every portfolio goes there; what else a command needs it is asked for itself
-        able.append("kyb.portfolio")
-    if asked is None:
-        return able
-    for queue in asked:
-        if queue not in able:
+    ):  # every portfolio needs Creditsafe; a job checks for the other vendors that it needs
+        servable.append("kyb.portfolio")
+    if requested is None:
+        return servable
+    for queue in requested:
+        if queue not in servable:
             raise QueueNotServed(
-                f"{queue}: not a queue this worker can serve; it has settings for {', '.join(able)}"
+                f"{queue}: not a queue this worker can serve; it has settings for {', '.join(servable)}"
             )
-    return list(asked)
+    return list(requested)

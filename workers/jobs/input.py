@@ -127,7 +127,9 @@ def intake(
         return Source(uri, partial(storage.open, uri))
     wanted = ReadOptions(uri, strict, check_header, check_row, repeated_headers, seen["bytes"])
     try:
-        converted = run.transfer(f"take in {name}", partial(convert, storage, found, wanted, copy, rejects))
+        converted = run.transfer(
+            f"take in {name}", partial(convert, storage, found, wanted, copy, rejects), kind="take"
+        )
     except JobFailed:  # of no use to anyone: the file must be mended
         copy.remove()
         rejects.remove()

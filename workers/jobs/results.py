@@ -48,7 +48,7 @@ def publish_table(run: Run, storage: Storage, name: str, records: int, format: T
     target = storage.draft(run.job_id, f"{name}.{format}")
     step = f"convert {name}"
     if format == "jsonl":
-        run.transfer(step, partial(_write_jsonl, table, target, records), total=records)
+        run.transfer(step, partial(_write_jsonl, table, target, records), kind="convert", total=records)
     else:
         # A Parquet file cannot be gone on with, its end describes all of it: a crash begins it anew.
         run.once(step, partial(_write_parquet, table, target, records), recover=repeatable)

@@ -1,1 +1,1 @@
-"""What operators see of a worker: metrics, traces, and whether it is well. Nothing here changes what becomes of a job."""
+"""Logs, metrics, traces and health of a worker. Jobs never read from this package, and it never affects their outcome."""

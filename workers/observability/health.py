@@ -1,8 +1,8 @@
-"""Whether a worker is alive, and whether it is ready: answered from what is known, never by asking anything now.
+"""Liveness and readiness of a worker, from values in memory: a probe waits for no server.
 
-Alive: its threads run and get on. That RabbitMQ or the ledger is away does not count against it, since a restart
-would mend neither; that a thread is stuck although both have long been there does.
-Ready: RabbitMQ answers on the connection that consumes, and the ledger answers.
+Alive: the worker's threads run and make progress. An unavailable RabbitMQ or ledger does not count, since a restart
+would not help. A thread that is stuck although both have been available for long does count.
+Ready: RabbitMQ answers on the consuming connection, and the ledger answers.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 
 from workers.observability.heartbeat import Heartbeat
 
-#: Turns are stuck when every thread has run one for this many times its slice and its vendor's timeout.
+#: Turns are stuck when every thread has run one for this multiple of the time slice plus the longest vendor timeout.
 TURNS_STUCK_FACTOR = 10.0
 
 
 class ActiveTurns:
-    """The turns that run now.
+    """The turns that are running.
 
     Args:
-        threads: how many there may be.
-        clock: monotonic seconds.
+        threads: maximum number of turns at once.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, threads: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,24 +35,24 @@ class ActiveTurns:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """A turn is at work in this thread."""
-        me = threading.get_ident()
+        """Count a turn of this thread as running in the block."""
+        thread_id = threading.get_ident()
         with self._lock:
-            self._began[me] = self._clock()
+            self._began[thread_id] = self._clock()
         try:
             yield
         finally:
             with self._lock:
-                del self._began[me]
+                del self._began[thread_id]
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Number of running turns."""
         return len(self._began)
 
     @property
     def saturated_for(self) -> float:
-        """For how many seconds no thread has been free for another turn; 0 while one is."""
+        """Seconds since the last thread became busy; 0 while a thread is free."""
         with self._lock:
             if len(self._began) < self._threads:
                 return 0.0
@@ -61,45 +61,45 @@ class ActiveTurns:
 
 @dataclass
 class Health:
-    """What is known of the parts of a worker.
+    """The state of a worker's parts.
 
     Attributes:
-        servers: a pulse of each server that the worker cannot do without, e.g. `broker` and `ledger`.
-        consuming: whether every queue is being consumed.
-        dispatcher: beats with every round.
-        consumer: beats with every round of the consuming thread, if there is one.
-        at_work: the turns.
-        longest_turn: seconds that no healthy turn takes.
-        stopping: whether the worker was told to end: it takes no more work.
-        threads: gives every thread that must run, and whether it does.
+        servers: heartbeat of each server that the worker needs, e.g. `broker` and `ledger`.
+        consuming: returns whether every queue is being consumed.
+        dispatcher: beats with each tick.
+        consumer: beats while the consuming thread runs, if there is one.
+        active_turns: the running turns.
+        longest_turn: a healthy turn takes less than this, in seconds.
+        stopping: returns whether the worker is shutting down and takes no more work.
+        threads: returns for each thread that must run whether it does.
     """
 
     servers: Mapping[str, Heartbeat]
     consuming: Callable[[], bool]
     dispatcher: Heartbeat
     consumer: Heartbeat | None
-    at_work: ActiveTurns
+    active_turns: ActiveTurns
     longest_turn: float
     stopping: Callable[[], bool] = lambda: False
     threads: Callable[[], Mapping[str, bool]] = field(default=dict)
 
     def stuck(self) -> list[str]:
-        """What only a restart will mend."""
-        found = [name for name, runs in self.threads().items() if not runs]
-        steady = min((pulse.healthy_for for pulse in self.servers.values()), default=0.0)
-        if not self.dispatcher.alive and steady > self.dispatcher.timeout:
-            found.append("dispatcher")
+        """Return the parts that only a restart helps."""
+        stuck = {name for name, runs in self.threads().items() if not runs}
+        available_for = min((server.healthy_for for server in self.servers.values()), default=0.0)
+        if not self.dispatcher.alive and available_for > self.dispatcher.timeout:
+            stuck.add("dispatcher")
         if self.consumer is not None and not self.consumer.alive:
-            found.append("consumer")
-        if min(self.at_work.saturated_for, steady) > self.longest_turn:
-            found.append("turns")
-        return sorted(set(found))
+            stuck.add("consumer")
+        if min(self.active_turns.saturated_for, available_for) > self.longest_turn:
+            stuck.add("turns")
+        return sorted(stuck)
 
     def missing(self) -> list[str]:
-        """What keeps it from serving just now."""
+        """Return what keeps the worker from serving at the moment."""
         if self.stopping():
             return ["stopping"]
-        found = [name for name, pulse in self.servers.items() if not pulse.alive]
-        if not self.consuming() and "broker" not in found:
-            found.append("broker")
-        return sorted(found)
+        missing = {name for name, server in self.servers.items() if not server.alive}
+        if not self.consuming():
+            missing.add("broker")
+        return sorted(missing)

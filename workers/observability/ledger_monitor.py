@@ -36,26 +36,26 @@ class LedgerMonitor:
     Args:
         queries: of the ledger to monitor.
         rates: rate limits of the vendors that this process serves, by vendor and class of operations.
-        leading: returns whether this process is the leader: only the leader exports the statistics of the ledger.
+        is_leader: returns whether this process is the leader: only the leader exports the statistics of the ledger.
     """
 
     def __init__(
         self,
         queries: LedgerQueries,
         rates: Mapping[tuple[str, str], Rate],
-        leading: Callable[[], bool],
+        is_leader: Callable[[], bool],
     ) -> None:
         self._queries = queries
         self._rates = rates
-        self._leading = leading
+        self._is_leader = is_leader
         self._stopping = threading.Event()
-        self._seen_at = -STATS_TTL_SECONDS
-        self._next = 0.0
-        self._standing: LedgerStats | None = None
-        self._left: dict[tuple[str, str], int] = {}
+        self._read_at = -STATS_TTL_SECONDS
+        self._next_read_at = 0.0
+        self._stats: LedgerStats | None = None
+        self._remaining: dict[tuple[str, str], int] = {}
         self._thread = threading.Thread(target=self._run, name="ledger-monitor", daemon=True)
         #: Beats while the ledger answers.
-        self.pulse = Heartbeat(CHECK_INTERVAL_SECONDS + ANSWER_TIMEOUT_SECONDS)
+        self.heartbeat = Heartbeat(CHECK_INTERVAL_SECONDS + ANSWER_TIMEOUT_SECONDS)
 
     def start(self) -> None:
         """Start the thread."""
@@ -72,86 +72,88 @@ class LedgerMonitor:
 
     def collect(self) -> Iterator[Metric]:
         """Yield the last values unless they are too old."""
-        recent = time.monotonic() - self._seen_at < STATS_TTL_SECONDS
+        recent = time.monotonic() - self._read_at < STATS_TTL_SECONDS
         if recent:
-            yield from rate_limit_metrics(self._rates, self._left)
-        if recent and self._standing is not None and self._leading():
-            yield from ledger_metrics(self._standing)
+            yield from rate_limit_metrics(self._rates, self._remaining)
+        if recent and self._stats is not None and self._is_leader():
+            yield from ledger_metrics(self._stats)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
                 self._queries.check()
-                self.pulse.beat()
+                self.heartbeat.beat()
                 self._read()
             except (LedgerUnavailable, LedgerOutdated) as error:
-                self.pulse.stop()
+                self.heartbeat.stop()
                 log.debug("ledger unavailable", error=str(error))
             except Exception:
-                self.pulse.stop()
+                self.heartbeat.stop()
                 log.exception("unhandled exception")
             self._stopping.wait(CHECK_INTERVAL_SECONDS)
 
     def _read(self) -> None:
         began = time.monotonic()
-        if began < self._next:
+        if began < self._next_read_at:
             return
-        standing = self._queries.stats() if self._leading() else None
-        self._left = remaining_calls(self._queries.database, self._rates)
-        self._standing = standing
-        self._seen_at = time.monotonic()
-        self._next = self._seen_at + max(STATS_INTERVAL_SECONDS, (self._seen_at - began) / STATS_MAX_LOAD)
+        stats = self._queries.stats() if self._is_leader() else None
+        self._remaining = remaining_calls(self._queries.database, self._rates)
+        self._stats = stats
+        self._read_at = time.monotonic()
+        self._next_read_at = self._read_at + max(
+            STATS_INTERVAL_SECONDS, (self._read_at - began) / STATS_MAX_LOAD
+        )
 
 
 def rate_limit_metrics(
-    rates: Mapping[tuple[str, str], Rate], left: Mapping[tuple[str, str], int]
+    rates: Mapping[tuple[str, str], Rate], remaining: Mapping[tuple[str, str], int]
 ) -> Iterator[Metric]:
     """Yield the vendors' rate limits, which all workers of the ledger share."""
     limit = GaugeMetricFamily(
         "kyb_vendor_rate_limit_calls", "Calls allowed in one window", labels=["vendor", "kind"]
     )
-    remaining = GaugeMetricFamily(
+    remaining_family = GaugeMetricFamily(
         "kyb_vendor_rate_limit_remaining_calls",
         "Calls that may still be made in the current window",
         labels=["vendor", "kind"],
     )
     for key, rate in rates.items():
         limit.add_metric(key, rate.calls)
-        if key in left:
-            remaining.add_metric(key, left[key])
+        if key in remaining:
+            remaining_family.add_metric(key, remaining[key])
     yield limit
-    yield remaining
+    yield remaining_family
 
 
-def ledger_metrics(standing: LedgerStats) -> Iterator[Metric]:
+def ledger_metrics(stats: LedgerStats) -> Iterator[Metric]:
     """Yield the statistics of the whole ledger."""
-    now = standing.now
+    now = stats.now
     by_state = GaugeMetricFamily(
         "kyb_jobs",
         "Jobs that have not ended: `waiting` for their time, `due`, or `dispatched` (queued or running)",
         labels=["command", "state"],
     )
-    for (command, state), count in standing.jobs.items():
+    for (command, state), count in stats.jobs.items():
         by_state.add_metric([command, state], count)
     yield by_state
     yield GaugeMetricFamily(
         "kyb_oldest_due_job_age_seconds",
         "How long the oldest due turn has waited to be dispatched",
-        value=_age(now, standing.oldest_due),
+        value=_age(now, stats.oldest_due),
     )
     oldest_dispatched = GaugeMetricFamily(
         "kyb_queue_oldest_turn_age_seconds",
         "How long the oldest dispatched turn has been queued or running",
         labels=["queue"],
     )
-    for queue, dispatched_at in standing.oldest_dispatched.items():
+    for queue, dispatched_at in stats.oldest_dispatched.items():
         oldest_dispatched.add_metric([queue], _age(now, dispatched_at))
     yield oldest_dispatched
-    yield GaugeMetricFamily("kyb_outbox_events", "Events not yet published", value=standing.unpublished)
+    yield GaugeMetricFamily("kyb_outbox_events", "Events not yet published", value=stats.unpublished)
     yield GaugeMetricFamily(
         "kyb_outbox_oldest_event_age_seconds",
         "Age of the oldest unpublished event",
-        value=_age(now, standing.oldest_unpublished),
+        value=_age(now, stats.oldest_unpublished),
     )
 
 

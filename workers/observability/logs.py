@@ -1,7 +1,7 @@
-"""Logging: one line that matters per turn; pretty on a terminal, JSON elsewhere.
+"""Structured logging: about one line per turn, coloured on a terminal and JSON elsewhere.
 
-No line holds a secret (`workers.redaction`), nor what an exception nobody foresaw says of itself: it may repeat
-a record. Its type and where it came from are enough to find a defect.
+No line holds a secret (see `workers.redaction`) or the message of an unexpected exception, which may quote a record.
+The exception's type and traceback are enough to find a defect.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 
 
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
-    """Set up structlog and pass the standard library's loggers through it, to `stream` or standard error."""
+    """Configure structlog and the standard library's loggers to write to `stream`, by default standard error."""
     stream = stream or sys.stderr
     level = _LEVELS[settings.level]
     pretty = settings.format == "console" or (settings.format is None and stream.isatty())
@@ -54,7 +54,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # Their news reach us as exceptions; what they log beside that is noise, or holds addresses and bodies.
+    # Their errors reach us as exceptions. Their other log lines are noise, or hold addresses and bodies.
     noisy = (
         "httpx",
         "httpcore",
@@ -72,26 +72,30 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
 
 
 def strip_exception_messages(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """The exception of a line as its type and the places in the code that it came through, causes first."""
-    given = event.pop("exc_info", None)
-    if given is True:
-        given = sys.exc_info()[1]
-    error = given[1] if isinstance(given, tuple) else given
+    """Replace the exception of a log line by its type and traceback without messages, causes first."""
+    exc_info = event.pop("exc_info", None)
+    if exc_info is True:
+        exc_info = sys.exc_info()[1]
+    error = exc_info[1] if isinstance(exc_info, tuple) else exc_info
     if isinstance(error, BaseException):
-        event["exception"] = "".join(_told(error, set())).rstrip()
+        event["exception"] = "".join(_format_error(error, set())).rstrip()
     return event
 
 
-def _told(error: BaseException, told: set[int]) -> list[str]:
-    told.add(id(error))
+def _format_error(error: BaseException, formatted: set[int]) -> list[str]:
+    formatted.add(id(error))
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    lines = [*_told(cause, told), "then:\n"] if cause is not None and id(cause) not in told else []
+    lines = (
+        [*_format_error(cause, formatted), "then:\n"]
+        if cause is not None and id(cause) not in formatted
+        else []
+    )
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
-            lines += [*_told(inner, told), "in a group:\n"]
+            lines += [*_format_error(inner, formatted), "in a group:\n"]
     return [*lines, *_frames(error.__traceback__), f"{type(error).__module__}.{type(error).__qualname__}\n"]
 
 
 def _frames(trace: TracebackType | None) -> list[str]:
-    """Where; the lines of code are not repeated, nor are the values of variables."""
+    """Return the frames of a traceback, without lines of code and values of variables."""
     return [f"  {f.filename}:{f.lineno} in {f.name}\n" for f in traceback.extract_tb(trace)]

@@ -1,6 +1,6 @@
 """Prometheus metrics of this process.
 
-Each process counts for itself and serves its own port; Prometheus adds up. Label values come from code (commands,
+Each process has its own counters and port; Prometheus adds them up. Label values come from code (commands,
 operations, codes, statuses), never from messages or vendors, so their number is bounded.
 """
 
@@ -126,7 +126,7 @@ def render(accept: str, more: Iterable[Collector] = ()) -> tuple[str, bytes]:
     return media_type, encode(_CombinedRegistry(more))
 
 
-def received(command: str | None, outcome: str) -> None:
+def command_received(command: str | None, outcome: str) -> None:
     """Count a command that arrived.
 
     Args:
@@ -136,7 +136,9 @@ def received(command: str | None, outcome: str) -> None:
     RECEIVED.labels(command if command in COMMANDS else "", outcome).inc()
 
 
-def turn_ended(command: str, outcome: TurnOutcome, seconds: float, stats: TurnStats, lasted: float) -> None:
+def turn_ended(
+    command: str, outcome: TurnOutcome, seconds: float, stats: TurnStats, job_seconds: float
+) -> None:
     """Count a turn that has ended.
 
     Args:
@@ -144,7 +146,7 @@ def turn_ended(command: str, outcome: TurnOutcome, seconds: float, stats: TurnSt
         outcome: of the turn.
         seconds: duration of the turn.
         stats: of the turn.
-        lasted: seconds since the job was accepted.
+        job_seconds: since the job was accepted.
     """
     TURNS.labels(command, outcome.name).inc()
     TURN_SECONDS.labels(command).observe(seconds)
@@ -155,8 +157,7 @@ def turn_ended(command: str, outcome: TurnOutcome, seconds: float, stats: TurnSt
         DELAY_BOUND.labels(command).observe(max(bound, 0.0))
         if delay is not None:
             DELAY.labels(command).observe(max(delay, 0.0))
-    for step, records in stats.moved:
-        kind, _, _ = step.partition(" ")  # every transfer begins with a verb that stands in code
+    for kind, records in stats.transferred:
         RECORDS_TRANSFERRED.labels(command, kind).inc(max(records, 0))
     if outcome.name == "retrying":
         RETRIES.labels(
@@ -166,7 +167,7 @@ def turn_ended(command: str, outcome: TurnOutcome, seconds: float, stats: TurnSt
         RATE_LIMITED_TURNS.labels(outcome.reason).inc()
     elif outcome.is_terminal:
         ENDED.labels(command, outcome.name, outcome.reason).inc()
-        JOB_SECONDS.labels(command, outcome.name).observe(max(lasted, 0.0))
+        JOB_SECONDS.labels(command, outcome.name).observe(max(job_seconds, 0.0))
         for file in _files(outcome.result):
             RESULTS.labels(command).inc(file["records"] or 0)
             RESULT_BYTES.labels(command).inc(file["bytes"])
@@ -175,7 +176,7 @@ def turn_ended(command: str, outcome: TurnOutcome, seconds: float, stats: TurnSt
 def vendor_called(observation: Observation) -> None:
     """Count a request to a vendor and its answer."""
     vendor, status = observation.vendor, observation.status
-    REQUESTS.labels(vendor, observation.operation, _known(status)).inc()
+    REQUESTS.labels(vendor, observation.operation, _status_label(status)).inc()
     REQUEST_SECONDS.labels(vendor, observation.operation).observe(observation.seconds)
     BYTES.labels(vendor, "sent").inc(observation.sent)
     BYTES.labels(vendor, "received").inc(observation.received)
@@ -191,7 +192,7 @@ def _token_outcome(status: int | None) -> str:
     return "refused" if client_error and not busy else "failed"
 
 
-def _known(status: int | None) -> str:
+def _status_label(status: int | None) -> str:
     if status is None:
         return "none"
     return str(status) if status in _STATUSES else "other"

@@ -1,4 +1,4 @@
-"""`/livez`, `/readyz` and `/metrics` of a worker: answered from memory, so that no answer waits for anything."""
+"""The probes `/livez`, `/readyz` and `/metrics` of a worker, answered from memory without waiting."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from workers.settings import HttpSettings
 
 log = structlog.get_logger("kyb.probes")
 
-#: Seconds that somebody who connects has to say what he wants.
+#: A connection that sends no request within this time is closed.
 REQUEST_TIMEOUT_SECONDS = 5
 
 
 class Probes:
-    """A small HTTP server in a thread of its own.
+    """A small HTTP server in its own thread.
 
     Args:
-        settings: where it listens; port 0 takes a free one.
-        health: `/livez` answers 503 with what is stuck, `/readyz` with what is missing, both 200 otherwise.
-        collectors: what `/metrics` shows beside the metrics of the process.
+        settings: host and port; port 0 takes a free one.
+        health: `/livez` answers 503 with the parts that are stuck, `/readyz` with those that are missing; otherwise 200.
+        collectors: more metrics for `/metrics`, in addition to those of the process.
     """
 
     def __init__(self, settings: HttpSettings, health: Health, collectors: Sequence[Collector] = ()) -> None:
@@ -35,7 +35,7 @@ class Probes:
         self._thread = threading.Thread(target=self._server.serve_forever, name="probes", daemon=True)
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start to answer."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -52,17 +52,18 @@ def _handler(health: Health, collectors: Sequence[Collector]) -> type[BaseHTTPRe
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             if path == "/livez":
-                self._verdict("alive", "stuck", health.stuck)
+                self._report("alive", "stuck", health.stuck)
             elif path == "/readyz":
-                self._verdict("ready", "down", health.missing)
+                self._report("ready", "down", health.missing)
             elif path == "/metrics":
                 self._answer(200, *render(self.headers.get("Accept", ""), collectors))
             else:
                 self._json(404, {"status": "not found"})
 
-        def _verdict(self, well: str, wrong: str, ask: Callable[[], list[str]]) -> None:
-            found = ask()
-            self._json(503 if found else 200, {"status": f"not {well}" if found else well, wrong: found})
+        def _report(self, healthy: str, problem: str, check: Callable[[], list[str]]) -> None:
+            problems = check()
+            status = f"not {healthy}" if problems else healthy
+            self._json(503 if problems else 200, {"status": status, problem: problems})
 
         def _json(self, status: int, body: dict[str, object]) -> None:
             self._answer(status, "application/json", json.dumps(body).encode())

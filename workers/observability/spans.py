@@ -1,14 +1,14 @@
-"""The spans of a worker. Imported only where tracing is on.
+"""OpenTelemetry spans of a worker. Imported only when tracing is on.
 
-    upstream's span, or `receive <command>` where there is none
-    ├── process <command>          one for each turn, linked to the turn before
+    upstream's span, or `receive <command>` if there is none
+    ├── process <command>          one for each turn, linked to the previous turn
     │   ├── <vendor>.<operation>
     │   ├── UPDATE job, INSERT step, …
     │   └── publish <event>        when the dispatcher has published it
     └── process <command>
 
-Names and attributes are OpenTelemetry's for messaging, HTTP and databases; ours begin with `kyb.`. A span holds
-no query, no body and no parameter: they may be personal data.
+Names and attributes follow OpenTelemetry's conventions for messaging, HTTP and databases; our own begin with `kyb.`.
+A span holds no query, body or parameter, which may be personal data.
 """
 
 from __future__ import annotations
@@ -50,20 +50,20 @@ from messages.envelope import Request
 from workers.ledger.records import Job, StoredEvent
 from workers.observability.turn_stats import TurnOutcome
 
-#: Seconds that the last spans may take on their way when the worker ends.
+#: Maximum wait for the export of the last spans when the worker stops.
 FLUSH_TIMEOUT_SECONDS = 3.0
 
 _WRITE = re.compile(r"\s*(INSERT INTO|UPDATE|DELETE FROM)\s+\"?(\w+)", re.IGNORECASE)
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
-def exporting(exporter: str) -> Spans:
-    """Spans that go to a collector (`otlp`) or to standard output (`console`), as the environment says."""
+def build_spans(exporter: str) -> Spans:
+    """Return spans that are exported to a collector (`otlp`) or to standard output (`console`)."""
     name = os.environ.get("OTEL_SERVICE_NAME")
-    given = os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
-    named = bool(name) or "service.name=" in given
+    attributes = os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    has_name = bool(name) or "service.name=" in attributes
     resource = Resource.create(
-        {"service.version": version("kyb-workers")} | ({} if named else {"service.name": "kyb-workers"})
+        {"service.version": version("kyb-workers")} | ({} if has_name else {"service.name": "kyb-workers"})
     )
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     sink: SpanExporter = OTLPSpanExporter() if exporter == "otlp" else ConsoleSpanExporter()
@@ -72,10 +72,10 @@ def exporting(exporter: str) -> Spans:
 
 
 class Spans:
-    """Makes the spans.
+    """Records spans.
 
     Args:
-        provider: decides on sampling and takes them.
+        provider: samples and exports the spans.
     """
 
     def __init__(self, provider: TracerProvider) -> None:
@@ -83,13 +83,13 @@ class Spans:
         self._tracer: Tracer = provider.get_tracer("kyb-workers")
 
     def close(self) -> None:
-        """Send what is left; a collector that is away is not waited for longer than `FLUSH` seconds."""
+        """Export the remaining spans; wait at most `FLUSH_TIMEOUT_SECONDS` for an unavailable collector."""
         flushing = threading.Thread(target=self._provider.shutdown, name="flush", daemon=True)
         flushing.start()
         flushing.join(FLUSH_TIMEOUT_SECONDS)
 
-    def rooted(self, request: Request) -> Request:
-        """The command's span; where the upstream has none of its own, the job's trace begins with it."""
+    def start_trace(self, request: Request) -> Request:
+        """Record the command's span; it is the root of the trace if the command has no `traceparent`."""
         span = self._tracer.start_span(
             f"receive {request.type}",
             _context(request.traceparent, request.tracestate),
@@ -104,12 +104,14 @@ class Spans:
             },
         )
         span.end()
-        return request if request.traceparent is not None else replace(request, traceparent=_carried(span))
+        return (
+            request if request.traceparent is not None else replace(request, traceparent=_traceparent(span))
+        )
 
     @contextmanager
     def turn(self, job: Job) -> Iterator[RecordedTurn]:
-        """The span of a turn; the job's events carry it, and the next turn links to it."""
-        before = get_current_span(_context(job.span, job.tracestate)).get_span_context()
+        """Record the span of a turn. The job's events carry it, and the next turn links to it."""
+        previous = get_current_span(_context(job.span, job.tracestate)).get_span_context()
         span = self._tracer.start_span(
             f"process {job.command}",
             _context(job.traceparent, job.tracestate),
@@ -124,9 +126,9 @@ class Spans:
                 "kyb.job.attempt": job.attempt,
                 "kyb.turn": job.turn,
             },
-            links=[Link(before)] if before.is_valid else [],
+            links=[Link(previous)] if previous.is_valid else [],
         )
-        job.span = _carried(span)
+        job.span = _traceparent(span)
         job.traceparent = job.traceparent or job.span
         token = contexts.attach(set_span_in_context(span))
         trace_id = format_trace_id(span.get_span_context().trace_id)
@@ -138,7 +140,7 @@ class Spans:
             span.end()
 
     def vendor_called(self, observation: Observation) -> None:
-        """One HTTP exchange, as a child of the turn that made it."""
+        """Record an HTTP request as a child of the turn that made it."""
         status = observation.status
         attributes: dict[str, Any] = {
             "http.request.method": observation.method,
@@ -150,12 +152,12 @@ class Spans:
             attributes["url.template"] = observation.template
         if status is not None:
             attributes["http.response.status_code"] = status
-        wrong = "no_answer" if status is None else str(status) if status >= 400 else None  # noqa: PLR2004 - HTTP
+        error_type = "no_answer" if status is None else str(status) if status >= 400 else None  # noqa: PLR2004 - HTTP
         name = f"{observation.vendor}.{observation.operation}"
-        self._past(name, SpanKind.CLIENT, observation.total, attributes, wrong=wrong)
+        self._record_past(name, SpanKind.CLIENT, observation.total, attributes, error_type=error_type)
 
-    def published(self, events: Sequence[StoredEvent], seconds: float) -> None:
-        """Events, each as a child of the turn that told it."""
+    def events_published(self, events: Sequence[StoredEvent], seconds: float) -> None:
+        """Record the publication of events, each as a child of its turn."""
         for stored in events:
             body = json.loads(stored.body)
             parent = _context(body.get("traceparent"), body.get("tracestate"))
@@ -166,31 +168,31 @@ class Spans:
                 "messaging.destination.name": "kyb.events",
                 "messaging.message.id": stored.id,
             }
-            self._past(f"publish {stored.type}", SpanKind.PRODUCER, seconds, attributes, parent)
+            self._record_past(f"publish {stored.type}", SpanKind.PRODUCER, seconds, attributes, parent)
 
-    def watch_ledger(self, engine: Engine) -> None:
-        """Have the writes of turns traced: what they do to which table, never with what."""
+    def trace_ledger_writes(self, engine: Engine) -> None:
+        """Record each write to the ledger: the statement and the table, without values."""
         system = {"sqlite": "sqlite"}.get(engine.dialect.name, "postgresql")
 
         def before(connection: Any, *_: object) -> None:
             connection.info["kyb_began"] = time.monotonic()
 
         def after(connection: Any, _cursor: object, statement: str, *_: object) -> None:
-            found = _WRITE.match(statement)
-            if found is not None and get_current_span().is_recording():
-                verb, table = found[1].split()[0].upper(), found[2]
+            write = _WRITE.match(statement)
+            if write is not None and get_current_span().is_recording():
+                verb, table = write[1].split()[0].upper(), write[2]
                 attributes = {
                     "db.system.name": system,
                     "db.operation.name": verb,
                     "db.collection.name": table,
                 }
                 seconds = time.monotonic() - connection.info["kyb_began"]
-                self._past(f"{verb} {table}", SpanKind.CLIENT, seconds, attributes)
+                self._record_past(f"{verb} {table}", SpanKind.CLIENT, seconds, attributes)
 
         event.listen(engine, "before_cursor_execute", before)
         event.listen(engine, "after_cursor_execute", after)
 
-    def _past(
+    def _record_past(
         self,
         name: str,
         kind: SpanKind,
@@ -198,26 +200,26 @@ class Spans:
         attributes: dict[str, Any],
         parent: Context | None = None,
         *,
-        wrong: str | None = None,
+        error_type: str | None = None,
     ) -> None:
-        """A span of what is over by now."""
+        """Record a span that ends now and began `seconds` ago."""
         now = time.time_ns()
         began = now - int(seconds * 1e9)
         span = self._tracer.start_span(name, parent, kind, attributes=attributes, start_time=began)
-        if wrong is not None:
-            span.set_attribute("error.type", wrong)
+        if error_type is not None:
+            span.set_attribute("error.type", error_type)
             span.set_status(Status(StatusCode.ERROR))
         span.end(now)
 
 
 class RecordedTurn:
-    """The span of a turn at work."""
+    """The span of a running turn."""
 
     def __init__(self, span: Span) -> None:
         self._span = span
 
-    def ended(self, outcome: TurnOutcome, step: str | None) -> None:
-        """How it ended, and at which step."""
+    def set_outcome(self, outcome: TurnOutcome, step: str | None) -> None:
+        """Set the outcome of the turn and its last step."""
         self._span.set_attribute("kyb.turn.outcome", outcome.name)
         if step is not None:
             self._span.set_attribute("kyb.step", step)
@@ -228,12 +230,12 @@ class RecordedTurn:
 
 
 def _context(traceparent: str | None, tracestate: str | None) -> Context:
-    """What a carried trace context says; empty without one, or where it is none."""
+    """Return the context of a `traceparent`; empty if there is none or it is invalid."""
     carrier = {"traceparent": traceparent or "", "tracestate": tracestate or ""}
     return _PROPAGATOR.extract(carrier, Context())
 
 
-def _carried(span: Span) -> str:
+def _traceparent(span: Span) -> str:
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier, set_span_in_context(span, Context()))
     return carrier["traceparent"]

@@ -1,7 +1,7 @@
-"""Traces, for those who ask for them by OpenTelemetry's own variables; otherwise nothing of it is even imported.
+"""Tracing, if OpenTelemetry's environment variables turn it on; otherwise OpenTelemetry is not imported.
 
-One trace goes from the upstream's `traceparent` through all turns of a job, however far apart, its calls to the
-vendor, its writes to the ledger and its events. See `workers.observability.spans`.
+One trace covers the upstream's `traceparent`, all turns of a job, its calls to the vendor, its writes to the ledger
+and its events. See `workers.observability.spans`.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 class TurnSpan(Protocol):
-    """What is told of a turn when it is over."""
+    """The span of a turn, whether tracing is on or not."""
 
-    def ended(self, outcome: TurnOutcome, step: str | None) -> None:
-        """How it ended, and at which step."""
+    def set_outcome(self, outcome: TurnOutcome, step: str | None) -> None:
+        """Set the outcome of the turn and its last step."""
 
 
 class _Untraced:
-    def ended(self, outcome: TurnOutcome, step: str | None) -> None:
+    def set_outcome(self, outcome: TurnOutcome, step: str | None) -> None:
         pass
 
 
@@ -40,8 +40,8 @@ _UNTRACED = _Untraced()
 _spans: Spans | None = None
 
 
-def wanted(environment: Mapping[str, str]) -> str | None:
-    """The exporter that the environment asks for: `otlp`, `console`, or None. Raises `SettingsError`."""
+def exporter_from(environment: Mapping[str, str]) -> str | None:
+    """Return the configured exporter: `otlp`, `console` or None. Raises `SettingsError`."""
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None
     endpoint = any(
@@ -60,36 +60,36 @@ def wanted(environment: Mapping[str, str]) -> str | None:
 
 
 def start() -> None:
-    """Begin to trace, if the environment asks for it. Raises `SettingsError`."""
-    exporter = wanted(os.environ)
+    """Start tracing if an exporter is configured. Raises `SettingsError`."""
+    exporter = exporter_from(os.environ)
     if exporter is not None:
         with importing("otel", "OTEL_TRACES_EXPORTER"):
-            from workers.observability.spans import exporting  # noqa: PLC0415 - only where traces are exported
+            from workers.observability.spans import build_spans  # noqa: PLC0415 - only when tracing is on
 
-        use(exporting(exporter))
+        use(build_spans(exporter))
 
 
 def use(spans: Spans | None) -> None:
-    """Trace with these from now on, or no longer."""
-    global _spans  # noqa: PLW0603 - tracing is the process's, as OpenTelemetry has it
+    """Record with these spans from now on; with None, stop tracing."""
+    global _spans  # noqa: PLW0603 - tracing is global to the process, as in OpenTelemetry
     _spans = spans
 
 
 def stop() -> None:
-    """Send what is left, as long as that takes seconds at most, and trace no longer."""
+    """Export the remaining spans and stop tracing."""
     if _spans is not None:
         _spans.close()
         use(None)
 
 
-def rooted(request: Request) -> Request:
-    """A command arrived: the same request, which has a trace from now on."""
-    return request if _spans is None else _spans.rooted(request)
+def start_trace(request: Request) -> Request:
+    """Record a received command; return it with a `traceparent`."""
+    return request if _spans is None else _spans.start_trace(request)
 
 
 @contextmanager
 def turn(job: Job) -> Iterator[TurnSpan]:
-    """A turn of the job; whatever is called, written and told in the block belongs to it."""
+    """Record a turn of the job; calls, writes and events in the block belong to it."""
     if _spans is None:
         yield _UNTRACED
     else:
@@ -98,18 +98,18 @@ def turn(job: Job) -> Iterator[TurnSpan]:
 
 
 def vendor_called(observation: Observation) -> None:
-    """A call to a vendor is over."""
+    """Record a call to a vendor."""
     if _spans is not None:
         _spans.vendor_called(observation)
 
 
-def published(events: Sequence[StoredEvent], seconds: float) -> None:
-    """These events were published, in so many seconds."""
+def events_published(events: Sequence[StoredEvent], seconds: float) -> None:
+    """Record the publication of events, which took `seconds`."""
     if _spans is not None:
-        _spans.published(events, seconds)
+        _spans.events_published(events, seconds)
 
 
-def watch_ledger(engine: Engine) -> None:
-    """Have the writes of turns traced."""
+def trace_ledger_writes(engine: Engine) -> None:
+    """Record the writes of turns to the ledger from now on."""
     if _spans is not None:
-        _spans.watch_ledger(engine)
+        _spans.trace_ledger_writes(engine)

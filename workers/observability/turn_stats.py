@@ -33,6 +33,12 @@ class TurnOutcome:
 
 INTERRUPTED = TurnOutcome("interrupted")
 
+#: What a transfer does with the records that it moves: a label of metrics.
+TransferKind = Literal[
+    "clear", "collect", "convert", "download", "export", "fetch", "inspect", "read", "take", "tally", "trace", "upload",
+    "write",
+]  # fmt: skip
+
 
 @dataclass
 class TurnStats:
@@ -43,13 +49,13 @@ class TurnStats:
         recovered: the result for each effect in doubt: `adopted`, `not_happened` or `undecided`.
         found_done: for each vendor job that a poll found done, the seconds since the last poll that saw it running, and
             since it ended, if the vendor reports that.
-        moved: step and records of each transfer.
+        transferred: kind and records of each transfer.
     """
 
     polls: int = 0
     recovered: list[str] = field(default_factory=list)
     found_done: list[tuple[float, float | None]] = field(default_factory=list)
-    moved: list[tuple[str, int]] = field(default_factory=list)
+    transferred: list[tuple[TransferKind, int]] = field(default_factory=list)
 
     def vendor_job_done(self, now: float, last_seen_running: float, done_at: datetime | None) -> None:
         """Note that a vendor job was found done at `now` (epoch seconds), for the detection delay."""

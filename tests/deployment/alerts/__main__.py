@@ -70,11 +70,11 @@ def scrape(folder: Path) -> str:
         database.upgrade()
         database.close()
         worker = Worker(settings)
-        probes = Probes(settings.http.model_copy(update={"port": 0}), worker.health, [worker.watch])
+        probes = Probes(settings.http.model_copy(update={"port": 0}), worker.health, [worker.ledger_monitor])
         worker.start()
         probes.start()
         try:
-            worker.turns.arrive(json.dumps(COMMAND).encode())
+            worker.turns.receive_command(json.dumps(COMMAND).encode())
             ends = time.monotonic() + 60
             while time.monotonic() < ends:
                 text = httpx.get(f"http://127.0.0.1:{probes.port}/metrics", trust_env=False).text

@@ -18,7 +18,7 @@ from tests.deployment.k8s.settings_checks import unknown
 from tests.testbed.server import free_port
 from workers.cli.main import COMMANDS
 from workers.engine.supervisor import KILL_MARGIN_SECONDS
-from workers.settings import seconds
+from workers.settings import parse_duration
 
 COMPOSE: dict[str, Any] = yaml.safe_load((Path(__file__).parents[3] / "compose.yaml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
@@ -60,7 +60,7 @@ def test_services_of_ours_are_locked_down_and_known_to_kyb(name: str) -> None:
     assert service["cap_drop"] == ["ALL"]
     assert service["command"][0] in COMMANDS
     assert list(unknown(service.get("environment", {}))) == []
-    grace = float(str(seconds(service.get("stop_grace_period", "10s"))))
+    grace = float(str(parse_duration(service.get("stop_grace_period", "10s"))))
     assert name != "worker" or grace > 30 + KILL_MARGIN_SECONDS
 
 

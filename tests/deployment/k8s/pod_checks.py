@@ -16,7 +16,7 @@ from tests.deployment.k8s.manifests import (
     selects,
 )
 from workers.engine.supervisor import KILL_MARGIN_SECONDS
-from workers.settings import seconds
+from workers.settings import parse_duration
 
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|Ki|Mi|Gi|Ti|k|M|G|T|)")
 _FACTORS = {"m": 1e-3, "": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}  # fmt: skip
@@ -121,7 +121,7 @@ def _resources(container: Document) -> Iterator[str]:
 
 
 def _seconds(duration: object) -> float:
-    return float(str(seconds(duration)))
+    return float(str(parse_duration(duration)))
 
 
 def _amount(quantity: object) -> float | None:

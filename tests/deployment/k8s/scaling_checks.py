@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from messages.catalogue import COMMANDS, QUEUES
 from tests.deployment.k8s.manifests import Document, keys_of, of_kind, pods, title
 from workers.jobs.catalogue import JOBS
-from workers.settings import seconds
+from workers.settings import parse_duration
 
 _RABBITMQ = {
     "protocol",
@@ -30,7 +30,8 @@ def scaling_problems(documents: list[Document]) -> Iterator[str]:
             yield f"Deployment/{name}: needs either replicas or a ScaledObject"
     settings = [d["data"] for d in of_kind(documents, "ConfigMap")]
     longest = max(
-        (float(str(seconds(each.get("KYB_POLLING__MAX_DELAY", "300s")))) for each in settings), default=300.0
+        (float(str(parse_duration(each.get("KYB_POLLING__MAX_DELAY", "300s")))) for each in settings),
+        default=300.0,
     )
     for each in scaled:
         spec = each["spec"]

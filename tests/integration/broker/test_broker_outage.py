@@ -1,4 +1,4 @@
-"""A broker that is killed, comes back, and then has lost all it had: what both of our connections make of it."""
+"""The consumer and the publisher while the broker is killed, restarted and wiped."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from workers.broker.publisher_connection import OutboundMessage
 QUEUE = "kyb.data8"
 
 
-def test_link_and_publisher_outlive_the_broker(frail_rabbitmq: RabbitMQ) -> None:
+def test_consumer_and_publisher_recover_when_the_broker_restarts(frail_rabbitmq: RabbitMQ) -> None:
     link = ConsumerLink(frail_rabbitmq.url, [QUEUE], prefetch=2)
     publisher = Publisher(frail_rabbitmq.url)
     link.start()
-    assert link.up.wait(20)
+    assert link.consuming.wait(20)
     publisher.publish([message("A")])
     assert received(link).body == b"A"
 
-    link.up.clear()
+    link.consuming.clear()
     frail_rabbitmq.sync()
     frail_rabbitmq.kill()
     with pytest.raises(BrokerUnavailable):
         publisher.publish([message("B")])
     frail_rabbitmq.start()
-    assert link.up.wait(30)
+    assert link.consuming.wait(30)
     assert received(link).body == b"A"
     eventually(lambda: publisher.publish([message("C")]))
     assert received(link).body == b"C"
 
-    link.up.clear()
+    link.consuming.clear()
     frail_rabbitmq.wipe()
-    assert link.up.wait(30), "it declares its queue again"
+    assert link.consuming.wait(30), "the consumer declares its queue again"
     eventually(lambda: publisher.publish([message("D")]))
     assert received(link).body == b"D"
     link.stop()
@@ -49,17 +49,17 @@ def message(body: str) -> OutboundMessage:
 
 
 def received(link: ConsumerLink) -> Delivery:
-    while (delivery := link.next(QUEUE, timeout=20)) is None:
+    while (delivery := link.receive(QUEUE, timeout=20)) is None:
         pass
     return delivery
 
 
-def eventually(act: Callable[[], None]) -> None:
-    """A node takes connections before its queues are there, and tells nobody when they are."""
+def eventually(publish: Callable[[], None]) -> None:
+    """Retry: a node accepts connections before its queues are available, and has no event for that."""
     deadline = time.monotonic() + 20
     while True:
         try:
-            act()
+            publish()
         except BrokerUnavailable:
             assert time.monotonic() < deadline
             time.sleep(0.1)

@@ -29,7 +29,7 @@ def channel_to(url: str) -> Iterator[BlockingChannel]:
 def link(amqp_url: str) -> Iterator[ConsumerLink]:
     link = ConsumerLink(amqp_url, [QUEUE], prefetch=2)
     link.start()
-    assert link.up.wait(20)
+    assert link.consuming.wait(20)
     yield link
     link.stop()
 
@@ -44,13 +44,13 @@ def publish(url: str, *bodies: str) -> None:
 
 
 def receive(link: ConsumerLink) -> Delivery:
-    while (delivery := link.next(QUEUE, timeout=20)) is None:
+    while (delivery := link.receive(QUEUE, timeout=20)) is None:
         pass
     return delivery
 
 
-def left(url: str) -> list[str]:
-    """The bodies that wait in the queue, read by somebody else who puts them back."""
+def ready_bodies(url: str) -> list[str]:
+    """Return the bodies of the ready messages, which go back to the queue."""
     bodies: list[str] = []
     with channel_to(url) as channel:
         while True:
@@ -60,28 +60,28 @@ def left(url: str) -> list[str]:
             bodies.append(body.decode())
 
 
-def test_late_settlement_on_a_lost_connection_touches_no_other_message(
+def test_consumer_settles_no_other_message_when_the_connection_was_lost(
     link: ConsumerLink, rabbitmq: RabbitMQ, amqp_url: str
 ) -> None:
-    # A and B are at work when the connection is closed; the link comes back by itself.
+    # A and B are unacked when the connection is closed; the link reconnects.
     publish(amqp_url, "A", "B")
     old = [receive(link), receive(link)]
-    link.up.clear()
+    link.consuming.clear()
     rabbitmq.close_all_connections()
-    assert link.up.wait(20)
-    # On the new channel tags 1 and 2 belong to other deliveries now.
+    assert link.consuming.wait(20)
+    # On the new channel, tags 1 and 2 belong to other deliveries.
     new = [receive(link), receive(link)]
     assert [d.tag for d in new] == [d.tag for d in old]
     publish(amqp_url, "C")
     link.acknowledge(old[0])
     link.requeue(old[1])
-    link.acknowledge(new[0])  # the one settlement that counts
+    link.acknowledge(new[0])  # the only settlement that has an effect
     assert receive(link).body == b"C"
     link.stop()
-    assert sorted(left(amqp_url)) == sorted([new[1].body.decode(), "C"])
+    assert sorted(ready_bodies(amqp_url)) == sorted([new[1].body.decode(), "C"])
 
 
-def test_acknowledged_is_gone_and_handed_back_comes_again(link: ConsumerLink, amqp_url: str) -> None:
+def test_consumer_receives_a_message_again_when_it_was_requeued(link: ConsumerLink, amqp_url: str) -> None:
     publish(amqp_url, "A", "B")
     link.acknowledge(receive(link))
     second = receive(link)
@@ -91,15 +91,19 @@ def test_acknowledged_is_gone_and_handed_back_comes_again(link: ConsumerLink, am
     assert again.headers["x-delivery-count"] == 1
     link.acknowledge(again)
     link.stop()
-    assert left(amqp_url) == []
+    assert ready_bodies(amqp_url) == []
 
 
-def test_message_that_always_comes_back_is_dead_lettered(link: ConsumerLink, amqp_url: str) -> None:
+def test_message_is_dead_lettered_when_it_exceeds_the_delivery_limit(
+    link: ConsumerLink, amqp_url: str
+) -> None:
     publish(amqp_url, "poison")
     for _ in range(topology.DELIVERY_LIMIT + 1):
         link.requeue(receive(link))
     with channel_to(amqp_url) as channel:
-        for method, properties, body in channel.consume(topology.dead(QUEUE), inactivity_timeout=20):
+        for method, properties, body in channel.consume(
+            topology.dead_letter_queue(QUEUE), inactivity_timeout=20
+        ):
             assert method is not None
             assert body == b"poison"
             assert properties.headers["x-death"][0]["reason"] == "delivery_limit"

@@ -24,7 +24,7 @@ def decoded(body: bytes) -> dramatiq.Message[None]:
 
 
 @given(types, job_ids, st.integers(0, 2**31 - 1))
-def test_a_turn_goes_round(type_: str, job_id: str, turn: int) -> None:
+def test_encoder_decodes_the_turn_that_it_encoded(type_: str, job_id: str, turn: int) -> None:
     sent = turn_message(type_, job_id, turn)
     body = ENCODER.encode(sent.asdict())
     assert json.loads(body) == {"turn": turn, "job_id": job_id, "type": type_}
@@ -36,7 +36,7 @@ def test_a_turn_goes_round(type_: str, job_id: str, turn: int) -> None:
 
 
 @given(requests)
-def test_a_command_is_passed_on_verbatim(request: Request) -> None:
+def test_encoder_keeps_a_command_unchanged(request: Request) -> None:
     body = json.dumps(request.event()).encode()
     got = decoded(body)
     assert got.actor_name == request.type
@@ -46,7 +46,7 @@ def test_a_command_is_passed_on_verbatim(request: Request) -> None:
     assert ENCODER.encode(got.asdict()) == body
 
 
-def test_a_turn_is_small_and_readable() -> None:
+def test_encoder_writes_a_turn_as_small_json() -> None:
     body = ENCODER.encode(turn_message("data8.start_job", "job-1", 3).asdict())
     assert body == b'{"turn":3,"job_id":"job-1","type":"data8.start_job"}'
 
@@ -65,7 +65,7 @@ def test_a_turn_is_small_and_readable() -> None:
         {"data": {}},
     ],
 )
-def test_what_only_resembles_a_turn_is_judged_as_a_command(change: dict[str, Any]) -> None:
+def test_encoder_decodes_a_command_when_a_turn_is_invalid(change: dict[str, Any]) -> None:
     got = decoded(json.dumps(TURN | change).encode())
     assert got.actor_name == "data8.start_job"
     assert got.kwargs.keys() == {"body"}
@@ -95,14 +95,14 @@ def test_what_only_resembles_a_turn_is_judged_as_a_command(change: dict[str, Any
     ],
     ids=lambda body: repr(body[:30]),
 )
-def test_noise_is_for_the_reject_actor(body: bytes) -> None:
+def test_encoder_sends_noise_to_the_reject_actor(body: bytes) -> None:
     got = decoded(body)
     assert (got.actor_name, got.queue_name) == (REJECT, "kyb.control")
     assert got.kwargs == {"body": body}
     assert ENCODER.encode(got.asdict()) == body
 
 
-def test_an_unknown_command_keeps_its_id() -> None:
+def test_encoder_keeps_the_id_of_an_unknown_command() -> None:
     assert decoded(b'{"type": "data8.unheard_of", "id": "job-1"}').message_id == "job-1"
 
 
@@ -112,21 +112,21 @@ def test_an_unknown_command_keeps_its_id() -> None:
     | st.dictionaries(st.text(), st.text()).map(json.dumps).map(str.encode)
 )
 @example(b'{"id": "\\ud800", "type": "job.cancel"}')
-def test_any_bytes_decode(body: bytes) -> None:
+def test_encoder_decodes_any_bytes(body: bytes) -> None:
     got = decoded(body)
     assert got.queue_name in QUEUES
     assert got.message_id
     assert got.kwargs["body"] == body
 
 
-def test_what_dramatiq_logs_of_a_message_shows_no_body() -> None:
+def test_message_shows_no_body_when_dramatiq_logs_it() -> None:
     body = b'{"type": "sayari.resolve_entities", "data": "Ms Private Person"}'
     assert str(decoded(body)) == f"sayari.resolve_entities(body=<{len(body)} bytes>)"
     assert "Private" not in repr(decoded(body))
 
 
 @pytest.mark.parametrize("arguments", [{}, {"body": "text"}, {"turn": 1}, {"job_id": "a b", "turn": 1}])
-def test_other_arguments_cannot_be_sent(arguments: dict[str, Any]) -> None:
+def test_encoder_refuses_other_arguments(arguments: dict[str, Any]) -> None:
     message = turn_message("data8.start_job", "job-1", 1).copy(kwargs=arguments)
     with pytest.raises(ValueError, match="job_id"):
         ENCODER.encode(message.asdict())

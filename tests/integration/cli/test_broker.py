@@ -148,9 +148,9 @@ def test_letters_go_back_to_where_they_came_from(kyb: Kyb, broker: Publisher, am
         ("lost", "stays: no queue takes it"),
         ("late", "went back"),
     ]
-    assert broker.ready("kyb.data8") == 2
-    assert broker.ready("kyb.sayari") == 1
-    eventually(lambda: broker.ready("kyb.unroutable") == 1)
+    assert broker.queue_depth("kyb.data8") == 2
+    assert broker.queue_depth("kyb.sayari") == 1
+    eventually(lambda: broker.queue_depth("kyb.unroutable") == 1)
 
 
 def test_letters_are_thrown_away_when_asked_twice(
@@ -160,7 +160,7 @@ def test_letters_are_thrown_away_when_asked_twice(
     monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody answers
     assert kyb("dlq", "discard", "--all").code == 1
     assert kyb("dlq", "discard", "kyb.data8", "--id", "one", "--yes").code == 0
-    eventually(lambda: broker.ready("kyb.data8.dead") == 2)
+    eventually(lambda: broker.queue_depth("kyb.data8.dead") == 2)
     assert kyb("dlq", "discard", "--all", "--yes").code == 0
     assert kyb("dlq", "show", "--json").json == []
 

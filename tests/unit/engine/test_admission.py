@@ -1,4 +1,4 @@
-"""Whatever comes in a message: it is a job, or it is rejected and told so. It never raises anything else."""
+"""Any message becomes a job or is rejected; admission raises no other error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.turn_harness import TurnHarness
 from tests.unit.messages.strategies import requests
 from workers.errors import Reject
 
-#: Values that are at home in no field: of every type, of any depth, and with what databases do not store.
+#: Values that fit no field: of all types and depths, and with characters that databases do not store.
 odd = st.recursive(
     st.one_of(
         st.none(),
@@ -35,7 +35,7 @@ odd = st.recursive(
 
 @st.composite
 def mutilated(draw: st.DrawFn) -> bytes:
-    """A valid command of which one place holds something else, or is gone, or there is more of it."""
+    """Draw a valid command with one value replaced, removed or added."""
     event: Any = draw(requests).event()
     where: Any = event
     while True:
@@ -51,7 +51,7 @@ def mutilated(draw: st.DrawFn) -> bytes:
             where[draw(st.text(max_size=10))] = draw(odd)
         case _:
             where[key] = draw(odd)
-    return json.dumps(event).encode()  # lone surrogates as escapes, as a careless sender would write them
+    return json.dumps(event).encode()  # lone surrogates as escapes
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -62,10 +62,10 @@ def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TurnHarn
     harness.database.close()
 
 
-def arrives(harness: TurnHarness, body: bytes) -> str | None:
-    """Why it is rejected; None if it is not."""
+def rejection_of(harness: TurnHarness, body: bytes) -> str | None:
+    """Return the reason of the rejection, None if the command is accepted."""
     try:
-        harness.turns.arrive(body)
+        harness.turns.receive_command(body)
     except Reject as rejected:
         return str(rejected)
     return None
@@ -77,8 +77,10 @@ def arrives(harness: TurnHarness, body: bytes) -> str | None:
 @example(body=b'{"a":' * 100_000)
 @example(body=b'{"specversion": "1.0", "id": ' + b"1" * 10_000 + b"}")
 @example(body=b"\xff" * (2 << 20))
-def test_it_is_a_job_or_it_is_rejected(harness: TurnHarness, body: bytes) -> None:
-    reason = arrives(harness, body)
+def test_admission_records_or_rejects_a_command_when_it_is_mutilated(
+    harness: TurnHarness, body: bytes
+) -> None:
+    reason = rejection_of(harness, body)
     if reason is not None:
         assert 0 < len(reason) <= 500
     else:
@@ -91,7 +93,9 @@ def test_it_is_a_job_or_it_is_rejected(harness: TurnHarness, body: bytes) -> Non
 @given(
     request=requests, more=st.dictionaries(st.from_regex("[a-z0-9]{1,20}", fullmatch=True), odd, max_size=3)
 )
-def test_extensions_of_others_are_borne(harness: TurnHarness, request: Request, more: dict[str, Any]) -> None:
-    reason = arrives(harness, json.dumps(more | request.event()).encode())
+def test_admission_accepts_unknown_extensions(
+    harness: TurnHarness, request: Request, more: dict[str, Any]
+) -> None:
+    reason = rejection_of(harness, json.dumps(more | request.event()).encode())
     known = {"input_not_allowed", "id_conflict", "invalid_command"}
     assert reason is None or reason.partition(":")[0] in known

@@ -1,4 +1,4 @@
-"""What Data8 does not publish can be set by whoever runs the worker."""
+"""The assumptions about what Data8 does not document can be set in the environment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Connect = Callable[..., Data8]
 
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
-    """Data8's client, made from environment variables, at a vendor whose jobs are over at once."""
+    """Build Data8's client from environment variables, for a sandbox whose jobs end at once."""
     made: list[Data8] = []
 
     def connected(**assumptions: str) -> Data8:
@@ -53,15 +53,17 @@ def finished(data8: Data8) -> str:
     [
         ({}, "done"),
         ({"COMPLETE": "5", "FAILED": "2"}, "failed"),
-        ({"COMPLETE": "Finished", "FAILED": "3"}, "done"),  # told by its outputs, which can all be read
+        ({"COMPLETE": "Finished", "FAILED": "3"}, "done"),  # decided by its outputs, which can all be read
     ],
 )
-def test_status_codes_decide_how_a_job_ended(connect: Connect, codes: dict[str, str], state: str) -> None:
+def test_job_state_follows_the_configured_status_codes(
+    connect: Connect, codes: dict[str, str], state: str
+) -> None:
     data8 = connect(**codes)
     assert poll_job(data8, finished(data8)).state == state
 
 
-def test_names_of_parameters_reach_the_wire(connect: Connect) -> None:
+def test_client_sends_the_configured_parameter_names(connect: Connect) -> None:
     data8 = connect(COUNT="number")
     name = finished(data8)
     output = data8.jobs.get(name).output_datasets["Rows"]
@@ -69,7 +71,7 @@ def test_names_of_parameters_reach_the_wire(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "believed"),
+    ("environment", "expected"),
     [
         ({}, Assumptions()),
         ({"__COMPLETE": "7", "__FAILED": "8, Broken"}, {"complete": {7}, "failed": {8, "Broken"}}),
@@ -82,36 +84,36 @@ def test_names_of_parameters_reach_the_wire(connect: Connect) -> None:
         ),
     ],
 )
-def test_everything_assumed_can_be_set(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], believed: Any
+def test_assumptions_can_be_overridden_by_settings(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: Any
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(f"KYB_DATA8__ASSUMPTIONS{name}", value)
-    wanted = believed if isinstance(believed, Assumptions) else Assumptions(**believed)
-    assert connect().assumptions == wanted
+    assumptions = expected if isinstance(expected, Assumptions) else Assumptions(**expected)
+    assert connect().assumptions == assumptions
 
 
-def test_the_settings_know_every_assumption() -> None:
+def test_settings_have_a_field_for_each_assumption() -> None:
     assert set(Data8Assumptions.model_fields) == set(Assumptions.__dataclass_fields__)
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("__COMPLET", "2", "KYB_DATA8__ASSUMPTIONS__COMPLET: Extra inputs"),
         ("__TEXT", "words", "KYB_DATA8__ASSUMPTIONS__TEXT: Input should be a valid integer"),
         ("", "words", "a JSON object"),
     ],
 )
-def test_what_cannot_be_is_named(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+def test_settings_error_names_the_variable_when_an_assumption_is_invalid(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(f"KYB_DATA8__ASSUMPTIONS{name}", value)
-    with pytest.raises(SettingsError, match=said) as refused:
+    with pytest.raises(SettingsError, match=message) as refused:
         connect()
     assert "words" not in str(refused.value)
 
 
-def test_a_code_is_not_both_success_and_failure() -> None:
+def test_settings_error_is_raised_when_a_code_means_success_and_failure() -> None:
     with pytest.raises(SettingsError, match="status 3 cannot be both complete and failed"):
         data8_assumptions_from(Data8Assumptions(complete=frozenset({3})))

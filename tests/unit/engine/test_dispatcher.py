@@ -1,4 +1,4 @@
-"""A prefetched turn is in no queue, and the dispatcher must not take it for lost."""
+"""Unacked turns: they are in no queue, and the dispatcher must not take them for lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ JOBS = 3
 
 
 @pytest.mark.parametrize("broker", ["rabbitmq", "embedded"])
-def test_turns_in_hand_are_not_handed_out_again(
+def test_dispatcher_requeues_no_turn_when_a_worker_has_it_unacked(
     broker: str,
     request: pytest.FixtureRequest,
     sqlite_url: str,
@@ -31,7 +31,7 @@ def test_turns_in_hand_are_not_handed_out_again(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One thread, three jobs, and a vendor that takes its time: two wait longer than a lost turn is waited for."""
+    """With one thread, three jobs and a slow vendor, two turns stay unacked for longer than `LOST_AFTER_SECONDS`."""
     url = "memory://" if broker == "embedded" else request.getfixturevalue("amqp_url")
     settings = worker_environment(sandbox, tmp_path, url, sqlite_url)
     for name, value in settings.items() | {("KYB_WORKER__THREADS", "1"), ("KYB_DATA8__TIMEOUT", "30")}:

@@ -1,4 +1,4 @@
-"""Several pieces at work at once: in order, each once, never more alive than the window holds."""
+"""Concurrent calls: results in order, each item once, and a bounded number of items in memory."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from workers.engine.context import Run
 from workers.engine.ordered_pool import OrderedPool
 from workers.engine.turn_context import count_call
 
-PATIENCE = 30.0
+WAIT_SECONDS = 30.0
 
 
-class Chance(Executor):
-    """Ends the calls in an order of chance, without threads: what is drawn decides."""
+class RandomOrderExecutor(Executor):
+    """Ends the calls in a drawn order, without threads."""
 
     def __init__(self, draw: Callable[[int], int]) -> None:
         self._draw = draw
@@ -63,16 +63,16 @@ class _Awaited(Future[Any]):
 
 @settings(deadline=None)
 @given(st.integers(0, 30), st.integers(1, 6), st.sets(st.integers(0, 29)), st.data())
-def test_results_come_in_order_up_to_the_first_error(
+def test_pool_yields_results_in_order_up_to_the_first_error(
     count: int, width: int, failing: set[int], data: st.DataObject
 ) -> None:
-    taken, worked, given = 0, list[int](), list[int]()
+    taken, worked, yielded = 0, list[int](), list[int]()
 
     def items() -> Iterator[int]:
         nonlocal taken
         for item in range(count):
             taken += 1
-            assert taken - len(given) <= width + 1
+            assert taken - len(yielded) <= width + 1
             yield item
 
     def work(item: int) -> int:
@@ -81,23 +81,23 @@ def test_results_come_in_order_up_to_the_first_error(
             raise VendorUnavailable("data8", "x", str(item))
         return item * item
 
-    pool = Chance(lambda n: data.draw(st.integers(0, n - 1)))
+    executor = RandomOrderExecutor(lambda n: data.draw(st.integers(0, n - 1)))
     first = min((item for item in failing if item < count), default=count)
-    window = OrderedPool(work, items(), width, pool=pool)
+    pool = OrderedPool(work, items(), width, pool=executor)
     expected = pytest.raises(VendorUnavailable, match=f"{first}$") if first < count else nullcontext()
     with expected:
-        for item, result in window:
+        for item, result in pool:
             assert result == item * item
-            given.append(item)
-    assert given == list(range(first))
+            yielded.append(item)
+    assert yielded == list(range(first))
     assert len(set(worked)) == len(worked)
     assert max(worked, default=0) < first + width
-    assert len(window) == 0
+    assert len(pool) == 0
 
 
 @dataclass
 class Vendor:
-    """Counts the calls for each piece; some fail once, and some wait for a later one to come first."""
+    """A vendor that counts the calls for each piece; some fail once, some are overtaken by later ones."""
 
     failing: set[int]
     slow: set[int]
@@ -116,9 +116,9 @@ class Vendor:
         return piece * 7
 
 
-def calling() -> list[str]:
-    """The threads of windows."""
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("window")]
+def pool_threads() -> list[str]:
+    """Return the names of the threads of pools."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("ordered-pool")]
 
 
 class Killed(BaseException):
@@ -130,7 +130,7 @@ PIECES = st.sets(st.integers(0, 19), max_size=3)
 
 @pytest.fixture(scope="module")
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TurnHarness]:
-    folder: Path = tmp_path_factory.mktemp("window")
+    folder: Path = tmp_path_factory.mktemp("ordered-pool")
     made = TurnHarness(ledger_at(folder / "ledger.db"), folder, lambda _: {})
     yield made
     made.database.close()
@@ -138,7 +138,7 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TurnHarness]:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 20), st.integers(1, 6), PIECES, PIECES, PIECES, PIECES, st.booleans())
-def test_a_transfer_moves_every_piece_in_order_whatever_happens(
+def test_transfer_moves_each_piece_in_order_when_calls_fail_and_workers_die(
     harness: TurnHarness,
     count: int,
     width: int,
@@ -149,7 +149,7 @@ def test_a_transfer_moves_every_piece_in_order_whatever_happens(
     cancelled: bool,
 ) -> None:
     vendor = Vendor(failing & set(range(count)), slow)
-    troubles, deaths = len(vendor.failing), len(kills & set(range(count)))
+    failures, deaths = len(vendor.failing), len(kills & set(range(count)))
     written: list[int] = []
     kills, begun = set(kills), [0]
     id = f"job-{next(NUMBERS)}"
@@ -174,16 +174,16 @@ def test_a_transfer_moves_every_piece_in_order_whatever_happens(
 
     run_of: list[Run] = []
 
-    def play(run: Run) -> dict[str, Any]:
+    def job_function(run: Run) -> dict[str, Any]:
         run_of[:] = [run]
-        return {"moved": run.transfer("move", work, total=count)}
+        return {"moved": run.transfer("move", work, kind="upload", total=count)}
 
-    harness.play = play
+    harness.play = job_function
     harness.stopping = False
     with suppress(Killed):
         harness.arrive(id)
     while not harness.job(id).status.ended:
-        assert not calling(), "a call has outlived its turn"
+        assert not pool_threads(), "a call has outlived its turn"
         harness.stopping = False
         with suppress(Killed):
             harness.turn(id)
@@ -194,9 +194,9 @@ def test_a_transfer_moves_every_piece_in_order_whatever_happens(
         assert written == pieces[: len(written)]
         return
     assert written == pieces
-    again = vendor.calls.total() - count
-    assert again <= troubles * width if not deaths else again >= 0
-    assert troubles or deaths or again == 0
+    repeated = vendor.calls.total() - count
+    assert repeated <= failures * width if not deaths else repeated >= 0
+    assert failures or deaths or repeated == 0
     assert set(vendor.calls) == set(range(count))
 
 
@@ -204,50 +204,50 @@ NUMBERS = itertools.count()
 LABEL: ContextVar[str] = ContextVar("label", default="")
 
 
-def test_calls_are_made_at_once_and_belong_to_their_turn(harness: TurnHarness) -> None:
+def test_pool_calls_run_concurrently_and_belong_to_their_turn(harness: TurnHarness) -> None:
     together = threading.Barrier(4)
     seen: list[tuple[str | None, str]] = []
 
     def call(piece: int) -> int:
-        together.wait(PATIENCE)
+        together.wait(WAIT_SECONDS)
         seen.append((correlation.get(), LABEL.get()))
         for _ in range(500):
             count_call(Observation("data8", "datasets.upload", 204, 0.0))
         return piece
 
-    def play(run: Run) -> dict[str, Any]:
+    def job_function(run: Run) -> dict[str, Any]:
         def work(_: Any) -> Generator[dict[str, int]]:
             LABEL.set("ours")
             for piece, _ in run.map_ordered(call, range(8), 4):
                 yield {"done": piece + 1}
 
-        return {"moved": run.transfer("move", work)}
+        return {"moved": run.transfer("move", work, kind="upload")}
 
-    harness.play = play
+    harness.play = job_function
     harness.stopping = False
     harness.arrive("at-once")
     job = harness.job("at-once")
     assert job.status is Status.COMPLETED, job.error
     assert set(seen) == {("at-once", "ours")}
     assert job.vendor_calls == 8 * 500
-    assert not calling()
+    assert not pool_threads()
 
 
-def test_a_window_that_is_closed_waits_for_what_is_at_work() -> None:
+def test_pool_waits_for_the_calls_in_progress_when_it_is_closed() -> None:
     begun, ended = threading.Barrier(3), list[int]()
     go_on = threading.Event()
 
     def call(piece: int) -> None:
         if piece:
-            begun.wait(PATIENCE)
-            go_on.wait(PATIENCE)
+            begun.wait(WAIT_SECONDS)
+            go_on.wait(WAIT_SECONDS)
             ended.append(piece)
 
-    window = OrderedPool(call, range(9), 2)
-    first = iter(window)
+    pool = OrderedPool(call, range(9), 2)
+    first = iter(pool)
     assert next(first)[0] == 0
-    begun.wait(PATIENCE)
+    begun.wait(WAIT_SECONDS)
     threading.Timer(0.01, go_on.set).start()
-    window.close()
+    pool.close()
     assert sorted(ended) == [1, 2]
     assert next(first, None) is None

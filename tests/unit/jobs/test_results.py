@@ -59,7 +59,7 @@ class Publishing:
                     out.writelines(csv_line(cells) for cells in [header, *rows])
                 yield {"done": len(rows)}
 
-            run.transfer("write", write)
+            run.transfer("write", write, kind="write")
             count = len(rows) if records is None else records
             return dump(publish_table(run, self.storage, "out", count, format))
 

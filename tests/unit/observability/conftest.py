@@ -1,4 +1,4 @@
-"""Turns by hand with the clients as a worker has them: what they do is counted, traced and logged."""
+"""A harness for turns with a worker's services, and the change of metrics."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from workers.settings import load
 LIMITS = RunLimits(min_delay=0.001, max_delay=0.01, stall=60.0, slice=15.0, effect_settle_seconds=0.0)
 
 
-class Floor:
-    """`run` sends a command and takes turns until its job has ended."""
+class ServiceHarness:
+    """Runs commands with the vendors' clients of a worker, in the test's own thread."""
 
     def __init__(self, sandbox: Sandbox, folder: Path, url: str) -> None:
         self.state = sandbox.state
         self.folder = folder
         self.ledger = Ledger(Database(url))
-        tracing.watch_ledger(self.ledger.database.engine)
+        tracing.trace_ledger_writes(self.ledger.database.engine)
         self.services = build_services(load(), self.ledger)
         self.turns = Turns(self.ledger.jobs, JOBS, self.services, LIMITS, 60.0)
 
@@ -42,7 +42,7 @@ class Floor:
 
     def arrive(self, type: str, data: dict[str, Any], id: str = "job", **attributes: str) -> None:
         event = {"specversion": "1.0", "id": id, "source": "/tests", "type": type, "data": data, **attributes}
-        self.turns.arrive(json.dumps(event).encode())
+        self.turns.receive_command(json.dumps(event).encode())
 
     def run(self, type: str, data: dict[str, Any], id: str = "job", **attributes: str) -> Job:
         self.arrive(type, data, id, **attributes)
@@ -50,16 +50,16 @@ class Floor:
             job = self.job(id)
             if job.status.ended:
                 return job
-            self.turns.take(id, job.turn)
-        raise AssertionError("it has not ended after 200 turns")
+            self.turns.run_turn(id, job.turn)
+        raise AssertionError(f"{id} has not ended after 200 turns")
 
     def job(self, id: str = "job") -> Job:
-        found = self.ledger.queries.job(id)
-        assert found is not None
-        return found
+        job = self.ledger.queries.job(id)
+        assert job is not None
+        return job
 
     def companies(self) -> dict[str, Any]:
-        """The data of a command that sends a file of two records to Data8."""
+        """Return the data of a command that sends a file of two records to Data8."""
         path = self.folder / "companies.csv"
         path.write_text("name\nAcme\nBeispiel\n")
         return {"workflow": "Echo", "inputs": {"Companies": {"file": str(path)}}}
@@ -73,7 +73,7 @@ def quick_sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def vendors(quick_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """Settings for the stand-ins."""
+    """Set the environment for the sandbox's vendors."""
     monkeypatch.chdir(tmp_path)
     for name, value in quick_sandbox.environment().items():
         monkeypatch.setenv(name, value)
@@ -83,14 +83,14 @@ def vendors(quick_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture
-def floor(vendors: Sandbox, tmp_path: Path, sqlite_url: str) -> Iterator[Floor]:
-    made = Floor(vendors, tmp_path, sqlite_url)
-    yield made
-    made.close()
+def harness(vendors: Sandbox, tmp_path: Path, sqlite_url: str) -> Iterator[ServiceHarness]:
+    harness = ServiceHarness(vendors, tmp_path, sqlite_url)
+    yield harness
+    harness.close()
 
 
-class Counted:
-    """Samples of the process's metrics, since this was made."""
+class MetricDelta:
+    """The increase of the process's metrics since this object was made."""
 
     def __init__(self) -> None:
         self._before = self._now()
@@ -108,5 +108,5 @@ class Counted:
 
 
 @pytest.fixture
-def counted() -> Counted:
-    return Counted()
+def counted() -> MetricDelta:
+    return MetricDelta()

@@ -1,4 +1,4 @@
-"""Credentials in files that are changed while a worker runs: taken up without a restart, and without a failed job."""
+"""Rotation of credentials in files, without a restart and without a failed job."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy import text
 from clients.errors import AuthenticationError
 from sandbox import Sandbox
 from tests.testbed.rabbitmq import RabbitMQ
-from tests.unit.observability.conftest import Counted, Floor
+from tests.unit.observability.conftest import MetricDelta, ServiceHarness
 from workers.broker.connection import BrokerUnavailable
 from workers.broker.publisher import Publisher
 from workers.credentials import reloading_secret
@@ -29,23 +29,23 @@ SECRETS = {
 
 
 class Mounted:
-    """A secret as Kubernetes mounts it: files are links into a folder that is swapped as a whole."""
+    """A secret as Kubernetes mounts it: files are links into a folder that is replaced atomically."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._edition = 0
+        self._generation = 0
 
     def write(self, **secrets: str) -> None:
-        self._edition += 1
-        edition = self.folder / f"..edition_{self._edition}"
-        edition.mkdir()
+        self._generation += 1
+        generation = self.folder / f"..generation_{self._generation}"
+        generation.mkdir()
         for name, secret in secrets.items():
-            (edition / name).write_text(f"{secret}\n")
+            (generation / name).write_text(f"{secret}\n")
             link = self.folder / name
             if not link.is_symlink():
                 link.symlink_to(Path("..data") / name)
         fresh = self.folder / "..data_tmp"
-        fresh.symlink_to(edition.name)
+        fresh.symlink_to(generation.name)
         fresh.replace(self.folder / "..data")
 
 
@@ -60,48 +60,47 @@ def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mounted:
 @pytest.fixture
 def rotated(
     mounted: Mounted, vendors: Sandbox, tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Floor]:
-    """Turns whose vendors' secrets come from files."""
+) -> Iterator[ServiceHarness]:
+    """Provide a harness whose vendors' secrets come from files."""
     for name in SECRETS:
         monkeypatch.delenv(name)
     mounted.write(**dict.fromkeys(SECRETS, "sandbox"))
-    made = Floor(vendors, tmp_path, sqlite_url)
-    yield made
-    made.close()
+    harness = ServiceHarness(vendors, tmp_path, sqlite_url)
+    yield harness
+    harness.close()
 
 
-def works(floor: Floor, id: str) -> None:
-    """A job at each vendor, none of them refused."""
-    floor.state.faults.clear()
-    assert floor.run("data8.start_job", floor.companies(), f"d-{id}").status == "completed"
-    assert floor.services.creditsafe.portfolios.list() is not None
-    assert floor.services.sayari.projects.list() is not None
+def assert_vendors_accept_credentials(harness: ServiceHarness, id: str) -> None:
+    harness.state.faults.clear()
+    assert harness.run("data8.start_job", harness.companies(), f"d-{id}").status == "completed"
+    assert harness.services.creditsafe.portfolios.list() is not None
+    assert harness.services.sayari.projects.list() is not None
 
 
-def test_vendors_secrets_change_while_jobs_run(
-    rotated: Floor, mounted: Mounted, counted: Counted, monkeypatch: pytest.MonkeyPatch
+def test_clients_use_the_new_secret_when_its_file_changes(
+    rotated: ServiceHarness, mounted: Mounted, counted: MetricDelta, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file first, then the vendor, which forgets all tokens: no job fails, nothing is refused."""
-    works(rotated, "before")
-    mounted.write(**dict.fromkeys(SECRETS, "quite another one"))
-    works(rotated, "between")
+    """The file changes first, then the vendor, which forgets all tokens: no job fails."""
+    assert_vendors_accept_credentials(rotated, "before")
+    mounted.write(**dict.fromkeys(SECRETS, "rotated-secret"))
+    assert_vendors_accept_credentials(rotated, "between")
     for place in SECRETS.values():
-        monkeypatch.setattr(place, "quite another one")
+        monkeypatch.setattr(place, "rotated-secret")
     for client in (rotated.services.creditsafe, rotated.services.data8, rotated.services.sayari):
         client._transport._auth.expired(client._transport._auth.token(client._transport))
-    works(rotated, "after")
+    assert_vendors_accept_credentials(rotated, "after")
     for vendor in ("creditsafe", "data8", "sayari"):
         assert counted("kyb_token_refreshes_total", vendor=vendor, outcome="granted") == 2
         assert counted("kyb_token_refreshes_total", vendor=vendor, outcome="refused") == 0
-    assert "quite another one" not in REDACTOR.text("it is quite another one")
+    assert "rotated-secret" not in REDACTOR.text("it is rotated-secret")
 
 
-def test_the_vendor_first_and_the_file_late(
-    rotated: Floor, mounted: Mounted, monkeypatch: pytest.MonkeyPatch
+def test_client_recovers_when_the_vendor_rotates_before_the_file(
+    rotated: ServiceHarness, mounted: Mounted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Refused once, then left alone as ever; a changed secret is tried at once."""
+    """Refused credentials are locked out; a changed secret is tried at once."""
     for place in SECRETS.values():
-        monkeypatch.setattr(place, "quite another one")
+        monkeypatch.setattr(place, "rotated-secret")
     calls = rotated.state.calls
     for _ in range(3):
         with pytest.raises(AuthenticationError):
@@ -112,12 +111,13 @@ def test_the_vendor_first_and_the_file_late(
         with pytest.raises(AuthenticationError):
             rotated.services.data8.jobs.list()
     assert calls["data8.token"] == 2
-    mounted.write(**dict.fromkeys(SECRETS, "quite another one"))
+    mounted.write(**dict.fromkeys(SECRETS, "rotated-secret"))
     rotated.services.data8.jobs.list()
 
 
-def test_which_settings_are_live(mounted: Mounted, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Those that came from their file; a nested name is a file's name, and case does not count."""
+def test_secret_reloads_only_when_it_came_from_a_file(
+    mounted: Mounted, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     mounted.write(
         kyb_data8__client_id="me", KYB_DATA8__CLIENT_SECRET="first", KYB_LEDGER_URL="sqlite:///a.db"
@@ -135,7 +135,7 @@ def test_which_settings_are_live(mounted: Mounted, monkeypatch: pytest.MonkeyPat
     assert secret() == "second"
 
 
-def test_rabbitmqs_password_changes(rabbitmq: RabbitMQ, amqp_url: str) -> None:
+def test_publisher_reconnects_when_the_rabbitmq_password_changes(rabbitmq: RabbitMQ, amqp_url: str) -> None:
     vhost = amqp_url.rpartition("/")[2]
     password = "first"
 
@@ -148,14 +148,14 @@ def test_rabbitmqs_password_changes(rabbitmq: RabbitMQ, amqp_url: str) -> None:
 
     user()
     publisher = Publisher(lambda: f"amqp://rotating:{password}@127.0.0.1:{rabbitmq.port}/{vhost}")
-    assert publisher.ready("kyb.data8") == 0
+    assert publisher.queue_depth("kyb.data8") == 0
     publisher.close()
     password = "second"
     with pytest.raises(BrokerUnavailable) as refused:
-        publisher.ready("kyb.data8")
+        publisher.queue_depth("kyb.data8")
     assert "second" not in str(refused.value)
     user()
-    assert publisher.ready("kyb.data8") == 0
+    assert publisher.queue_depth("kyb.data8") == 0
     publisher.close()
     httpx.delete(
         f"http://127.0.0.1:{rabbitmq.management_port}/api/users/rotating",
@@ -164,14 +164,14 @@ def test_rabbitmqs_password_changes(rabbitmq: RabbitMQ, amqp_url: str) -> None:
     ).raise_for_status()
 
 
-def test_the_ledgers_user_changes(postgres_url: str) -> None:
+def test_ledger_reconnects_when_its_user_changes(postgres_url: str) -> None:
     names = ["postgres"]
     base, _, rest = postgres_url.partition("postgres@")
     database = Database(lambda: f"{base}{names[-1]}@{rest}", 2)
     with database.read() as connection:
         assert connection.scalar(text("SELECT current_user")) == "postgres"
         connection.invalidate()
-    names.append("nobody_knows")
+    names.append("unknown_role")
     with pytest.raises(LedgerUnavailable), database.read():
         pass
     with psycopg.connect(postgres_url, autocommit=True) as admin:

@@ -1,4 +1,4 @@
-"""One line a turn, and in no line a secret or what an exception says."""
+"""One line per turn, and no secrets or messages of exceptions in any line."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from sandbox.core import Fault
-from tests.unit.observability.conftest import Floor
+from tests.unit.observability.conftest import ServiceHarness
 from workers.observability import logs
 from workers.redaction import REDACTOR, REPLACEMENT, Redactor, secrets_in
 from workers.settings import LogSettings, Settings, load
 
-#: With what URLs, forms, JSON and Base64 spell otherwise.
-NASTY = 'p"ss+w/rd ü\\%'
+#: Characters that URLs, forms, JSON and Base64 encode.
+SPECIAL_CHARACTERS = 'p"ss+w/rd ü\\%'
 
 
-def nasty_settings() -> Settings:
-    """Settings in which every secret there is has a value of its own."""
-    given: dict[str, Any] = {}
+def settings_with_secrets() -> Settings:
+    """Return settings in which each secret has a different value."""
+    values: dict[str, Any] = {}
     for place in secret_places(Settings):
-        inner = given
+        inner = values
         for name in place[:-1]:
             inner = inner.setdefault(name, {})
-        value = f"mark.{'.'.join(place)}-{NASTY}"
+        value = f"mark.{'.'.join(place)}-{SPECIAL_CHARACTERS}"
         if place[-1] == "broker_url":
             value = (
                 f"amqp://kyb:{quote(value, safe='')}@b1:5672/v;amqps://kyb:{quote(value, safe='')}@b2:5672/v"
@@ -41,15 +41,15 @@ def nasty_settings() -> Settings:
         elif place[-1] == "ledger_url":
             value = f"postgresql://kyb:{quote(value, safe='')}@db/kyb"
         inner[place[-1]] = value
-    given["creditsafe"]["username"] = "somebody"
-    given["storage"]["s3"]["key"] = "somebody"
+    values["creditsafe"]["username"] = "a-user"
+    values["storage"]["s3"]["key"] = "a-user"
     for vendor in ("data8", "sayari"):
-        given[vendor]["client_id"] = "somebody"
-    return load(**given, _env_file=None)
+        values[vendor]["client_id"] = "a-user"
+    return load(**values, _env_file=None)
 
 
 def secret_places(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
-    """The path of every secret, by the model's own types: a new one is found, too."""
+    """Yield the path of each secret field of the model."""
     for name, field in model.model_fields.items():
         for inner in getattr(field.annotation, "__args__", (field.annotation,)):
             if inner is SecretStr:
@@ -60,7 +60,7 @@ def secret_places(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
 
 @pytest.fixture(params=["json", "console"])
 def log(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
-    """All that is logged at any level."""
+    """Capture the log at all levels."""
     handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
     written = io.StringIO()
     logs.configure(LogSettings(format=request.param, level="debug"), written)
@@ -70,15 +70,15 @@ def log(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
     structlog.reset_defaults()
 
 
-def test_every_secret_of_the_settings_however_it_is_spelled(log: io.StringIO) -> None:
-    found = nasty_settings()
+def test_redactor_removes_each_secret_of_the_settings_in_every_encoding(log: io.StringIO) -> None:
+    loaded = settings_with_secrets()
     places = list(secret_places(Settings))
     assert len(places) >= 5
-    secrets = {".".join(place): f"mark.{'.'.join(place)}-{NASTY}" for place in places}
-    assert set(secrets.values()) <= set(secrets_in(found))
-    ours, theirs = structlog.get_logger("kyb.test"), logging.getLogger("somebody.else")
+    secrets = {".".join(place): f"mark.{'.'.join(place)}-{SPECIAL_CHARACTERS}" for place in places}
+    assert set(secrets.values()) <= set(secrets_in(loaded))
+    ours, theirs = structlog.get_logger("kyb.test"), logging.getLogger("another.library")
     for secret in secrets.values():
-        basic = base64.b64encode(f"somebody:{secret}".encode()).decode()
+        basic = base64.b64encode(f"a-user:{secret}".encode()).decode()
         for spelled in (
             secret,
             quote(secret),
@@ -87,25 +87,25 @@ def test_every_secret_of_the_settings_however_it_is_spelled(log: io.StringIO) ->
             json.dumps(secret),
             basic,
         ):
-            ours.info("line", said=f"<{spelled}>", deep={"list": [{"of": (spelled,)}]}, raw=spelled.encode())
+            ours.info("line", text=f"<{spelled}>", deep={"list": [{"of": (spelled,)}]}, raw=spelled.encode())
             ours.warning(f"in the middle of {spelled} it")
             theirs.warning("an argument: %s", spelled)
             theirs.warning("extra", extra={"spelled": spelled})
     ours.info(
         "settings",
-        broker=found.broker_url.get_secret_value(),
-        ledger=found.ledger_url.get_secret_value(),
+        broker=loaded.broker_url.get_secret_value(),
+        ledger=loaded.ledger_url.get_secret_value(),
     )
-    ours.info("objects", settings=found, secret=found.data8)
+    ours.info("objects", settings=loaded, secret=loaded.data8)
     text = log.getvalue()
     assert text.count(REPLACEMENT) > 50
     for name, secret in secrets.items():
-        marks = (f"mark.{name}", base64.b64encode(f"somebody:{secret}".encode()).decode()[16:40])
+        marks = (f"mark.{name}", base64.b64encode(f"a-user:{secret}".encode()).decode()[16:40])
         for mark in marks:
             assert mark not in text
 
 
-def test_tokens_and_keys_that_say_what_they_hold(log: io.StringIO) -> None:
+def test_redactor_removes_tokens_and_values_of_secret_keys(log: io.StringIO) -> None:
     ours = structlog.get_logger("kyb.test")
     ours.info(
         "call", headers={"Authorization": "Bearer abc.def-123456", "X": "1"}, client_secret="hush", done=True
@@ -117,13 +117,11 @@ def test_tokens_and_keys_that_say_what_they_hold(log: io.StringIO) -> None:
     assert "amqp://kyb:" in text
 
 
-def test_what_an_exception_says_is_not_repeated(log: io.StringIO) -> None:
-    """Of ours and of others, alone, chained and in groups: type and place are enough."""
-
+def test_log_omits_the_message_of_an_unexpected_exception(log: io.StringIO) -> None:
     def inner() -> None:
         raise ValueError("Zyxwv Personmark is no number")
 
-    for logger in (structlog.get_logger("kyb.test"), logging.getLogger("somebody.else")):
+    for logger in (structlog.get_logger("kyb.test"), logging.getLogger("another.library")):
         try:
             try:
                 inner()
@@ -139,13 +137,13 @@ def test_what_an_exception_says_is_not_repeated(log: io.StringIO) -> None:
     assert "test_logs.py" in text
 
 
-def test_one_line_that_matters_for_every_turn(log: io.StringIO, floor: Floor) -> None:
+def test_turn_logs_one_line_with_its_outcome(log: io.StringIO, harness: ServiceHarness) -> None:
     if log.getvalue():
         return
-    floor.state.faults["data8.jobs.get"].append(Fault("status", status=503))
+    harness.state.faults["data8.jobs.get"].append(Fault("status", status=503))
     turns = sum(
-        floor.run("data8.start_job", data, id).turns
-        for id, data in (("good", floor.companies()), ("bad", {"workflow": "nowhere"}))
+        harness.run("data8.start_job", data, id).turns
+        for id, data in (("good", harness.companies()), ("bad", {"workflow": "nowhere"}))
     )
     lines = [line for line in log.getvalue().splitlines() if "debug" not in line]
     assert len(lines) == turns > 4
@@ -164,18 +162,18 @@ def test_one_line_that_matters_for_every_turn(log: io.StringIO, floor: Floor) ->
 
 @settings(deadline=None)
 @given(st.text(min_size=4, max_size=40), st.text(max_size=10), st.text(max_size=10))
-def test_no_secret_survives(secret: str, before: str, after: str) -> None:
-    secret = f"{secret}!"  # so that no chance piece of the frame is the whole of it
+def test_redactor_removes_any_learned_secret(secret: str, before: str, after: str) -> None:
+    secret = f"{secret}!"  # so that the frame cannot contain it by chance
     redactor = Redactor()
     redactor.learn(secret)
     for spell in (str, quote, quote_plus):
-        left = redactor.text(before + spell(secret) + after).replace(REPLACEMENT, "\ue000")
-        assert spell(secret) not in left
+        redacted = redactor.text(before + spell(secret) + after).replace(REPLACEMENT, "\ue000")
+        assert spell(secret) not in redacted
     whole = base64.b64encode(f"{before}{secret}{after}".encode(errors="replace")).decode()
     if secret.isascii() and len(secret) >= 9:
         assert redactor.text(whole) != whole
 
 
-def test_a_process_keeps_its_secrets_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loaded_settings_are_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
     load(data8={"client_id": "x", "client_secret": "never to be seen"}, _env_file=None)
     assert REDACTOR.text("it was never to be seen") == f"it was {REPLACEMENT}"

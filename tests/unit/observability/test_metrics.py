@@ -1,4 +1,4 @@
-"""What is counted of jobs, turns and calls, and what is shown of the ledger."""
+"""The metrics of jobs, turns and vendor calls, and those of the ledger."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy import event, text
 from clients.errors import VendorUnavailable
 from messages.envelope import parse
 from sandbox.core import Fault
-from tests.unit.observability.conftest import Counted, Floor
+from tests.unit.observability.conftest import MetricDelta, ServiceHarness
 from workers.errors import Reject
 from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
@@ -28,8 +28,8 @@ from workers.settings import Rate
 START = "data8.start_job"
 
 
-def test_a_job_that_goes_well(floor: Floor, counted: Counted) -> None:
-    job = floor.run(START, floor.companies())
+def test_metrics_count_a_job_that_completes(harness: ServiceHarness, counted: MetricDelta) -> None:
+    job = harness.run(START, harness.companies())
     assert job.result is not None
     (file,) = job.result["outputs"].values()
     assert counted("kyb_commands_received_total", command=START, outcome="new") == 1
@@ -48,49 +48,54 @@ def test_a_job_that_goes_well(floor: Floor, counted: Counted) -> None:
     requests = sum(
         counted("kyb_vendor_request_duration_seconds_count", vendor="data8", operation=operation)
         for operation in {
-            name.removeprefix("data8.") for name in floor.state.calls if name.startswith("data8.")
+            name.removeprefix("data8.") for name in harness.state.calls if name.startswith("data8.")
         }
     )
-    assert requests == sum(n for name, n in floor.state.calls.items() if name.startswith("data8."))
+    assert requests == sum(n for name, n in harness.state.calls.items() if name.startswith("data8."))
     assert counted("kyb_vendor_requests_total", vendor="data8", operation="jobs.create", status="201") == 1
     assert counted("kyb_token_refreshes_total", vendor="data8", outcome="granted") == 1
     assert counted("kyb_vendor_bytes_total", vendor="data8", direction="received") > 100
     assert counted("kyb_vendor_bytes_total", vendor="data8", direction="sent") > 100
 
 
-def test_trouble(floor: Floor, counted: Counted) -> None:
-    """Retried, adopted, refused, rejected, sent twice."""
-    floor.state.faults["data8.jobs.get"].append(Fault("status", status=503))
-    floor.state.faults["data8.jobs.create"] += [Fault("lost_before"), Fault("lost_after")]
-    data = floor.companies()
-    floor.run(START, data)
-    floor.arrive(START, data)
+def test_metrics_count_retries_recoveries_and_rejections(
+    harness: ServiceHarness, counted: MetricDelta
+) -> None:
+    harness.state.faults["data8.jobs.get"].append(Fault("status", status=503))
+    harness.state.faults["data8.jobs.create"] += [Fault("lost_before"), Fault("lost_after")]
+    data = harness.companies()
+    harness.run(START, data)
+    harness.arrive(START, data)
     assert counted("kyb_retries_total", command=START, reason="vendor_unavailable") == 1
     assert counted("kyb_retries_total", command=START, reason="outcome_unknown") == 2
     assert counted("kyb_effects_recovered_total", command=START, outcome="not_happened") == 1
     assert counted("kyb_effects_recovered_total", command=START, outcome="adopted") == 1
     assert counted("kyb_vendor_requests_total", vendor="data8", operation="jobs.get", status="503") == 1
     assert counted("kyb_commands_received_total", command=START, outcome="duplicate_ended") == 1
-    floor.run(START, {"workflow": "no such workflow"}, "refused")
+    harness.run(START, {"workflow": "no such workflow"}, "refused")
     assert counted("kyb_jobs_ended_total", command=START, status="failed", code="vendor_rejected") == 1
-    for type_ in (START, "somebody's own words", None):
+    for type_ in (START, "an unknown type", None):
         with pytest.raises(Reject):
-            floor.turns.arrive(json.dumps({"id": "x", "type": type_, "data": {"surplus": 1}}).encode())
+            harness.turns.receive_command(
+                json.dumps({"id": "x", "type": type_, "data": {"surplus": 1}}).encode()
+            )
     assert counted("kyb_commands_received_total", command="", outcome="invalid_command") == 2
     assert counted("kyb_commands_received_total", command=START, outcome="invalid_command") == 1
 
 
-def test_vendor_that_cannot_be_reached(floor: Floor, counted: Counted) -> None:
-    floor.services.creditsafe._transport.base_url = "http://127.0.0.1:1"
+def test_metrics_count_requests_when_the_vendor_cannot_be_reached(
+    harness: ServiceHarness, counted: MetricDelta
+) -> None:
+    harness.services.creditsafe._transport.base_url = "http://127.0.0.1:1"
     with pytest.raises(VendorUnavailable):
-        floor.services.creditsafe.portfolios.get("1")
+        harness.services.creditsafe.portfolios.get("1")
     labels = {"vendor": "creditsafe", "operation": "authenticate", "status": "none"}
     assert counted("kyb_vendor_requests_total", **labels) == 1
     assert counted("kyb_token_refreshes_total", vendor="creditsafe", outcome="failed") == 1
 
 
-def test_every_name_is_as_prometheus_wants_it_and_no_label_is_open(floor: Floor) -> None:
-    floor.run(START, floor.companies())
+def test_metrics_have_valid_names_and_bounded_labels(harness: ServiceHarness) -> None:
+    harness.run(START, harness.companies())
     media_type, body = render("text/plain", [])
     assert media_type.startswith("text/plain")
     families = [f for f in text_string_to_metric_families(body.decode()) if f.name.startswith("kyb_")]
@@ -119,7 +124,7 @@ def command(id: str) -> bytes:
     ).encode()
 
 
-def test_how_the_jobs_of_a_ledger_stand(ledger: Ledger) -> None:
+def test_ledger_metrics_count_jobs_by_state(ledger: Ledger) -> None:
     for number in range(6):
         ledger.jobs.accept(parse(command(f"job-{number}")), 600.0, handed=number < 2)
     with ledger.database.write() as writing:
@@ -129,22 +134,22 @@ def test_how_the_jobs_of_a_ledger_stand(ledger: Ledger) -> None:
         ledger.dispatch.mark_dispatched(writing, turns)
         writing.execute(text("UPDATE job SET dispatched_at = dispatched_at - 40 WHERE id = 'job-2'"))
         writing.execute(text("UPDATE event SET created_at = created_at - 50 WHERE job_id = 'job-0'"))
-    seen = ledger.queries.stats()
+    stats = ledger.queries.stats()
     assert turns[0].job_id == "job-2"
-    assert {key: n for key, n in seen.jobs.items() if n} == {
+    assert {key: n for key, n in stats.jobs.items() if n} == {
         (START, "waiting"): 2, (START, "due"): 1, (START, "dispatched"): 3,
     }  # fmt: skip
-    assert seen.oldest_due is not None
-    assert seen.oldest_unpublished is not None
-    assert 30 <= seen.now - seen.oldest_due < 40
-    assert 40 <= seen.now - seen.oldest_dispatched["kyb.data8"] < 50
-    assert 50 <= seen.now - seen.oldest_unpublished < 60
-    assert seen.unpublished == 6
-    assert seen.oldest_dispatched["kyb.sayari"] == seen.now
+    assert stats.oldest_due is not None
+    assert stats.oldest_unpublished is not None
+    assert 30 <= stats.now - stats.oldest_due < 40
+    assert 40 <= stats.now - stats.oldest_dispatched["kyb.data8"] < 50
+    assert 50 <= stats.now - stats.oldest_unpublished < 60
+    assert stats.unpublished == 6
+    assert stats.oldest_dispatched["kyb.sayari"] == stats.now
 
 
-def test_counting_jobs_reads_no_row(ledger: Ledger) -> None:
-    """Only the indexes of those that have not ended, however many jobs wait and however many have ended."""
+def test_ledger_stats_read_only_indexes(ledger: Ledger) -> None:
+    """The queries read only the indexes of jobs that have not ended."""
     ledger.jobs.accept(parse(command("job")), 600.0, handed=False)
     others = ", ".join(
         column.name for column in job.columns if column.name not in {"id", "due_at", "ended_at"}
@@ -165,48 +170,52 @@ def test_counting_jobs_reads_no_row(ledger: Ledger) -> None:
             connection.execute(text("VACUUM ANALYZE job"))
     sqlite = ledger.database.sqlite
     explain = "EXPLAIN QUERY PLAN " if sqlite else "EXPLAIN "
-    asked: list[tuple[str, Any]] = []
+    queries: list[tuple[str, Any]] = []
 
     def note(_c: object, _cur: object, statement: str, parameters: Any, *_: object) -> None:
         if "GROUP BY" in statement:
-            asked.append((statement, parameters))
+            queries.append((statement, parameters))
 
     event.listen(ledger.database.engine, "before_cursor_execute", note)
-    seen = ledger.queries.stats()
-    assert {state: n for (_, state), n in seen.jobs.items() if n} == {"due": 751, "dispatched": 277}
-    assert len(asked) == 2
+    stats = ledger.queries.stats()
+    assert {state: n for (_, state), n in stats.jobs.items() if n} == {"due": 751, "dispatched": 277}
+    assert len(queries) == 2
     event.remove(ledger.database.engine, "before_cursor_execute", note)
     with ledger.database.read() as connection:
-        for statement, parameters in asked:
+        for statement, parameters in queries:
             plan = "\n".join(map(str, connection.exec_driver_sql(explain + statement, parameters)))
-            # SQLite looks at the rows of those that are out, which are few.
-            wanted = r"INDEX job_(due|in_flight)" if sqlite else r"Index Only Scan using job_(due|in_flight)"
-            assert re.search(wanted, plan), plan
+            # SQLite also reads the rows of dispatched jobs, which are few.
+            expected_index = (
+                r"INDEX job_(due|in_flight)" if sqlite else r"Index Only Scan using job_(due|in_flight)"
+            )
+            assert re.search(expected_index, plan), plan
             assert sqlite or "Seq Scan" not in plan
 
 
-def test_budgets_left_and_who_shows_the_ledger(ledger: Ledger) -> None:
+def test_ledger_monitor_exports_rate_limits_and_stats_only_on_the_leader(ledger: Ledger) -> None:
     rate = Rate(calls=3, seconds=60)
-    budget = SharedRateLimiter(ledger.database, "sayari", {"standard": rate})
-    assert budget("standard") == 0
+    limiter = SharedRateLimiter(ledger.database, "sayari", {"standard": rate})
+    assert limiter("standard") == 0
     rates = {("sayari", "standard"): rate, ("data8", "standard"): Rate(calls=1, seconds=1)}
     assert remaining_calls(ledger.database, rates) == {("sayari", "standard"): 2, ("data8", "standard"): 1}
-    leading = True
-    watch = LedgerMonitor(ledger.queries, rates, lambda: leading)
-    assert list(watch.collect()) == []
-    watch.start()
+    is_leader = True
+    monitor = LedgerMonitor(ledger.queries, rates, lambda: is_leader)
+    assert list(monitor.collect()) == []
+    monitor.start()
     try:
-        ends = time.monotonic() + 20
-        while not (shown := {metric.name: metric for metric in watch.collect()}):
-            assert time.monotonic() < ends
+        deadline = time.monotonic() + 20
+        while not (shown := {metric.name: metric for metric in monitor.collect()}):
+            assert time.monotonic() < deadline
             time.sleep(0.02)
-        assert watch.pulse.alive
+        assert monitor.heartbeat.alive
         assert "kyb_jobs" in shown
-        left = {s.labels["vendor"]: s.value for s in shown["kyb_vendor_rate_limit_remaining_calls"].samples}
-        assert left == {"sayari": 2, "data8": 1}
-        leading = False
-        assert {metric.name for metric in watch.collect()} == {
+        remaining = {
+            s.labels["vendor"]: s.value for s in shown["kyb_vendor_rate_limit_remaining_calls"].samples
+        }
+        assert remaining == {"sayari": 2, "data8": 1}
+        is_leader = False
+        assert {metric.name for metric in monitor.collect()} == {
             "kyb_vendor_rate_limit_calls", "kyb_vendor_rate_limit_remaining_calls",
         }  # fmt: skip
     finally:
-        watch.stop()
+        monitor.stop()

@@ -1,4 +1,4 @@
-"""Probes of a worker whose servers are killed, hang and come back; and what they make of stuck threads."""
+"""Probes of a worker while its servers hang, die and return, and while its threads are stuck."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from workers.observability.heartbeat import Heartbeat
 from workers.observability.probes import Probes
 from workers.settings import HttpSettings, load
 
-#: Seconds within which a probe must notice.
-NOTICED = 10.0
+#: A probe must notice a change within this time.
+NOTICE_SECONDS = 10.0
 
 
 class Probed:
-    """A worker with probes, and how long they took to tell."""
+    """A worker with probes, and the duration of the slowest answer."""
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
-        self.probes = Probes(HttpSettings(port=0), worker.health, [worker.watch])
+        self.probes = Probes(HttpSettings(port=0), worker.health, [worker.ledger_monitor])
         self.slowest = 0.0
         worker.start()
         self.probes.start()
@@ -43,8 +43,8 @@ class Probed:
         self.slowest = max(self.slowest, time.monotonic() - began)
         return answer
 
-    def becomes(self, down: list[str], seconds: float = NOTICED) -> float:
-        """Seconds until `/readyz` says that these are down; `/livez` never minds."""
+    def becomes(self, down: list[str], seconds: float = NOTICE_SECONDS) -> float:
+        """Return the seconds until `/readyz` reports these as down; `/livez` must always succeed."""
         began = time.monotonic()
         while (answer := self.get("readyz").json()["down"]) != down:
             assert self.get("livez").status_code == 200
@@ -79,13 +79,13 @@ def probed(
     made.close()
 
 
-def test_servers_that_hang_die_and_return(
+def test_readiness_follows_servers_that_hang_die_and_return(
     probed: Probed,
     cluster: Postgres,
     frail_rabbitmq: RabbitMQ,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """Noticed within ten seconds, and never a reason to be restarted; no probe waits for anything."""
+    """Readiness changes within ten seconds, liveness never, and no probe waits for a server."""
     probed.becomes([], 30)
     assert probed.get("metrics").text.count("# HELP kyb_") > 20
     took = {}
@@ -118,112 +118,111 @@ class Clock:
         return self.now
 
 
-class Rig:
-    """A worker's health with a clock that is set by hand, everything well."""
+class HealthState:
+    """A worker's health with a manual clock; at first everything is healthy."""
 
     def __init__(self, threads: int = 2) -> None:
         self.clock = Clock()
         self.ledger, self.broker = Heartbeat(5, self.clock), Heartbeat(5, self.clock)
         self.dispatcher = Heartbeat(DISPATCHER_STUCK_SECONDS, self.clock)
         self.consumer = Heartbeat(CONSUMER_STUCK_SECONDS, self.clock)
-        self.at_work = ActiveTurns(threads, self.clock)
+        self.active_turns = ActiveTurns(threads, self.clock)
         self.runs = {"consumer": True}
-        self.up = True
+        self.consuming = True
         self.health = Health(
-            {"ledger": self.ledger, "broker": self.broker}, lambda: self.up, self.dispatcher, self.consumer,
-            self.at_work, 450.0, threads=lambda: self.runs,
+            {"ledger": self.ledger, "broker": self.broker}, lambda: self.consuming, self.dispatcher, self.consumer,
+            self.active_turns, 450.0, threads=lambda: self.runs,
         )  # fmt: skip
         self.after(0)
 
     def after(self, seconds: float, *still: Heartbeat) -> None:
-        """Time goes by, second by second; these beat on, by default all."""
+        """Advance the clock second by second; `still` continue to beat, by default all."""
         beating = still or (self.ledger, self.broker, self.dispatcher, self.consumer)
         for _ in range(int(seconds) + 1):
-            for pulse in beating:
-                pulse.beat()
+            for heartbeat in beating:
+                heartbeat.beat()
             self.clock.now += 1
 
 
-def test_ready_means_that_both_answer() -> None:
-    recorder = Rig()
-    assert recorder.health.missing() == []
-    recorder.after(10, recorder.ledger, recorder.dispatcher)
-    assert recorder.health.missing() == ["broker"]
-    recorder.ledger.stop()
-    assert recorder.health.missing() == ["broker", "ledger"]
-    recorder.after(0)
-    recorder.up = False
-    assert recorder.health.missing() == ["broker"]
-    assert recorder.health.stuck() == []
+def test_readiness_needs_ledger_and_broker() -> None:
+    state = HealthState()
+    assert state.health.missing() == []
+    state.after(10, state.ledger, state.dispatcher)
+    assert state.health.missing() == ["broker"]
+    state.ledger.stop()
+    assert state.health.missing() == ["broker", "ledger"]
+    state.after(0)
+    state.consuming = False
+    assert state.health.missing() == ["broker"]
+    assert state.health.stuck() == []
 
 
-def test_a_dispatcher_is_stuck_when_it_hangs_though_both_are_there() -> None:
-    recorder = Rig()
-    recorder.after(DISPATCHER_STUCK_SECONDS - 5, recorder.ledger, recorder.broker, recorder.consumer)
-    assert recorder.health.stuck() == []
-    recorder.after(10, recorder.ledger, recorder.broker, recorder.consumer)
-    assert recorder.health.stuck() == ["dispatcher"]
-    recorder.after(0)
-    assert recorder.health.stuck() == []
+def test_dispatcher_is_stuck_when_it_hangs_while_both_servers_answer() -> None:
+    state = HealthState()
+    state.after(DISPATCHER_STUCK_SECONDS - 5, state.ledger, state.broker, state.consumer)
+    assert state.health.stuck() == []
+    state.after(10, state.ledger, state.broker, state.consumer)
+    assert state.health.stuck() == ["dispatcher"]
+    state.after(0)
+    assert state.health.stuck() == []
 
 
-@pytest.mark.parametrize("away", ["ledger", "broker"])
-def test_what_waits_for_a_server_is_not_stuck(away: str) -> None:
-    """Not while it is away, however long, and not until it has had its time when it is back."""
-    recorder = Rig(threads=1)
-    there = recorder.broker if away == "ledger" else recorder.ledger
-    with recorder.at_work.turn():
-        recorder.after(10_000, there, recorder.consumer)
-        assert recorder.health.stuck() == []
-        recorder.after(DISPATCHER_STUCK_SECONDS - 5, recorder.ledger, recorder.broker, recorder.consumer)
-        assert recorder.health.stuck() == []
-        recorder.after(10, recorder.ledger, recorder.broker, recorder.consumer)
-        assert recorder.health.stuck() == ["dispatcher"]
-        recorder.after(450)
-        assert recorder.health.stuck() == ["turns"]
+@pytest.mark.parametrize("unavailable", ["ledger", "broker"])
+def test_threads_are_not_stuck_while_a_server_is_unavailable(unavailable: str) -> None:
+    state = HealthState(threads=1)
+    available = state.broker if unavailable == "ledger" else state.ledger
+    with state.active_turns.turn():
+        state.after(10_000, available, state.consumer)
+        assert state.health.stuck() == []
+        state.after(DISPATCHER_STUCK_SECONDS - 5, state.ledger, state.broker, state.consumer)
+        assert state.health.stuck() == []
+        state.after(10, state.ledger, state.broker, state.consumer)
+        assert state.health.stuck() == ["dispatcher"]
+        state.after(450)
+        assert state.health.stuck() == ["turns"]
 
 
-def test_a_consumer_that_does_not_come_round_is_stuck_whoever_is_away() -> None:
-    recorder = Rig()
-    recorder.after(CONSUMER_STUCK_SECONDS + 1, recorder.dispatcher)
-    assert recorder.health.stuck() == ["consumer"]
+def test_consumer_is_stuck_when_it_hangs_whichever_server_is_unavailable() -> None:
+    state = HealthState()
+    state.after(CONSUMER_STUCK_SECONDS + 1, state.dispatcher)
+    assert state.health.stuck() == ["consumer"]
 
 
-def test_dead_threads_are_told() -> None:
-    recorder = Rig()
-    recorder.runs["consumer"] = False
-    assert recorder.health.stuck() == ["consumer"]
+def test_liveness_names_a_dead_thread() -> None:
+    state = HealthState()
+    state.runs["consumer"] = False
+    assert state.health.stuck() == ["consumer"]
 
 
 def test_turns_are_stuck_when_no_thread_is_free_for_long() -> None:
-    recorder = Rig(threads=2)
-    with recorder.at_work.turn():
-        recorder.after(500)
-        assert recorder.health.stuck() == []
+    state = HealthState(threads=2)
+    with state.active_turns.turn():
+        state.after(500)
+        assert state.health.stuck() == []
         done = threading.Event()
         began = threading.Event()
 
         def other() -> None:
-            with recorder.at_work.turn():
+            with state.active_turns.turn():
                 began.set()
                 done.wait()
 
         thread = threading.Thread(target=other)
         thread.start()
         began.wait()
-        recorder.after(400)
-        assert recorder.health.stuck() == []
-        recorder.after(60)
-        assert recorder.health.stuck() == ["turns"]
+        state.after(400)
+        assert state.health.stuck() == []
+        state.after(60)
+        assert state.health.stuck() == ["turns"]
         done.set()
         thread.join()
-        assert recorder.health.stuck() == []
+        assert state.health.stuck() == []
 
 
-def test_a_worker_whose_consumer_dies_says_so(
+def test_liveness_fails_when_the_consumer_thread_dies(
     amqp_url: str, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Dead for a reason that nobody foresaw: the process would live on and take nothing."""
+    """The process would live on without consuming."""
     database = Database(sqlite_url)
     database.upgrade()
     database.close()
@@ -232,7 +231,7 @@ def test_a_worker_whose_consumer_dies_says_so(
     try:
         probed.becomes([], 30)
         link = probed.worker.broker.link  # type: ignore[union-attr]
-        monkeypatch.setattr(link, "_ask", lambda: (_ for _ in ()).throw(RuntimeError("unforeseen")))
+        monkeypatch.setattr(link, "_ping", lambda: (_ for _ in ()).throw(RuntimeError("unexpected")))
         link._thread.join(20)
         answer = probed.get("livez")
         assert answer.status_code == 503
@@ -241,9 +240,9 @@ def test_a_worker_whose_consumer_dies_says_so(
         probed.close()
 
 
-def test_a_caller_that_says_nothing_holds_nobody_up() -> None:
-    recorder = Rig()
-    probes = Probes(HttpSettings(port=0), recorder.health)
+def test_probes_answer_while_another_connection_is_silent() -> None:
+    state = HealthState()
+    probes = Probes(HttpSettings(port=0), state.health)
     probes.start()
     with socket.create_connection(("127.0.0.1", probes.port)):
         assert httpx.get(f"http://127.0.0.1:{probes.port}/readyz", trust_env=False).status_code == 200

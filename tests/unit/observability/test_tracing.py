@@ -1,4 +1,4 @@
-"""One trace from the upstream through turns, calls, writes and events; and nothing at all unless it is asked for."""
+"""One trace covers upstream, turns, calls, writes and events; without settings tracing is off."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from opentelemetry.trace import SpanKind, StatusCode
 from sandbox import Sandbox
 from sandbox.core import Fault
 from tests.integration.cli.conftest import eventually, process, until
-from tests.unit.observability.conftest import Floor
+from tests.unit.observability.conftest import ServiceHarness
 from workers.observability import tracing
 from workers.observability.spans import Spans
-from workers.observability.tracing import wanted
+from workers.observability.tracing import exporter_from
 from workers.settings import SettingsError
 
 START = "data8.start_job"
@@ -35,7 +35,7 @@ UPSTREAM = f"00-{TRACE}-b7ad6b7169203331-01"
 
 @pytest.fixture
 def exported() -> Iterator[InMemorySpanExporter]:
-    """Tracing is on, as an upstream decides that it is sampled or not."""
+    """Turn tracing on; the upstream decides on sampling."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(sampler=ParentBased(root=ALWAYS_ON))
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -45,22 +45,24 @@ def exported() -> Iterator[InMemorySpanExporter]:
 
 
 @pytest.fixture
-def traced(exported: InMemorySpanExporter, floor: Floor) -> Floor:
-    return floor
+def traced(exported: InMemorySpanExporter, harness: ServiceHarness) -> ServiceHarness:
+    return harness
 
 
 def named(exporter: InMemorySpanExporter, name: str) -> list[ReadableSpan]:
     return [span for span in exporter.get_finished_spans() if span.name == name]
 
 
-def events(floor: Floor) -> list[dict[str, Any]]:
-    return [json.loads(stored.body) for stored in floor.ledger.queries.events(job_id="job")]
+def events(harness: ServiceHarness) -> list[dict[str, Any]]:
+    return [json.loads(stored.body) for stored in harness.ledger.queries.events(job_id="job")]
 
 
-def test_one_trace_from_the_upstream_on(traced: Floor, exported: InMemorySpanExporter) -> None:
+def test_trace_covers_command_turns_calls_and_events(
+    traced: ServiceHarness, exported: InMemorySpanExporter
+) -> None:
     traced.state.faults["data8.jobs.get"].append(Fault("status", status=503))
     job = traced.run(START, traced.companies(), traceparent=UPSTREAM, tracestate="congo=t61rcWkgMzE")
-    tracing.published(traced.ledger.queries.events(job_id="job"), 0.01)
+    tracing.events_published(traced.ledger.queries.events(job_id="job"), 0.01)
     spans = exported.get_finished_spans()
     assert {f"{span.context.trace_id:032x}" for span in spans} == {TRACE}
     turns = named(exported, f"process {START}")
@@ -97,19 +99,21 @@ def test_one_trace_from_the_upstream_on(traced: Floor, exported: InMemorySpanExp
         for span in named(exported, name):
             assert span.parent is not None
             assert span.parent.span_id in of_turn, name
-    told = events(traced)
-    for event in told:
+    published_events = events(traced)
+    for event in published_events:
         (published,) = [s for s in named(exported, f"publish {event['type']}") if s.attributes
                         and s.attributes["messaging.message.id"] == event["id"]]  # fmt: skip
         assert published.parent is not None
         assert event["traceparent"].split("-")[2] == f"{published.parent.span_id:016x}"
     assert (
-        told[-1]["traceparent"]
+        published_events[-1]["traceparent"]
         == f"00-{TRACE}-{turns[-1].context.span_id:016x}-{turns[-1].context.trace_flags:02x}"
     )
 
 
-def test_a_command_without_a_trace_begins_one(traced: Floor, exported: InMemorySpanExporter) -> None:
+def test_trace_begins_with_a_command_without_traceparent(
+    traced: ServiceHarness, exported: InMemorySpanExporter
+) -> None:
     job = traced.run(START, {"workflow": "Echo"})
     (root,) = [span for span in exported.get_finished_spans() if span.parent is None]
     assert root.name == f"receive {START}"
@@ -123,7 +127,9 @@ def test_a_command_without_a_trace_begins_one(traced: Floor, exported: InMemoryS
     )
 
 
-def test_an_upstream_that_does_not_sample_is_followed(traced: Floor, exported: InMemorySpanExporter) -> None:
+def test_trace_is_not_sampled_when_the_upstream_does_not_sample(
+    traced: ServiceHarness, exported: InMemorySpanExporter
+) -> None:
     unsampled = UPSTREAM.removesuffix("01") + "00"
     traced.run(START, {"workflow": "Echo"}, traceparent=unsampled)
     assert exported.get_finished_spans() == ()
@@ -131,17 +137,19 @@ def test_an_upstream_that_does_not_sample_is_followed(traced: Floor, exported: I
     assert {event["traceparent"][-2:] for event in events(traced)} == {"00"}
 
 
-def test_a_traceparent_that_is_none_begins_a_trace(traced: Floor, exported: InMemorySpanExporter) -> None:
+def test_trace_begins_when_the_traceparent_is_invalid(
+    traced: ServiceHarness, exported: InMemorySpanExporter
+) -> None:
     traced.run(START, {"workflow": "Echo"}, traceparent="nonsense")
     assert all(span.context.is_valid for span in exported.get_finished_spans())
 
 
-def test_untraced_work_carries_the_upstreams_trace(floor: Floor) -> None:
-    floor.run(START, {"workflow": "Echo"}, traceparent=UPSTREAM)
-    assert {event["traceparent"] for event in events(floor)} == {UPSTREAM}
+def test_events_carry_the_upstreams_trace_when_tracing_is_off(harness: ServiceHarness) -> None:
+    harness.run(START, {"workflow": "Echo"}, traceparent=UPSTREAM)
+    assert {event["traceparent"] for event in events(harness)} == {UPSTREAM}
 
 
-def test_nothing_is_imported_unless_it_is_asked_for() -> None:
+def test_opentelemetry_is_not_imported_when_tracing_is_off() -> None:
     code = "import sys, workers.cli.commands.worker; sys.exit(any(n.startswith('opentelemetry') for n in sys.modules))"
     assert (
         subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3], check=False).returncode
@@ -162,8 +170,8 @@ def test_nothing_is_imported_unless_it_is_asked_for() -> None:
         ({"OTEL_TRACES_EXPORTER": "console"}, "console"),
     ],
 )
-def test_what_asks_for_it(environment: dict[str, str], exporter: str | None) -> None:
-    assert wanted(environment) == exporter
+def test_exporter_follows_the_environment(environment: dict[str, str], exporter: str | None) -> None:
+    assert exporter_from(environment) == exporter
 
 
 @pytest.mark.parametrize(
@@ -176,23 +184,25 @@ def test_what_asks_for_it(environment: dict[str, str], exporter: str | None) -> 
         ),
     ],
 )
-def test_what_cannot_be_had(environment: dict[str, str], variable: str) -> None:
+def test_exporter_is_refused_when_the_environment_is_invalid(
+    environment: dict[str, str], variable: str
+) -> None:
     with pytest.raises(SettingsError, match=variable):
-        wanted(environment)
+        exporter_from(environment)
 
 
 class Collector:
-    """An OTLP endpoint: takes what a worker exports, as the protocol has it."""
+    """An OTLP endpoint that records the exported requests."""
 
     def __init__(self) -> None:
         self.requests: list[ExportTraceServiceRequest] = []
-        taken = self.requests
+        requests = self.requests
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 request = ExportTraceServiceRequest()
                 request.ParseFromString(self.rfile.read(int(self.headers["Content-Length"])))
-                taken.append(request)
+                requests.append(request)
                 self.send_response(200 if self.path == "/v1/traces" else 404)
                 self.end_headers()
 
@@ -226,9 +236,11 @@ def collector() -> Iterator[Collector]:
     made.close()
 
 
-def test_a_worker_exports_to_a_collector(vendors: Sandbox, floor: Floor, collector: Collector) -> None:
+def test_worker_exports_spans_to_a_collector(
+    vendors: Sandbox, harness: ServiceHarness, collector: Collector
+) -> None:
     environment = {
-        "KYB_LEDGER_URL": str(floor.ledger.database.engine.url),
+        "KYB_LEDGER_URL": str(harness.ledger.database.engine.url),
         "KYB_HTTP__PORT": "0",
         "KYB_POLLING__MIN_DELAY": "20ms",
         "KYB_POLLING__MAX_DELAY": "100ms",
@@ -236,8 +248,10 @@ def test_a_worker_exports_to_a_collector(vendors: Sandbox, floor: Floor, collect
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test",
     }
-    event = {"specversion": "1.0", "id": "job", "source": "/t", "type": START, "data": floor.companies()}
-    floor.turns._admission.accept(json.dumps({**event, "traceparent": UPSTREAM}).encode(), None, handed=False)
+    event = {"specversion": "1.0", "id": "job", "source": "/t", "type": START, "data": harness.companies()}
+    harness.turns._admission.accept(
+        json.dumps({**event, "traceparent": UPSTREAM}).encode(), None, handed=False
+    )
     with process("worker", **environment) as worker:
         line = until(worker.stderr, '"completed"')
         assert TRACE in line
@@ -256,17 +270,19 @@ def test_a_worker_exports_to_a_collector(vendors: Sandbox, floor: Floor, collect
     assert attributes["deployment.environment.name"] == "test"
 
 
-def test_a_collector_that_is_away_holds_nobody_up(vendors: Sandbox, floor: Floor) -> None:
+def test_worker_stops_in_time_when_the_collector_is_unavailable(
+    vendors: Sandbox, harness: ServiceHarness
+) -> None:
     environment = {
-        "KYB_LEDGER_URL": str(floor.ledger.database.engine.url),
+        "KYB_LEDGER_URL": str(harness.ledger.database.engine.url),
         "KYB_HTTP__PORT": "0",
         "KYB_POLLING__MIN_DELAY": "20ms",
         "KYB_POLLING__MAX_DELAY": "100ms",
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
         "OTEL_BSP_SCHEDULE_DELAY": "50",
     }
-    event = {"specversion": "1.0", "id": "job", "source": "/t", "type": START, "data": floor.companies()}
-    floor.turns._admission.accept(json.dumps(event).encode(), None, handed=False)
+    event = {"specversion": "1.0", "id": "job", "source": "/t", "type": START, "data": harness.companies()}
+    harness.turns._admission.accept(json.dumps(event).encode(), None, handed=False)
     with process("worker", **environment) as worker:
         until(worker.stderr, '"completed"')
         worker.terminate()

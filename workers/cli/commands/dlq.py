@@ -142,7 +142,7 @@ def _look(letters: DeadLetterQueues, name: str, limit: int, id: str | None) -> l
 def _queues(queue: str | None) -> tuple[str, ...]:
     if queue is None:
         return DEAD_LETTER_QUEUES
-    for name in (queue, topology.dead(queue)):
+    for name in (queue, topology.dead_letter_queue(queue)):
         if name in DEAD_LETTER_QUEUES:
             return (name,)
     raise usage(f"{queue}: no queue of dead letters; there are {', '.join(DEAD_LETTER_QUEUES)}")

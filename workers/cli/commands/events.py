@@ -15,7 +15,7 @@ from rich.text import Text
 from workers.cli.bootstrap import broker_urls, opened_ledger, settings
 from workers.cli.console import out, plain, print_json, print_json_line, usage, word
 from workers.cli.progress import doing_of
-from workers.settings import Settings, seconds
+from workers.settings import Settings, parse_duration
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 
@@ -82,7 +82,7 @@ def start_of(since: str | None, *, everything: bool) -> float:
     if since is None:
         return 0.0 if everything else time.time()
     try:
-        return time.time() - float(str(seconds(since)))
+        return time.time() - float(str(parse_duration(since)))
     except ValueError as error:
         raise usage(f"--from: {error}") from None
 

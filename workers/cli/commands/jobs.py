@@ -18,7 +18,7 @@ from workers.cli.progress import conclude, doing, error_lines, watched
 from workers.cli.submission import JobSnapshot, sender
 from workers.ledger.queries import NotErasable
 from workers.ledger.records import Job, decode, to_datetime
-from workers.settings import Settings, seconds
+from workers.settings import Settings, parse_duration
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="The ledger's jobs."
@@ -134,7 +134,7 @@ def purge(
 ) -> None:
     """Forget jobs that ended long ago, with their steps and events; their result files stay."""
     try:
-        age = float(str(seconds(older_than)))
+        age = float(str(parse_duration(older_than)))
     except ValueError as error:
         raise usage(f"--older-than: {error}") from None
     with opened_ledger(settings()) as ledger:

@@ -12,7 +12,7 @@ from workers.cli.commands.events import of_stream, start_of
 from workers.cli.console import error_line, out, print_json, print_table, usage
 from workers.cli.exit_codes import JOB_FAILED
 from workers.ledger.disaster_recovery import finish_recovery, start_recovery
-from workers.settings import seconds
+from workers.settings import parse_duration
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 recovery = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -42,7 +42,7 @@ def start(
     Until the recovery ends, jobs check at the vendor whether an effect has already happened before they perform it.
     """
     try:
-        window_seconds = float(str(seconds(window)))
+        window_seconds = float(str(parse_duration(window)))
     except ValueError as error:
         raise usage(f"--window: {error}") from None
     with (

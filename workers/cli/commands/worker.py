@@ -13,9 +13,8 @@ import structlog
 import typer
 
 from workers.cli.bootstrap import broker_urls, opened_ledger, storage_of
-from workers.engine.memory import tune
 from workers.engine.supervisor import Supervisor
-from workers.engine.worker import Worker
+from workers.engine.worker import Worker, tune_memory
 from workers.observability import logs, tracing
 from workers.observability.probes import Probes
 from workers.settings import Settings, SettingsError, load
@@ -35,11 +34,11 @@ def worker(
 
     RabbitMQ may be away at the start: it is tried again until it is there. The ledger must be there.
     """
-    tune()
+    tune_memory()
     found = load()
     logs.configure(found.log)
     storage_of(found)
-    tracing.wanted(os.environ)  # what is wrong with it is said here, once, and not by every process
+    tracing.exporter_from(os.environ)  # what is wrong with it is said here, once, and not by every process
     if not found.embedded:
         broker_urls(found)
     with opened_ledger(found):
@@ -79,7 +78,7 @@ def _serve(found: Settings, asked: list[str] | None) -> None:
     if served.queues == ["kyb.control"] and asked is None:
         log.warning("no vendor configured, serving kyb.control only")
     try:
-        probes = Probes(found.http, served.health, [served.watch])
+        probes = Probes(found.http, served.health, [served.ledger_monitor])
     except OSError as error:
         raise SettingsError(
             f"KYB_HTTP__HOST, KYB_HTTP__PORT: cannot listen there ({error.strerror})"

@@ -36,9 +36,11 @@ def export_records(command: ExportRecords, run: Run, services: Services) -> Expo
     count = run.once("count", lambda: record_count(creditsafe, portfolio_id), recover=repeatable)["records"]
     listed = services.storage.draft(run.job_id, "records.listed")
     table = services.storage.draft(run.job_id, "records.csv")
-    read = run.transfer("read", lambda at: read_all(creditsafe, portfolio_id, listed, at), total=count)
+    read = run.transfer(
+        "read", lambda at: read_all(creditsafe, portfolio_id, listed, at), kind="read", total=count
+    )
     header = columns(read["names"])
-    run.transfer("write", lambda at: write_table(listed, table, header, at), total=read["done"])
+    run.transfer("write", lambda at: write_table(listed, table, header, at), kind="write", total=read["done"])
     records = publish_table(run, services.storage, "records", read["done"], command.format)
     listed.remove()
     return ExportRecordsResult(portfolio_id=portfolio_id, records=records)

@@ -29,7 +29,7 @@ def import_file(command: ImportFile, run: Run, services: Services) -> ImportFile
     """
     creditsafe = services.creditsafe
     source = intake(run, services.storage, command.file, strict=command.strict, check_header=check_header)
-    plan = run.transfer("read", lambda at: read_through(source, at))
+    plan = run.transfer("read", lambda at: read_through(source, at), kind="read")
     portfolio_id = get_or_create_portfolio(command.portfolio, run, creditsafe)
     # A portfolio of our own held nothing; what another one held cannot be seen once our rows may be in it.
     before = run.once(
@@ -191,7 +191,9 @@ def run_matching(command: RunMatching, run: Run, services: Services) -> RunMatch
     )
     summary = summary_of(reported)
     if summary is None:
-        tally = run.transfer("tally", lambda at: count_matched(creditsafe, portfolio_id, at), total=count)
+        tally = run.transfer(
+            "tally", lambda at: count_matched(creditsafe, portfolio_id, at), kind="tally", total=count
+        )
         total, matched = tally["done"], tally["matched"]
         counts = {"total": total, "matched": matched, "unmatched": total - matched}
         summary = MatchingSummary.model_validate(reported | counts)

@@ -71,7 +71,9 @@ def store(run: Run, services: Services, name: str, status: Callable[[], FileExec
     def draft(media_type: str) -> Draft:
         return services.storage.draft(run.job_id, name + _ENDINGS.get(media_type, ""))
 
-    stored = run.transfer(f"download {name}", lambda at: download(services.creditsafe, status, draft, at))
+    stored = run.transfer(
+        f"download {name}", lambda at: download(services.creditsafe, status, draft, at), kind="download"
+    )
     return publish(run, draft(stored["media_type"]), name, stored["media_type"], stored["records"])
 
 

@@ -41,7 +41,7 @@ def upload_dataset(command: UploadDataset, run: Run, services: Services) -> Uplo
         check_row=declared.check_row,
     )
     look = partial(inspect, source, data8.assumptions, declared)
-    table = run.transfer(f"inspect {WHAT}", look)
+    table = run.transfer(f"inspect {WHAT}", look, kind="inspect")
     name = command.name or dataset_name(run.job_id, "")
     load(run, data8, WHAT, name, source, table)
     source.discard(run)

@@ -47,7 +47,9 @@ def start_job(command: StartJob, run: Run, services: Services) -> StartJobResult
         if given.file is not None
     }
     tables = {
-        slot: run.transfer(f"inspect {slot}", partial(inspect, source, data8.assumptions, DeclaredTypes({})))
+        slot: run.transfer(
+            f"inspect {slot}", partial(inspect, source, data8.assumptions, DeclaredTypes({})), kind="inspect"
+        )
         for slot, source in sources.items()
     }
     datasets = {slot: given.dataset for slot, given in command.inputs_.items() if given.dataset is not None}
@@ -168,7 +170,7 @@ def fetch(run: Run, storage: Storage, data8: Data8, output: dict[str, Any], form
             done = min(start + BLOCK_LIMIT - 1, records)
             yield {"start": done + 1, "offset": out.tell(), "done": done}
 
-    run.transfer(f"download {slot}", download, total=records, store=out.store)
+    run.transfer(f"download {slot}", download, kind="download", total=records, store=out.store)
     return publish_table(run, storage, slot, records, format)
 
 

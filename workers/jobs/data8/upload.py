@@ -155,7 +155,7 @@ def load(run: Run, data8: Data8, slot: str, name: str, source: Source, inspected
             raise changed(uri)
 
     once_by_unique_name(run, f"create {slot}", partial(data8.datasets.create, name, columns), created)
-    run.transfer(f"upload {slot}", upload, total=rows)
+    run.transfer(f"upload {slot}", upload, kind="upload", total=rows)
     once_by_unique_name(
         run, f"complete {slot}", partial(data8.datasets.update, name, record_count=rows), completed
     )

@@ -87,7 +87,7 @@ class Stages:
             def row_of(cells: list[str], number: int) -> list[str]:
                 return [str(number), *cells] if numbered else cells
 
-            rewrite(run, "read", source, self._draft(INPUT), header, row_of)
+            rewrite(run, "read", "read", source, self._draft(INPUT), header, row_of)
             source.discard(run)
             rejects = source.publish_rejects(run)
         columns = Columns.of(header, source.uri, command.columns, known)
@@ -127,12 +127,12 @@ class Stages:
         columns = records.columns
         with self._run.stage(self._stages["prepare"]):
             rewrite(
-                self._run, "write companies", records.table, self._draft(COMPANIES), columns.record_header,
+                self._run, "write companies", "write", records.table, self._draft(COMPANIES), columns.record_header,
                 lambda cells, _: columns.record(cells),
             )  # fmt: skip
             if self._command.resolve:
                 rewrite(
-                    self._run, "write entities", records.table, self._draft(ENTITIES), columns.entity_header,
+                    self._run, "write entities", "write", records.table, self._draft(ENTITIES), columns.entity_header,
                     lambda cells, _: entity if any(entity := columns.entity(cells)) else None,
                 )  # fmt: skip
 

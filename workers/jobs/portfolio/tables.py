@@ -18,6 +18,7 @@ from workers.files.formats.csv_table import Position, Table, csv_line, row_error
 from workers.files.storage import Draft, file_name
 from workers.jobs.input import Source
 from workers.jobs.portfolio.columns import Columns
+from workers.observability.turn_stats import TransferKind
 
 #: Rows between two checkpoints.
 WRITE_ROWS = 5_000
@@ -42,6 +43,7 @@ def table_of(source: Source) -> Iterator[Table]:
 def rewrite(
     run: Run,
     step: str,
+    kind: TransferKind,
     source: Source,
     target: Draft,
     header: list[str],
@@ -52,12 +54,13 @@ def rewrite(
     Args:
         run: the job's turn.
         step: its name.
+        kind: of the transfer, for metrics.
         source: the other table.
         target: where to.
         header: of the new table.
         row_of: called with the cells of a row and its number from 1; gives the new row, None for none.
     """
-    done: int = run.transfer(step, partial(_rewritten, source, target, header, row_of))["done"]
+    done: int = run.transfer(step, partial(_rewritten, source, target, header, row_of), kind=kind)["done"]
     return done
 
 

@@ -32,7 +32,7 @@ def collect_changes(command: CollectChanges, run: Run, services: Services) -> Co
     """Write all notifications to a file, and clear them once it is there for good, if asked."""
     draft = services.storage.draft(run.job_id, "changes.jsonl")
     work = partial(collect, services.sayari, command.project_id, command.types, draft)
-    collected = run.transfer("collect", work)
+    collected = run.transfer("collect", work, kind="collect")
     if command.clear:
         # A restored ledger may have forgotten that they were cleared: then the file of that time must stay.
         run.once("all collected", lambda: True, recover=baseline)
@@ -40,7 +40,10 @@ def collect_changes(command: CollectChanges, run: Run, services: Services) -> Co
     counts = {"cleared": 0, "kept": 0}
     if command.clear:
         counts = run.transfer(
-            "clear", partial(clear, services.sayari, services.storage, changes), total=collected["done"]
+            "clear",
+            partial(clear, services.sayari, services.storage, changes),
+            kind="clear",
+            total=collected["done"],
         )
     return CollectChangesResult(
         project_id=command.project_id, changes=changes, cleared=counts["cleared"], kept=counts["kept"]

@@ -17,6 +17,7 @@ from workers.errors import JobFailed
 from workers.files.formats.csv_table import Position, Table, csv_line
 from workers.files.storage import Appender, Draft, Storage, file_name
 from workers.jobs.input import Source, intake
+from workers.observability.turn_stats import TransferKind
 
 #: The column of a file that holds the ids; all others are passed over.
 COLUMN = "entity_id"
@@ -60,7 +61,7 @@ class Ids:
         self.count = len(self._given)
         if command.file is not None:
             self._source = intake(run, storage, command.file, repeated_headers=True)
-            self.count = run.transfer("read", partial(read_through, self._source))["done"]
+            self.count = run.transfer("read", partial(read_through, self._source), kind="read")["done"]
 
     def after(self, row: Any) -> Generator[tuple[str, Any]]:
         """The ids behind `row`, each with the row to go on from; None for all of them.
@@ -120,7 +121,9 @@ def ids_of(source: Source, after: Position | None) -> Iterator[tuple[str, Positi
             yield cells[column], position
 
 
-def look_up(run: Run, name: str, at_once: int, ids: Ids, ask: Ask, found: Draft, missing: Draft) -> Any:
+def look_up(
+    run: Run, name: str, kind: TransferKind, at_once: int, ids: Ids, ask: Ask, found: Draft, missing: Draft
+) -> Any:
     """Ask for every entity and write what comes to `found`, and the ids of those not there to `missing`, in order.
 
     It is the transfer `name`. The first calls for `at_once` entities are made at once, the further ones of an
@@ -133,7 +136,7 @@ def look_up(run: Run, name: str, at_once: int, ids: Ids, ask: Ask, found: Draft,
         absent.store()
 
     work = partial(_look_up, run, at_once, ids, ask, lines, absent)
-    return run.transfer(name, work, total=ids.count, store=store)
+    return run.transfer(name, work, kind=kind, total=ids.count, store=store)
 
 
 def _look_up(

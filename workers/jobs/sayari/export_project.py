@@ -33,11 +33,12 @@ def export_project(command: ExportProject, run: Run, services: Services) -> Expo
     draft_of = partial(services.storage.draft, run.job_id)
     if command.format == "json":
         draft = draft_of("exported.jsonl")
-        count = collect(run, "export", draft, fetch)
+        count = collect(run, "export", "export", draft, fetch)
         exported = publish(run, draft, "exported", NDJSON, count)
     else:
         books = [
-            draft_of(name) for name in run.transfer("export", partial(save_pages, draft_of, fetch))["pages"]
+            draft_of(name)
+            for name in run.transfer("export", partial(save_pages, draft_of, fetch), kind="export")["pages"]
         ]
         if len(books) == 1:
             exported = publish(run, books[0], "exported", EXCEL, None)

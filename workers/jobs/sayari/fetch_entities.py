@@ -36,7 +36,7 @@ def fetch_entities(command: FetchEntities, run: Run, services: Services) -> Fetc
     if command.format == "json":
         found = services.storage.draft(run.job_id, "entities.jsonl")
         ask = partial(full if command.detail == "full" else summary, services.sayari)
-        fetched = look_up(run, "fetch", services.sayari.concurrency, ids, ask, found, missing)
+        fetched = look_up(run, "fetch", "fetch", services.sayari.concurrency, ids, ask, found, missing)
         entities: File | list[File] = publish(run, found, "entities", NDJSON, fetched["records"])
         absent = fetched["missing"]["records"]
     else:
@@ -47,7 +47,7 @@ def fetch_entities(command: FetchEntities, run: Run, services: Services) -> Fetc
             )
         absentees = Appender(missing)
         each = partial(save_each, services, run.job_id, ids, command.format, absentees)
-        fetched = run.transfer("fetch", each, total=ids.count, store=absentees.store)
+        fetched = run.transfer("fetch", each, kind="fetch", total=ids.count, store=absentees.store)
         entities = [File.model_validate(file) for file in fetched["files"]]
         absent = ids.count - len(entities)
     published = publish(run, missing, "missing", CSV, absent)

@@ -24,6 +24,7 @@ from workers.files.formats.csv_records import RowError
 from workers.files.formats.csv_table import Position, Table, row_error_to_job_failure
 from workers.files.storage import Appender, Draft, file_name
 from workers.jobs.input import Source
+from workers.observability.turn_stats import TransferKind
 
 #: Rows between two checkpoints while a file is read through.
 READ_ROWS = 5_000
@@ -134,6 +135,7 @@ class SkipPrefix(io.RawIOBase):
 def collect(
     run: Run,
     name: str,
+    kind: TransferKind,
     draft: Draft,
     fetch: Callable[..., TokenPage[Any]],
     keep: Callable[[Any], bool] = lambda _: True,
@@ -146,6 +148,7 @@ def collect(
     Args:
         run: the job's turn.
         name: of the step.
+        kind: of the transfer, for metrics.
         draft: to write to.
         fetch: gives the page that `next` names.
         keep: whether an object is to be written.
@@ -153,7 +156,7 @@ def collect(
     """
     out = Appender(draft)
     work = partial(_collect, run, out, fetch, keep)
-    done: int = run.transfer(name, work, total=total, store=out.store)["done"]
+    done: int = run.transfer(name, work, kind=kind, total=total, store=out.store)["done"]
     return done
 
 

@@ -61,7 +61,7 @@ def resolve_entities(command: ResolveEntities, run: Run, services: Services) -> 
     for name, fetch in (("resolved", resolutions.resolved), ("unresolved", resolutions.unresolved)):
         draft = services.storage.draft(run.job_id, f"{name}.jsonl")
         page, keep = partial(fetch, project_id, limit=PAGE), partial(newer, before["newest"])
-        records[name] = collect(run, f"fetch {name}", draft, page, keep, uploaded)
+        records[name] = collect(run, f"fetch {name}", "fetch", draft, page, keep, uploaded)
     found = sum(records.values())
     if found != uploaded:
         raise VendorJobFailed(
@@ -121,7 +121,7 @@ class Batch:
                 check_row=nothing_in,
                 repeated_headers=True,
             )
-            read = run.transfer("read", partial(read_through, self._source))
+            read = run.transfer("read", partial(read_through, self._source), kind="read")
             self._size, self._bytes = read["done"], read["bytes"]
         else:
             self._entities = [UploadEntity.model_validate(dump(each)) for each in command.entities or []]

@@ -31,7 +31,7 @@ def trace_relationships(
     ask = partial(trace, operation(services.sayari, command.kind), options)
     paths = services.storage.draft(run.job_id, "paths.jsonl")
     missing = services.storage.draft(run.job_id, "missing.csv")
-    traced = look_up(run, "trace", services.sayari.concurrency, ids, ask, paths, missing)
+    traced = look_up(run, "trace", "trace", services.sayari.concurrency, ids, ask, paths, missing)
     result = TraceRelationshipsResult(
         entities=ids.count,
         paths=publish(run, paths, "paths", NDJSON, traced["records"]),

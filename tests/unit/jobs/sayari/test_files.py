@@ -32,7 +32,7 @@ def test_the_next_page_is_fetched_while_one_is_written(sqlite_url: str, tmp_path
         return all(event.wait(10) for event in asked[int(entity.id) + 1 :][:1])
 
     def play(run: Run) -> dict[str, Any]:
-        return {"done": collect(run, "fetch", storage.draft("job", "list.jsonl"), fetch, keep)}
+        return {"done": collect(run, "fetch", "fetch", storage.draft("job", "list.jsonl"), fetch, keep)}
 
     harness = TurnHarness(sqlite_url, tmp_path, play)
     with closing(harness.database):
