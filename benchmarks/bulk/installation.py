@@ -144,7 +144,7 @@ class Worker:
         pid = self._process.pid
         idle, cpu = resident(pid), cpu_seconds(pid)
         memory = []
-        self._admission.accept(json.dumps(event).encode(), None, handed=False)
+        self._admission.accept(json.dumps(event).encode(), None, claim_first_turn=False)
         while not (job := self._ledger.queries.job(id)) or not job.status.ended:
             memory.append(resident(pid))
             time.sleep(SAMPLE_INTERVAL_SECONDS)

@@ -106,7 +106,7 @@ class MeasuredInstallation:
             self._number += 1
             ids.append(f"job-{self._number}")
             body = command_body("data8.start_job", ids[-1], data)
-            ledger.jobs.accept(parse(body), 86_400.0, handed=False)
+            ledger.jobs.accept(parse(body), 86_400.0, claim_first_turn=False)
         remaining = set(ids)
         while remaining:
             remaining -= {job.id for job in ledger.queries.jobs(statuses=["completed"], limit=jobs)}

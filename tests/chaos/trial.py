@@ -195,7 +195,7 @@ class Trial:
         folder = self._plant.folder
         admission = Admission(self._ledger.jobs, Storage([str(folder)], str(folder / "results")), 86_400)
         for task in self._tasks:
-            admission.accept(task.body, None, handed=False)
+            admission.accept(task.body, None, claim_first_turn=False)
         return time.monotonic()
 
     def _await_ends(self) -> dict[str, float]:

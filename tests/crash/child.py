@@ -100,7 +100,9 @@ def run(
     worker.start()
     if body is not None:
         storage = Storage(settings.storage.roots(), settings.storage.results)
-        Admission(worker.ledger.jobs, storage, settings.polling.deadline).accept(body, None, handed=False)
+        Admission(worker.ledger.jobs, storage, settings.polling.deadline).accept(
+            body, None, claim_first_turn=False
+        )
     deadline = time.monotonic() + 60
     while not _ended(worker, job_id):
         if time.monotonic() > deadline:

@@ -15,7 +15,7 @@ from workers.engine.dispatcher import LOST_AFTER_SECONDS
 
 QUEUE = "kyb.data8"
 
-#: A new command, the oldest message is worked on, due turns are handed out, or seconds pass.
+#: A new command, the oldest message is processed, due turns are dispatched, or seconds pass.
 happenings = st.lists(
     st.one_of(
         st.sampled_from(["command", "work", "work", "dispatch"]),
@@ -87,7 +87,7 @@ def test_overtaken_turn_is_redispatched(
         return
     gone = turns[lost % len(turns)]
     pending.remove(gone)
-    # later ones are handed out and taken, and the queue never runs empty
+    # later ones are dispatched and begun, and the queue never runs empty
     found_lost: set[str] = set()
     for _ in range(4):
         queue.happen("command")

@@ -81,7 +81,7 @@ class Plant:
     def submit(self, id: str, type: str, data: dict[str, Any]) -> None:
         """Record a command for the worker."""
         event = {"specversion": "1.0", "id": id, "source": "/tests", "type": type, "data": data}
-        self.admission.accept(json.dumps(event).encode(), None, handed=False)
+        self.admission.accept(json.dumps(event).encode(), None, claim_first_turn=False)
 
     def ended(self, id: str, seconds: float = 40.0) -> Job:
         """The job when it has ended."""

@@ -73,7 +73,7 @@ def standing_in_ledger(ledger: Ledger, job_id: str) -> JobSnapshot | None:
 def recorded(ledger: Ledger, admission: Admission, request: Request, *, watch: bool) -> Iterator[JobSnapshot]:
     """Record a command in the ledger, where a worker on that ledger finds it."""
     try:
-        admission.accept(body_of(request), None, handed=False)
+        admission.accept(body_of(request), None, claim_first_turn=False)
     except InvalidCommand as invalid:
         details = [{"field": d.field, "message": d.message} for d in invalid.details]
         error = {"code": invalid.code.value, "message": str(invalid), "detail": details}

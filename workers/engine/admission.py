@@ -28,14 +28,14 @@ class Admission:
         self._deadline = deadline
 
     def accept(
-        self, body: bytes, queue: str | None, *, handed: bool
+        self, body: bytes, queue: str | None, *, claim_first_turn: bool
     ) -> tuple[Request, Acceptance, Job | None]:
         """Record the command in a message as a job.
 
         Args:
             body: the CloudEvent.
             queue: that the command came from, if any; a command that belongs to another queue is rejected.
-            handed: whether the caller runs the first turn itself; otherwise the turn is due at once.
+            claim_first_turn: whether the caller runs the first turn itself; otherwise the turn is due at once.
 
         Returns:
             The command, what became of it, and the job if its first turn was claimed in the same transaction.
@@ -47,7 +47,9 @@ class Admission:
             request = self._parse(body, queue)
             self._check_schedule(request)
             request = tracing.start_trace(request)
-            acceptance, claimed = self._jobs.accept(request, self._deadline, handed=handed)
+            acceptance, claimed = self._jobs.accept(
+                request, self._deadline, claim_first_turn=claim_first_turn
+            )
             if acceptance is Acceptance.CONFLICT:
                 raise _invalid(request, "id", "is the id of another job", Code.ID_CONFLICT)
         except InvalidCommand as invalid:

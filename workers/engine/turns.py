@@ -98,7 +98,7 @@ class Turns:
             LedgerUnavailable: the ledger cannot be reached.
         """
         try:
-            request, acceptance, claimed = self._admission.accept(body, queue, handed=True)
+            request, acceptance, claimed = self._admission.accept(body, queue, claim_first_turn=True)
         except InvalidCommand as invalid:
             metrics.command_received(invalid.type, invalid.code.value)
             log.warning(
@@ -111,7 +111,7 @@ class Turns:
             raise Reject(f"{invalid.code}: {invalid}"[:500]) from None
         metrics.command_received(request.type, acceptance.value)
         if claimed is not None:
-            self._run_locked(request.id, 1, lambda lock, _: lock.begun(claimed))
+            self._run_locked(request.id, 1, lambda lock, _: lock.resume(claimed))
         elif acceptance not in {Acceptance.DUPLICATE_ENDED, Acceptance.SCHEDULED}:
             self.run_turn(request.id, 1, redelivered=redelivered)
 
@@ -127,7 +127,7 @@ class Turns:
         Raises:
             LedgerUnavailable: the ledger cannot be reached.
         """
-        self._run_locked(job_id, turn, lambda lock, admit: lock.take(turn, admit, again=redelivered))
+        self._run_locked(job_id, turn, lambda lock, admit: lock.take(turn, admit, redelivered=redelivered))
 
     def _run_locked(
         self, job_id: str, turn: int, claim_turn: Callable[[JobLock, Callable[[int], bool]], Claim | None]

@@ -70,12 +70,12 @@ class JobLock:
     job_id: str
 
     def take(
-        self, turn: int, admit: Callable[[int], bool] = lambda _: True, *, again: bool = False
+        self, turn: int, admit: Callable[[int], bool] = lambda _: True, *, redelivered: bool = False
     ) -> Claim | None:
         """Begin the turn; return None if it was begun before or the job has ended. Arguments as in `Claim.take`."""
-        return Claim.take(self.database, self.connection, self.job_id, turn, admit, redelivered=again)
+        return Claim.take(self.database, self.connection, self.job_id, turn, admit, redelivered=redelivered)
 
-    def begun(self, job: Job) -> Claim:
+    def resume(self, job: Job) -> Claim:
         """Return the claim of the first turn of a new job, which was begun when the job was recorded and has no steps.
 
         If another worker has begins_now the job since, the first write is fenced.
@@ -95,17 +95,19 @@ class JobStore:
         self.database = database
         self._locks = locks
 
-    def accept(self, request: Request, deadline: float, *, handed: bool) -> tuple[Acceptance, Job | None]:
+    def accept(
+        self, request: Request, deadline: float, *, claim_first_turn: bool
+    ) -> tuple[Acceptance, Job | None]:
         """Record a command as a job, once.
 
         Args:
             request: the valid command.
             deadline: seconds that the job may take, from when it may begin.
-            handed: whether the caller runs the first turn now, if the job may begin now. Otherwise that turn is due at
+            claim_first_turn: whether the caller runs the first turn now, if the job may begin now. Otherwise that turn is due at
                 once, or waits for a timer if the job is scheduled for later.
 
         Returns:
-            What became of the command, and the job if its first turn was begun with it (see `JobLock.begun`).
+            What became of the command, and the job if its first turn was begun with it (see `JobLock.resume`).
         """
         data = encode(dump(request.command))
         # Defaults are left out: a field that a later version adds does not change the fingerprint of earlier commands.
@@ -114,7 +116,7 @@ class JobStore:
         with self.database.write() as connection:
             now = self.database.now()
             begin = max(now, request.not_before.timestamp()) if request.not_before else now
-            begins_now = handed and begin == now
+            begins_now = claim_first_turn and begin == now
             values = {
                 "id": request.id, "command": request.type, "queue": request.command.queue(),
                 "vendor": request.command.vendor(), "source": request.source,

@@ -50,7 +50,7 @@ def test_dispatcher_requeues_no_turn_when_a_worker_has_it_unacked(
     data = {"workflow": "Echo", "inputs": {"Companies": {"file": str(tmp_path / "companies.csv")}}}
     for n in range(JOBS):
         event = {"specversion": "1.0", "id": f"job-{n}", "source": "/tests", "type": "data8.start_job"}
-        admission.accept(json.dumps(event | {"data": data}).encode(), None, handed=False)
+        admission.accept(json.dumps(event | {"data": data}).encode(), None, claim_first_turn=False)
     with capture_logs() as logs:
         worker.start()
         deadline = time.monotonic() + 60

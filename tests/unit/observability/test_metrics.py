@@ -126,7 +126,7 @@ def command(id: str) -> bytes:
 
 def test_ledger_metrics_count_jobs_by_state(ledger: Ledger) -> None:
     for number in range(6):
-        ledger.jobs.accept(parse(command(f"job-{number}")), 600.0, handed=number < 2)
+        ledger.jobs.accept(parse(command(f"job-{number}")), 600.0, claim_first_turn=number < 2)
     with ledger.database.write() as writing:
         turns, _ = ledger.dispatch.due(writing, 1)
         writing.execute(text("UPDATE job SET due_at = due_at + 600 WHERE id IN ('job-4', 'job-5')"))
@@ -150,7 +150,7 @@ def test_ledger_metrics_count_jobs_by_state(ledger: Ledger) -> None:
 
 def test_ledger_stats_read_only_indexes(ledger: Ledger) -> None:
     """The queries read only the indexes of jobs that have not ended."""
-    ledger.jobs.accept(parse(command("job")), 600.0, handed=False)
+    ledger.jobs.accept(parse(command("job")), 600.0, claim_first_turn=False)
     others = ", ".join(
         column.name for column in job.columns if column.name not in {"id", "due_at", "ended_at"}
     )

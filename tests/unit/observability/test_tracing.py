@@ -250,7 +250,7 @@ def test_worker_exports_spans_to_a_collector(
     }
     event = {"specversion": "1.0", "id": "job", "source": "/t", "type": START, "data": harness.companies()}
     harness.turns._admission.accept(
-        json.dumps({**event, "traceparent": UPSTREAM}).encode(), None, handed=False
+        json.dumps({**event, "traceparent": UPSTREAM}).encode(), None, claim_first_turn=False
     )
     with process("worker", **environment) as worker:
         line = until(worker.stderr, '"completed"')
@@ -282,7 +282,7 @@ def test_worker_stops_in_time_when_the_collector_is_unavailable(
         "OTEL_BSP_SCHEDULE_DELAY": "50",
     }
     event = {"specversion": "1.0", "id": "job", "source": "/t", "type": START, "data": harness.companies()}
-    harness.turns._admission.accept(json.dumps(event).encode(), None, handed=False)
+    harness.turns._admission.accept(json.dumps(event).encode(), None, claim_first_turn=False)
     with process("worker", **environment) as worker:
         until(worker.stderr, '"completed"')
         worker.terminate()

@@ -83,7 +83,7 @@ def test_scheduler_selects_the_most_delayed_polls_and_reserves_a_share(
     assert set(first) == {*other, "sure", *(f"look-{n}" for n in range(22, 30))}
     assert first[3:5] == ["sure", "look-29"]
 
-    # what is handed out and what was called both count
+    # dispatched polls and calls both count
     with harness.database.write() as connection:
         harness.ledger.dispatch.mark_dispatched(
             connection, [DueTurn(id, "", "", 2) for id in ("sure", "look-29", "look-28")]
