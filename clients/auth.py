@@ -22,7 +22,7 @@ LOCKOUT_INITIAL_SECONDS = 60.0
 LOCKOUT_MAX_SECONDS = 900.0
 
 
-def current(credential: Credential) -> str:
+def current_value(credential: Credential) -> str:
     """The credential that holds now."""
     return credential if isinstance(credential, str) else credential()
 
@@ -58,8 +58,8 @@ class TokenAuth:
         self._lock = threading.Lock()
         self._token: Token | None = None
         self._renew_at = 0.0
-        self._barred_until = 0.0
-        self._bar = LOCKOUT_INITIAL_SECONDS
+        self._locked_out_until = 0.0
+        self._lockout_seconds = LOCKOUT_INITIAL_SECONDS
         self._refusal: AuthenticationError | None = None
         self._token_was_refused = False
 
@@ -88,11 +88,11 @@ class TokenAuth:
         with self._lock:
             if self._token is not None and self._token.value == token:
                 self._token = None
-                self._barred(refusal, of_token=True)
+                self._lock_out(refusal, of_token=True)
 
     def _renewed(self, transport: Transport) -> Token:
-        left = self._barred_until - self._clock()
-        self._used = [current(credential) for credential in self._credentials]
+        left = self._locked_out_until - self._clock()
+        self._used = [current_value(credential) for credential in self._credentials]
         if left > 0 and self._refusal is not None and self._used == self._refused:
             raise AuthenticationError(
                 self._refusal.vendor,
@@ -105,18 +105,18 @@ class TokenAuth:
         try:
             token = self._fetch(transport)
         except AuthenticationError as refusal:
-            self._barred(refusal, of_token=False)
+            self._lock_out(refusal, of_token=False)
             raise
         if not self._token_was_refused:
-            self._bar = LOCKOUT_INITIAL_SECONDS
+            self._lockout_seconds = LOCKOUT_INITIAL_SECONDS
         return token
 
-    def _barred(self, refusal: AuthenticationError, *, of_token: bool) -> None:
+    def _lock_out(self, refusal: AuthenticationError, *, of_token: bool) -> None:
         """Bar for longer than before. Where tokens were refused, another one is no sign of betterment: time is."""
         now = self._clock()
-        if self._token_was_refused and now - self._barred_until > LOCKOUT_MAX_SECONDS:
-            self._bar = LOCKOUT_INITIAL_SECONDS
+        if self._token_was_refused and now - self._locked_out_until > LOCKOUT_MAX_SECONDS:
+            self._lockout_seconds = LOCKOUT_INITIAL_SECONDS
         self._token_was_refused = of_token
         self._refusal, self._refused = refusal, self._used
-        self._barred_until = now + self._bar
-        self._bar = min(self._bar * 2, LOCKOUT_MAX_SECONDS)
+        self._locked_out_until = now + self._lockout_seconds
+        self._lockout_seconds = min(self._lockout_seconds * 2, LOCKOUT_MAX_SECONDS)

@@ -5,7 +5,7 @@
     │   ├── NotFound      404
     │   └── Conflict      409
     ├── AuthRefused       no: the credentials were refused; more attempts may lock the account
-    ├── RateLimited       no: too many calls, by the vendor's word (429) or by our own budget
+    ├── RateLimited       no: too many calls, by the vendor (429) or by our own rate limit
     ├── Unavailable       no: the vendor could not be reached, or it was only a question
     │   └── NotCalled     no: the circuit is open, so it was not even asked
     └── OutcomeUnknown    perhaps: an effect was sent and no definite answer came back
@@ -25,7 +25,7 @@ class VendorError(Exception):
         message: what happened, in our words.
         status: the HTTP status, if there was an answer.
         detail: the vendor's own words, if it said any; never a secret, at most 2,000 characters.
-        retry_after: seconds to wait before the next attempt, if the vendor or the budget named them.
+        retry_after: seconds to wait before the next attempt, if the vendor or the rate limit named them.
     """
 
     def __init__(

@@ -21,13 +21,13 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Operation:
-    """A documented operation: dotted name, verb, path template, whether it has effects, budget class."""
+    """A documented operation: dotted name, verb, path template, whether it has effects, rate-limit class."""
 
     name: str
     method: str
     path: str
     effect: bool = False
-    budget: str = "standard"
+    rate_limit: str = "standard"
 
 
 class Sender(Protocol):

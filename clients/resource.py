@@ -41,14 +41,14 @@ class Resource:
 
 
 def operation(
-    endpoint: str, *, effect: bool | None = None, budget: str = "standard"
+    endpoint: str, *, effect: bool | None = None, rate_limit: str = "standard"
 ) -> Callable[[Callable[Concatenate[R, Call, P], T]], Callable[Concatenate[R, P], T]]:
     """Make a method the operation `endpoint`, e.g. `"GET /Job/{name}"` exactly as documented.
 
     Args:
         endpoint: verb and path; `{parameters}` are filled, percent-encoded, from `call(path=…)`.
         effect: whether the call changes something at the vendor; by default all verbs but GET do.
-        budget: the class of calls whose rate limit it counts against.
+        rate_limit: the class of calls whose rate limit it counts against.
     """
     verb, _, path = endpoint.partition(" ")
     changes = verb != "GET" if effect is None else effect
@@ -57,7 +57,7 @@ def operation(
         @wraps(method)
         def bound(self: R, /, *args: P.args, **kwargs: P.kwargs) -> T:
             name = f"{self.group}.{method.__name__}" if self.group else method.__name__
-            called = Operation(name.removesuffix("_"), verb, path, changes, budget)
+            called = Operation(name.removesuffix("_"), verb, path, changes, rate_limit)
             return method(self, Call(self._transport, called), *args, **kwargs)
 
         bound.__dict__["endpoint"] = (verb, path)
@@ -67,7 +67,7 @@ def operation(
 
 
 @dataclass(frozen=True)
-class Documented:
+class OperationInfo:
     """One operation as listed to people: its name, its documented endpoint and how to call it."""
 
     name: str
@@ -77,16 +77,16 @@ class Documented:
     invoke: Callable[..., Any]
 
 
-def operations_of(resource: Resource, prefix: str = "") -> Iterator[Documented]:
+def list_operations(resource: Resource, prefix: str = "") -> Iterator[OperationInfo]:
     """All operations of a client and of its groups, in the order in which they are written."""
     for name, member in inspect.getmembers_static(type(resource)):
         endpoint = getattr(member, "endpoint", None)
         if endpoint is not None:
             summary = (inspect.getdoc(member) or "").partition("\n")[0]
             verb, path = endpoint
-            yield Documented(
+            yield OperationInfo(
                 f"{prefix}{name}".removesuffix("_"), verb, path, summary, getattr(resource, name)
             )
     for name, member in vars(resource).items():
         if isinstance(member, Resource):
-            yield from operations_of(member, f"{prefix}{name}.")
+            yield from list_operations(member, f"{prefix}{name}.")

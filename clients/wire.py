@@ -13,7 +13,7 @@ import httpx
 Params = Mapping[str, Any]
 
 #: A `Retry-After` beyond this many seconds is believed no further.
-RETRY_AFTER_LIMIT = 3_600.0
+RETRY_AFTER_MAX_SECONDS = 3_600.0
 
 
 def query(params: Params | None) -> list[tuple[str, str]] | None:
@@ -46,10 +46,10 @@ def retry_after(response: httpx.Response) -> float | None:
             seconds = parsedate_to_datetime(value).timestamp() - time.time()
         except ValueError:
             return None
-    return min(max(seconds, 0.0), RETRY_AFTER_LIMIT) if seconds == seconds else None  # noqa: PLR0124 - NaN
+    return min(max(seconds, 0.0), RETRY_AFTER_MAX_SECONDS) if seconds == seconds else None  # noqa: PLR0124 - NaN
 
 
-def vendor_words(response: httpx.Response) -> str | None:
+def error_message(response: httpx.Response) -> str | None:
     """The vendor's message in an error body: any of the three families, or None.
 
     Creditsafe `{message, details}` or `{error}`; Data8 problem details `{title, detail, errors}`;
@@ -82,11 +82,11 @@ def redacted(words: str, secrets: Collection[str]) -> str:
     return words
 
 
-def rewind(sendable: dict[str, Any]) -> bool:
-    """Make a request sendable a second time; False if its body was a stream that is used up."""
-    parts = dict(sendable.get("files") or {}).values()
+def rewind(request_kwargs: dict[str, Any]) -> bool:
+    """Make a request request_kwargs a second time; False if its body was a stream that is used up."""
+    parts = dict(request_kwargs.get("files") or {}).values()
     streams = [part[1] if isinstance(part, tuple) else part for part in parts]
-    return all(_restart(stream) for stream in (sendable.get("content"), *streams))
+    return all(_restart(stream) for stream in (request_kwargs.get("content"), *streams))
 
 
 def _restart(body: Any) -> bool:

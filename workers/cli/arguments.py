@@ -17,7 +17,7 @@ Path = tuple[str, ...]
 Given = str | Literal[True]
 
 
-def json_of(option: str, text: str) -> Any:
+def parse_json(option: str, text: str) -> Any:
     """The value of `--data JSON` or `--data @FILE`. Raises wrong usage."""
     try:
         return read_json(FilePath(text[1:]).read_bytes() if text.startswith("@") else text.encode())
@@ -27,7 +27,7 @@ def json_of(option: str, text: str) -> Any:
         raise usage(f"{option}: {error}") from None
 
 
-def options_of(arguments: Sequence[str]) -> dict[str, Given]:
+def parse_options(arguments: Sequence[str]) -> dict[str, Given]:
     """`--a b --c.d=e --f` as `{"a": "b", "c.d": "e", "f": True}`. Raises wrong usage."""
     found: dict[str, Given] = {}
     for name, value in _pairs(arguments):
@@ -39,7 +39,7 @@ def options_of(arguments: Sequence[str]) -> dict[str, Given]:
     return found
 
 
-def data_of(command: type[Command], base: Any, options: Mapping[str, Given]) -> dict[str, Any]:
+def build_data(command: type[Command], base: Any, options: Mapping[str, Given]) -> dict[str, Any]:
     """The command's data: `base` with every option put where its dots say.
 
     A value stays text where the field takes text, and is read as JSON where it does not. A field without a value

@@ -15,7 +15,7 @@ from workers.observability import logs
 from workers.settings import Settings, SettingsError, load
 
 #: Connections to the ledger of a command that looks at it from one thread.
-CONNECTIONS = 2
+MAX_CONNECTIONS = 2
 
 
 def settings() -> Settings:
@@ -29,13 +29,13 @@ def settings() -> Settings:
 
 
 @contextmanager
-def opened_ledger(found: Settings) -> Iterator[Ledger]:
+def open_ledger(found: Settings) -> Iterator[Ledger]:
     """The ledger, ready to use.
 
     SQLite's is created and migrated by whoever opens it; PostgreSQL's must be at this version already.
     Raises `LedgerUnavailable`, `LedgerOutdated`, `SettingsError`.
     """
-    database = opened_database(found)
+    database = open_database(found)
     try:
         try:
             database.check()
@@ -48,10 +48,10 @@ def opened_ledger(found: Settings) -> Iterator[Ledger]:
         database.close()
 
 
-def opened_database(found: Settings) -> Database:
+def open_database(found: Settings) -> Database:
     """The ledger's database, whatever tables it has."""
     try:
-        return Database(found.ledger_url.get_secret_value(), CONNECTIONS)
+        return Database(found.ledger_url.get_secret_value(), MAX_CONNECTIONS)
     except (ArgumentError, ValueError):
         raise SettingsError(
             "KYB_LEDGER_URL: must look like sqlite:///PATH or postgresql://user@host/name"
@@ -73,7 +73,7 @@ def broker_urls(found: Settings) -> str:
     return urls
 
 
-def storage_of(found: Settings) -> Storage:
+def open_storage(found: Settings) -> Storage:
     """Inputs and results. Raises `SettingsError`."""
     try:
         return Storage.of(found.storage)

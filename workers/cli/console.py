@@ -40,7 +40,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     """A table; `empty` is said instead of one without rows."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*[cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row])
+        table.add_row(*[cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row])
     if not table.row_count:
         out.print(empty)
     elif out.is_terminal:
@@ -52,18 +52,18 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
         sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
-def plain(value: object) -> str:
+def printable(value: object) -> str:
     """A value as one line of text, without control characters: vendors and messages may hold any."""
     text = "" if value is None else str(value)
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def word(status: str) -> Text:
+def styled_status(status: str) -> Text:
     """A status or outcome in its colour."""
     return Text(status, style=_COLOURS.get(status, ""))
 
 
-def clock(seconds: float | None) -> str:
+def format_local_time(seconds: float | None) -> str:
     """Epoch seconds as local time."""
     if seconds is None:
         return ""

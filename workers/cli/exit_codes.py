@@ -19,7 +19,7 @@ _KNOWN = {
 }
 
 
-def explained(error: Exception) -> tuple[str, int] | None:
+def describe_error(error: Exception) -> tuple[str, int] | None:
     """One line for people and the exit code; None for a defect."""
     for (module, name), (code, prefix) in _KNOWN.items():
         loaded = sys.modules.get(module)

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from workers.cli.exit_codes import explained
+from workers.cli.exit_codes import describe_error
 from workers.extras import importing
 
 #: Every command, with the line that `kyb --help` shows of it. Its module is imported when it is called.
@@ -31,7 +31,7 @@ COMMANDS = {
 MODULES = {"demo": "demo.command"}
 
 
-class Lazy(TyperGroup):
+class LazyGroup(TyperGroup):
     """Lists commands without importing them."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - as typer calls it
@@ -57,7 +57,7 @@ class Lazy(TyperGroup):
 
 
 app = typer.Typer(
-    cls=Lazy,
+    cls=LazyGroup,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -83,7 +83,7 @@ def main() -> None:
         sys.stdout = None
         sys.exit(0)
     except Exception as error:
-        known = explained(error)
+        known = describe_error(error)
         if known is None:
             raise
         line, code = known

@@ -16,7 +16,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import to_jsonable_python
 
-from clients.resource import Documented, Resource, operations_of
+from clients.resource import OperationInfo, Resource, list_operations
 from messages.envelope import read_json
 from workers.cli.arguments import Given
 from workers.cli.console import usage
@@ -63,9 +63,9 @@ class Parameter:
             raise usage(f"--{self.name}: {error.errors()[0]['msg']}") from None
 
 
-def found_operation(client: Resource, name: str) -> Documented:
+def get_operation(client: Resource, name: str) -> OperationInfo:
     """The operation called `name`. Raises wrong usage that names those that are alike."""
-    operations = {operation.name: operation for operation in operations_of(client)}
+    operations = {operation.name: operation for operation in list_operations(client)}
     if name not in operations:
         alike = [other for other in operations if other.split(".")[0] == name.split(".", maxsplit=1)[0]] or [
             *operations
@@ -74,7 +74,7 @@ def found_operation(client: Resource, name: str) -> Documented:
     return operations[name]
 
 
-def parameters_of(operation: Documented) -> list[Parameter]:
+def list_parameters(operation: OperationInfo) -> list[Parameter]:
     """What the operation takes, in the order in which it takes it."""
     function = inspect.unwrap(operation.invoke)
     hints = typing.get_type_hints(function)
@@ -88,7 +88,7 @@ def parameters_of(operation: Documented) -> list[Parameter]:
     return found
 
 
-def listed(client: Resource) -> list[dict[str, Any]]:
+def describe_operations(client: Resource) -> list[dict[str, Any]]:
     """All operations as `kyb vendors call --list --json` prints them."""
     return [
         {
@@ -98,15 +98,17 @@ def listed(client: Resource) -> list[dict[str, Any]]:
             "summary": operation.summary,
             "parameters": [
                 {"name": parameter.name.rstrip("_"), "in": parameter.place, "required": parameter.required}
-                for parameter in parameters_of(operation)
+                for parameter in list_parameters(operation)
                 if parameter.name != TO
             ],
         }
-        for operation in operations_of(client)
+        for operation in list_operations(client)
     ]
 
 
-def call(operation: Documented, options: Mapping[str, Given], body: str | None, output: Path | None) -> Any:
+def call(
+    operation: OperationInfo, options: Mapping[str, Given], body: str | None, output: Path | None
+) -> Any:
     """Call the operation.
 
     Args:
@@ -117,7 +119,7 @@ def call(operation: Documented, options: Mapping[str, Given], body: str | None, 
 
     Raises wrong usage and `VendorError`.
     """
-    parameters = {parameter.name.rstrip("_"): parameter for parameter in parameters_of(operation)}
+    parameters = {parameter.name.rstrip("_"): parameter for parameter in list_parameters(operation)}
     with ExitStack() as files:
         arguments: dict[str, Any] = {}
         if body is not None:
@@ -131,11 +133,11 @@ def call(operation: Documented, options: Mapping[str, Given], body: str | None, 
         if missing:
             raise usage(f"{operation.name} needs {', '.join('--' + name for name in missing)}")
         if TO in parameters and output is not None:
-            arguments[TO] = files.enter_context(_opened(output, "wb"))
+            arguments[TO] = files.enter_context(_open_file(output, "wb"))
         try:
             return operation.invoke(**arguments)
         except ValueError as error:  # the client's own checks of what may be sent; ValidationError is one
-            raise usage(f"{operation.name}: {_told(error)}") from None
+            raise usage(f"{operation.name}: {_format_error(error)}") from None
 
 
 def as_json(answer: Any) -> Any:
@@ -157,9 +159,9 @@ def _from_body(parameters: Mapping[str, Parameter], body: str, files: ExitStack)
         raise usage("--body: this operation has none")
     sent = next((p for p in in_body if p.file), None)
     if sent is not None and body.startswith("@") and not body.endswith(".json"):
-        return {sent.name: files.enter_context(_opened(Path(body[1:]), "rb"))}
+        return {sent.name: files.enter_context(_open_file(Path(body[1:]), "rb"))}
     if body.startswith("@"):
-        with _opened(Path(body[1:]), "rb") as stream:
+        with _open_file(Path(body[1:]), "rb") as stream:
             value = _json("--body", stream.read().decode(errors="replace"))
     else:
         value = _json("--body", body)
@@ -179,7 +181,7 @@ def _from_body(parameters: Mapping[str, Parameter], body: str, files: ExitStack)
     return arguments
 
 
-def _opened(path: Path, mode: Literal["rb", "wb"]) -> Any:
+def _open_file(path: Path, mode: Literal["rb", "wb"]) -> Any:
     try:
         return path.open(mode)
     except OSError as error:
@@ -197,7 +199,7 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).replace("-", "_").lower()
 
 
-def _told(error: ValueError) -> str:
+def _format_error(error: ValueError) -> str:
     if isinstance(error, ValidationError):
         return "; ".join(
             f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)

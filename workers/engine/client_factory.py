@@ -113,19 +113,19 @@ def _rates(settings: VendorSettings) -> dict[str, Rate | None]:
 
 
 class _Calls(TypedDict):
-    budget: Callable[[str], float]
+    acquire: Callable[[str], float]
     observe: Callable[[Observation], None]
 
 
 def _calls(database: Database | None, vendor: str, settings: VendorSettings) -> _Calls:
     """Who is asked before every call of a vendor, and who is told of it."""
     if database is None:
-        return {"budget": LocalRateLimiter(_rates(settings)), "observe": count_call}
-    budget = SharedRateLimiter(database, vendor, _rates(settings))
+        return {"acquire": LocalRateLimiter(_rates(settings)), "observe": count_call}
+    limiter = SharedRateLimiter(database, vendor, _rates(settings))
 
     def observe(observation: Observation) -> None:
         count_call(observation)
         if observation.status == httpx.codes.TOO_MANY_REQUESTS and observation.retry_after:
-            budget.pause(observation.budget, observation.retry_after)
+            limiter.pause(observation.rate_limit, observation.retry_after)
 
-    return {"budget": budget, "observe": observe}
+    return {"acquire": limiter, "observe": observe}

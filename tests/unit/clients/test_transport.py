@@ -30,8 +30,8 @@ from clients.errors import (
     VendorUnavailable,
 )
 from clients.operation import Call, Operation
-from clients.transport import PROMPT, Transport, before_effect, correlation
-from clients.wire import RETRY_AFTER_LIMIT, header_value, retry_after, vendor_words
+from clients.transport import ACQUIRE_VALID_SECONDS, Transport, before_effect, correlation
+from clients.wire import RETRY_AFTER_MAX_SECONDS, error_message, header_value, retry_after
 
 ASK = Operation("things.get", "GET", "/thing")
 ACT = Operation("things.create", "POST", "/thing", effect=True)
@@ -315,10 +315,10 @@ def test_any_correlation_can_be_a_header(id: str) -> None:
 class Fused:
     """A transport whose circuit follows a clock set by hand."""
 
-    def __init__(self, url: str, budget: Callable[[str], float] = lambda _: 0.0) -> None:
+    def __init__(self, url: str, acquire: Callable[[str], float] = lambda _: 0.0) -> None:
         self.now = 0.0
         breaker = Breaker(clock=lambda: self.now, jitter=lambda: 1.0)
-        self.transport = Transport("data8", url, tokens(), breaker=breaker, budget=budget)
+        self.transport = Transport("data8", url, tokens(), breaker=breaker, acquire=acquire)
 
     def refusal(self) -> float | None:
         with pytest.raises(VendorUnavailable, match="not called") as refused:
@@ -376,14 +376,14 @@ def test_trouble_at_another_host_is_not_the_vendors(serve: Callable[[], Vendor],
     fused.transport.close()
 
 
-def test_a_probe_without_a_budget_is_made_by_the_next(vendor: Vendor) -> None:
+def test_a_probe_without_a_permit_is_made_by_the_next(vendor: Vendor) -> None:
     waits = [0.0] * THRESHOLD + [7.0]
-    fused = Fused(vendor.url, budget=lambda _: waits.pop(0) if waits else 0.0)
+    fused = Fused(vendor.url, acquire=lambda _: waits.pop(0) if waits else 0.0)
     vendor.replies += [Reply(500)] * THRESHOLD
     for _ in range(THRESHOLD):
         with pytest.raises(VendorUnavailable):
             Call(fused.transport, ASK)()
-    assert fused.refusal() == 1.0  # and no call of the budget was used up for it
+    assert fused.refusal() == 1.0  # and no permit was used up for it
     fused.now = 1.0
     with pytest.raises(RateLimited) as limited:
         Call(fused.transport, ASK)()
@@ -401,8 +401,8 @@ def test_a_probe_without_a_budget_is_made_by_the_next(vendor: Vendor) -> None:
         ("7", 7, 7),
         ("0.5", 0.5, 0.5),
         ("-3", 0, 0),
-        ("inf", RETRY_AFTER_LIMIT, RETRY_AFTER_LIMIT),
-        ("86400", RETRY_AFTER_LIMIT, RETRY_AFTER_LIMIT),
+        ("inf", RETRY_AFTER_MAX_SECONDS, RETRY_AFTER_MAX_SECONDS),
+        ("86400", RETRY_AFTER_MAX_SECONDS, RETRY_AFTER_MAX_SECONDS),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
     ],
 )
@@ -433,7 +433,7 @@ def test_a_wait_that_says_nothing(value: str) -> None:
 )
 def test_any_retry_after_is_borne(value: str) -> None:
     seconds = retry_after(httpx.Response(503, headers={"Retry-After": value}))
-    assert seconds is None or 0 <= seconds <= RETRY_AFTER_LIMIT
+    assert seconds is None or 0 <= seconds <= RETRY_AFTER_MAX_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -457,11 +457,11 @@ def test_any_retry_after_is_borne(value: str) -> None:
     ],
 )
 def test_the_vendors_words_are_found_and_nothing_else(body: Any, words: str | None) -> None:
-    assert vendor_words(httpx.Response(400, json=body)) == words
+    assert error_message(httpx.Response(400, json=body)) == words
 
 
 def test_a_page_that_is_no_json_has_no_words() -> None:
-    assert vendor_words(httpx.Response(502, text="<html>Bad gateway</html>")) is None
+    assert error_message(httpx.Response(502, text="<html>Bad gateway</html>")) is None
 
 
 def test_an_answer_that_is_cut_short_is_lost(vendor: Vendor, transport: Transport) -> None:
@@ -474,8 +474,8 @@ def test_an_answer_that_is_cut_short_is_lost(vendor: Vendor, transport: Transpor
 def test_a_call_that_comes_long_after_it_was_allowed_is_asked_for_once_more(vendor: Vendor) -> None:
     """Else it would reach the vendor in another window than that in which it was counted."""
     waits = [0.0, 0.0, 5.0]
-    transport = Transport("data8", vendor.url, tokens(), budget=lambda _: waits.pop(0))
-    slow = before_effect.set(lambda: time.sleep(2 * PROMPT))  # as a ledger may be
+    transport = Transport("data8", vendor.url, tokens(), acquire=lambda _: waits.pop(0))
+    slow = before_effect.set(lambda: time.sleep(2 * ACQUIRE_VALID_SECONDS))  # as a ledger may be
     try:
         vendor.replies.append(Reply())
         Call(transport, ACT)()
@@ -492,7 +492,7 @@ def test_a_call_that_comes_long_after_it_was_allowed_is_asked_for_once_more(vend
 def test_a_call_that_was_not_sent_is_not_observed(vendor: Vendor) -> None:
     seen: list[int | None] = []
     transport = Transport(
-        "data8", vendor.url, tokens(), budget=lambda _: 3.0, observe=lambda o: seen.append(o.status)
+        "data8", vendor.url, tokens(), acquire=lambda _: 3.0, observe=lambda o: seen.append(o.status)
     )
     with pytest.raises(RateLimited) as limited:
         Call(transport, ACT)()

@@ -10,8 +10,8 @@ import typer
 
 from workers.broker import topology
 from workers.broker.dead_letters import DEAD_LETTER_QUEUES, DeadLetter, DeadLetterQueues, describe
-from workers.cli.bootstrap import broker_urls, opened_ledger, settings
-from workers.cli.console import error_line, out, plain, print_json, print_table, usage
+from workers.cli.bootstrap import broker_urls, open_ledger, settings
+from workers.cli.console import error_line, out, print_json, print_table, printable, usage
 from workers.settings import Settings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Dead letters.")
@@ -67,7 +67,7 @@ def show(queue: Queue = None, id: Id = None, limit: Limit = 50, as_json: AsJson 
     for described in shown:
         for member, value in described.items():
             text = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)
-            out.print(f"{member:15} {plain(text)[: 5 * SHOWN]}", markup=False)
+            out.print(f"{member:15} {printable(text)[: 5 * SHOWN]}", markup=False)
         out.print()
     if not shown:
         out.print("no dead letters")
@@ -162,7 +162,7 @@ def _list_rejected(found: Settings, *, as_json: bool) -> None:
 
 def _rejected(found: Settings) -> Iterator[dict[str, Any]]:
     number = 0
-    with opened_ledger(found) as ledger:
+    with open_ledger(found) as ledger:
         while batch := ledger.queries.events(after=number):
             number = batch[-1].number
             for stored in batch:
@@ -171,4 +171,4 @@ def _rejected(found: Settings) -> Iterator[dict[str, Any]]:
 
 
 def _cut(value: object) -> str:
-    return plain(value)[:SHOWN]
+    return printable(value)[:SHOWN]

@@ -12,17 +12,17 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.text import Text
 
-from workers.cli.bootstrap import broker_urls, opened_ledger, settings
-from workers.cli.console import out, plain, print_json, print_json_line, usage, word
-from workers.cli.progress import doing_of
+from workers.cli.bootstrap import broker_urls, open_ledger, settings
+from workers.cli.console import out, print_json, print_json_line, printable, styled_status, usage
+from workers.cli.progress import describe_step
 from workers.settings import Settings, seconds
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 
 #: Seconds between two looks into the ledger.
-LOOK = 0.2
+POLL_INTERVAL_SECONDS = 0.2
 #: Seconds without an event after which a stream is taken to be read to its end.
-QUIET = 1.5
+IDLE_TIMEOUT_SECONDS = 1.5
 
 
 @app.callback()
@@ -64,7 +64,7 @@ def print_event(event: dict[str, Any]) -> None:
     data = event["data"]
     told = ""
     if data.get("progress"):
-        told = doing_of(data["progress"])
+        told = describe_step(data["progress"])
     elif data.get("error"):
         told = f"{data['error']['code']}: {data['error']['message']}"
     elif data.get("stats"):
@@ -72,7 +72,10 @@ def print_event(event: dict[str, Any]) -> None:
     at = datetime.fromisoformat(event["time"]).astimezone().strftime("%H:%M:%S")
     out.print(
         Text.assemble(
-            f"{at}  ", f"{plain(event['subject'])}  {plain(command)} ", word(outcome), f"  {plain(told)}"
+            f"{at}  ",
+            f"{printable(event['subject'])}  {printable(command)} ",
+            styled_status(outcome),
+            f"  {printable(told)}",
         )
     )
 
@@ -89,7 +92,7 @@ def start_of(since: str | None, *, everything: bool) -> float:
 
 def _of_ledger(found: Settings, start: float, job: str | None, *, follow: bool) -> Iterator[dict[str, Any]]:
     number = 0
-    with opened_ledger(found) as ledger:
+    with open_ledger(found) as ledger:
         while True:
             batch = ledger.queries.events(after=number, since=start, job_id=job)
             for stored in batch:
@@ -98,7 +101,7 @@ def _of_ledger(found: Settings, start: float, job: str | None, *, follow: bool) 
             if not batch:
                 if not follow:
                     return
-                time.sleep(LOOK)
+                time.sleep(POLL_INTERVAL_SECONDS)
 
 
 def of_stream(found: Settings, start: float, *, follow: bool) -> Iterator[dict[str, Any]]:
@@ -109,7 +112,7 @@ def of_stream(found: Settings, start: float, *, follow: bool) -> Iterator[dict[s
     offset: datetime | Literal["first"] = datetime.fromtimestamp(start, UTC) if start else "first"
     with EventStream(broker_urls(found), offset) as stream:
         while True:
-            body = stream.read(QUIET)
+            body = stream.read(IDLE_TIMEOUT_SECONDS)
             if body is None:
                 if not follow:
                     return

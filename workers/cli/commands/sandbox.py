@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sandbox import Sandbox
-from workers.cli.commands.worker import told_to_stop
+from workers.cli.commands.worker import stop_event
 from workers.cli.console import error_line
 from workers.settings import SettingsError
 
@@ -22,7 +22,7 @@ def sandbox(
     ] = None,
 ) -> None:
     """Serve the stand-ins until Ctrl-C; prints the settings that point a worker at them."""
-    stopping = told_to_stop()
+    stopping = stop_event()
     try:
         served = Sandbox(port, name=name)
     except OSError as error:

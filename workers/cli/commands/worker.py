@@ -12,7 +12,7 @@ from typing import Annotated
 import structlog
 import typer
 
-from workers.cli.bootstrap import broker_urls, opened_ledger, storage_of
+from workers.cli.bootstrap import broker_urls, open_ledger, open_storage
 from workers.engine.memory import tune
 from workers.engine.supervisor import Supervisor
 from workers.engine.worker import Worker
@@ -38,20 +38,20 @@ def worker(
     tune()
     found = load()
     logs.configure(found.log)
-    storage_of(found)
+    open_storage(found)
     tracing.wanted(os.environ)  # what is wrong with it is said here, once, and not by every process
     if not found.embedded:
         broker_urls(found)
-    with opened_ledger(found):
+    with open_ledger(found):
         pass  # it can be reached, and its tables are those of this version
     asked = [queue.strip() for queue in queues.split(",") if queue.strip()] if queues is not None else None
     if found.worker.processes > 1:
-        Supervisor(found, [] if queues is None else ["--queues", queues]).run(told_to_stop())
+        Supervisor(found, [] if queues is None else ["--queues", queues]).run(stop_event())
     else:
         _serve(found, asked)
 
 
-def told_to_stop() -> threading.Event:
+def stop_event() -> threading.Event:
     """An event that SIGTERM or Ctrl-C sets; the same signal once more ends the process at once.
 
     A handler that set the event itself could come while this very thread has the event's lock, and wait for ever.
@@ -84,8 +84,8 @@ def _serve(found: Settings, asked: list[str] | None) -> None:
         raise SettingsError(
             f"KYB_HTTP__HOST, KYB_HTTP__PORT: cannot listen there ({error.strerror})"
         ) from None
-    stopping = told_to_stop()
-    threading.excepthook = thread_died
+    stopping = stop_event()
+    threading.excepthook = log_thread_death
     probes.start()
     served.start()
     stopping.wait()
@@ -95,7 +95,7 @@ def _serve(found: Settings, asked: list[str] | None) -> None:
     tracing.stop()
 
 
-def thread_died(death: threading.ExceptHookArgs) -> None:
+def log_thread_death(death: threading.ExceptHookArgs) -> None:
     """A thread ended by an exception: `/livez` tells if it is missed."""
     name = death.thread.name if death.thread is not None else None
     log.error("thread died", thread=name, exc_info=death.exc_value)

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 from clients.data8 import Data8
-from clients.resource import operations_of
+from clients.resource import list_operations
 from tests.support.data8_client import RecordingClient
 
 DOCUMENTED = {
@@ -279,11 +279,11 @@ TABLE = [
 
 
 def test_the_client_has_the_documented_operations_and_no_others(client: Data8) -> None:
-    listed = [f"{found.method} {found.path}" for found in operations_of(client)]
+    listed = [f"{found.method} {found.path}" for found in list_operations(client)]
 
     assert sorted(listed) == sorted(DOCUMENTED)
-    assert {row.operation for row in TABLE} == {found.name for found in operations_of(client)}
-    assert all(found.summary for found in operations_of(client))
+    assert {row.operation for row in TABLE} == {found.name for found in list_operations(client)}
+    assert all(found.summary for found in list_operations(client))
 
 
 def test_every_operation_as_documented(recorder: RecordingClient, client: Data8) -> None:

@@ -56,14 +56,14 @@ def test_too_many_calls(recorder: RecordingClient, client: Sayari) -> None:
     assert failed.value.retry_after == 7
 
 
-def test_searches_and_traversals_have_a_budget_of_their_own(recorder: RecordingClient) -> None:
+def test_searches_and_traversals_have_a_rate_limit_of_their_own(recorder: RecordingClient) -> None:
     asked: list[str] = []
 
-    def budget(kind: str) -> float:
+    def acquire(kind: str) -> float:
         asked.append(kind)
         return 3.0 if kind == "advanced" else 0.0
 
-    client = recorder.connect(budget=budget)
+    client = recorder.connect(acquire=acquire)
     client.sources.list()
     advanced: list[Callable[[], Any]] = [
         lambda: client.search.entities("tesco"),

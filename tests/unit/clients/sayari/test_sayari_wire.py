@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 
 import pytest
 
-from clients.resource import operations_of
+from clients.resource import list_operations
 from clients.sayari import Sayari, UploadEntity, UploadIdentifier
 from clients.sayari.requests import CSV, EXCEL, PDF
 from tests.support.sayari_client import RecordingClient, Scene
@@ -261,7 +261,7 @@ def filled(template: Any, scene: Scene) -> Any:
 
 
 def test_exactly_the_documented_operations_are_there(client: Sayari) -> None:
-    operations = list(operations_of(client))
+    operations = list(list_operations(client))
     assert sorted(f"{each.method} {each.path}" for each in operations) == sorted(DOCUMENTED)
     assert {each.name for each in operations} == set(SENT)
     assert all(each.summary for each in operations)
