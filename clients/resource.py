@@ -12,10 +12,12 @@ The decorator binds method, path and name of the operation into `call`; callers 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+import typing
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from types import UnionType
+from typing import IO, Any, Concatenate, ParamSpec, TypeVar
 
 from clients.operation import Call, Operation
 from clients.transport import Transport
@@ -61,31 +63,80 @@ def operation(
             return method(self, Call(self._transport, called), *args, **kwargs)
 
         bound.__dict__["endpoint"] = (verb, path)
+        bound.__dict__["function"] = method
         return bound
 
     return decorate
 
 
 @dataclass(frozen=True)
+class OperationParameter:
+    """One parameter of an operation's method."""
+
+    name: str
+    hint: Any
+    required: bool
+
+    @property
+    def takes_file(self) -> bool:
+        """Whether the value may be an open binary file."""
+        return IO[bytes] in self._alternatives
+
+    @property
+    def takes_sequence(self) -> bool:
+        """Whether the value may be a sequence or another iterable."""
+        return any(typing.get_origin(hint) in {Sequence, Iterable} for hint in self._alternatives)
+
+    @property
+    def _alternatives(self) -> tuple[Any, ...]:
+        union = isinstance(self.hint, UnionType) or typing.get_origin(self.hint) is typing.Union
+        return typing.get_args(self.hint) if union else (self.hint,)
+
+
+@dataclass(frozen=True)
 class OperationInfo:
-    """One operation as listed to people: its name, its documented endpoint and how to call it."""
+    """A documented operation of a client: its name, endpoint, summary and method.
+
+    Attributes:
+        name: dotted name in the client.
+        method: HTTP verb.
+        path: path template as documented.
+        summary: first line of the method's docstring.
+        invoke: the bound method.
+        function: the function that `@operation` decorates.
+    """
 
     name: str
     method: str
     path: str
     summary: str
     invoke: Callable[..., Any]
+    function: Callable[..., Any]
+
+    @property
+    def parameters(self) -> list[OperationParameter]:
+        """The method's parameters in order, without `self` and `call`."""
+        hints = typing.get_type_hints(self.function)
+        return [
+            OperationParameter(name, hints[name], parameter.default is inspect.Parameter.empty)
+            for name, parameter in list(inspect.signature(self.function).parameters.items())[2:]
+        ]
 
 
 def list_operations(resource: Resource, prefix: str = "") -> Iterator[OperationInfo]:
-    """All operations of a client and of its groups, in the order in which they are written."""
+    """Yield all operations of a client and of its groups, by name within each group."""
     for name, member in inspect.getmembers_static(type(resource)):
         endpoint = getattr(member, "endpoint", None)
         if endpoint is not None:
             summary = (inspect.getdoc(member) or "").partition("\n")[0]
             verb, path = endpoint
             yield OperationInfo(
-                f"{prefix}{name}".removesuffix("_"), verb, path, summary, getattr(resource, name)
+                f"{prefix}{name}".removesuffix("_"),
+                verb,
+                path,
+                summary,
+                getattr(resource, name),
+                member.function,
             )
     for name, member in vars(resource).items():
         if isinstance(member, Resource):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import ArgumentError
 
-from workers.files.storage import Storage
 from workers.ledger.database import Database, LedgerOutdated, LedgerUnavailable
 from workers.ledger.ledger import Ledger
 from workers.observability import logs
 from workers.settings import Settings, SettingsError, load
+
+if TYPE_CHECKING:
+    from workers.files.storage import Storage
 
 #: Connections to the ledger of a command that looks at it from one thread.
 MAX_CONNECTIONS = 2
@@ -75,6 +78,8 @@ def broker_urls(found: Settings) -> str:
 
 def open_storage(found: Settings) -> Storage:
     """Inputs and results. Raises `SettingsError`."""
+    from workers.files.storage import Storage  # noqa: PLC0415 - only commands that read files need it
+
     try:
         return Storage.of(found.storage)
     except ValueError as error:

@@ -22,7 +22,7 @@ COMMANDS = {
     "events": "Follow or replay events.",
     "dlq": "List, show, redrive and discard dead letters.",
     "vendors": "Check the vendors' settings, or call any documented operation.",
-    "sandbox": "Serve the three vendors' stand-ins on loopback.",
+    "sandbox": "Serve the three vendors' simulators on loopback.",
     "contract": "Write the JSON Schemas and the AsyncAPI document.",
     "ledger": "Create or migrate the ledger's tables; recover a restored ledger.",
 }

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from messages.events import Status
@@ -13,9 +12,20 @@ from workers.cli.console import err, error_line, out, print_json, printable
 from workers.cli.exit_codes import JOB_FAILED
 from workers.cli.submission import JobSnapshot
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
 
 def progress_bars(**options: Any) -> Progress:
-    """One line per job: what, how far, what it is doing."""
+    """Return bars with one line for each job: its command, its progress and its step."""
+    from rich.progress import (  # noqa: PLC0415 - most commands show no bar
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     return Progress(
         SpinnerColumn(finished_text=" "),
         TextColumn("{task.description}", markup=False),

@@ -7,15 +7,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from messages.envelope import InvalidCommand, Request
 from messages.events import Outcome, Status
 from workers.cli.bootstrap import broker_urls, open_ledger, open_storage
-from workers.engine.admission import Admission
 from workers.ledger.ledger import Ledger
 from workers.ledger.outbox import job_stats
 from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from workers.engine.admission import Admission
 
 #: Seconds between two looks into the ledger.
 POLL_INTERVAL_SECONDS = 0.2
@@ -50,6 +52,8 @@ def sender(settings: Settings, *, watch: bool) -> Iterator[Send]:
     It raises `BrokerUnavailable` or `LedgerUnavailable`.
     """
     if settings.embedded:
+        from workers.engine.admission import Admission  # noqa: PLC0415 - it imports httpx and the clients
+
         storage = open_storage(settings)
         with open_ledger(settings) as ledger:
             admission = Admission(ledger.jobs, storage, settings.polling.deadline)

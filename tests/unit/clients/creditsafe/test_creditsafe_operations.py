@@ -1,4 +1,4 @@
-"""Every documented operation, on the wire against the stand-in."""
+"""Every documented operation, on the wire against the simulator."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ DOCUMENTED = {
 }
 
 UK, ALBANIA = "ecdfb3f2ecc8c3797e77d5795a8066ef", "4ea8bac1bed868e1510ffd21842e9551"
-#: Page tokens of the document; the last one is the stand-in's own.
+#: Page tokens of the document; the last one is the simulator's own.
 PROJECTS = "MjAyMi0wMi0yOCAxNjoyMjo0MS4yNDEzMTMrMDB8OGdqYTBC"
 CONTENTS = "MjAyMi0wMi0yOCAxNzo1MzowOC41MDU5NzQrMDB8OGdqYTBC"
 RESOLVED = "MjAyMi0wMy0wOCAxNjo1NToyOC4xNzkrMDB8ZWE5MTdiODkxYmNjZjJlZTFhNjcyM2Q0MmM2YzAwNWY"

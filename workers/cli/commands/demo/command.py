@@ -64,10 +64,10 @@ def demo(
         ),
     ] = None,
     job_seconds: Annotated[
-        float, typer.Option(min=0.0, help="how long the stand-ins' jobs take")
+        float, typer.Option(min=0.0, help="how long the simulators' jobs take")
     ] = JOB_SECONDS,
 ) -> None:
-    """Run the main jobs against the vendors' stand-ins, on FILE, in a fresh folder ./kyb-demo.
+    """Run the main jobs against the vendors' simulators, on FILE, in a fresh folder ./kyb-demo.
 
     Nothing needs to be installed or configured, and nothing leaves this machine.
     """
@@ -115,7 +115,7 @@ def fresh_folder() -> str:
 
 
 def demo_settings(sandbox: Sandbox, ledger_url: str, source: Path) -> Settings:
-    """A worker's settings for the stand-ins."""
+    """A worker's settings for the simulators."""
     vendors: dict[str, dict[str, str]] = {}
     for name, value in sandbox.environment().items():
         vendor, _, member = name.removeprefix("KYB_").lower().partition("__")
