@@ -33,7 +33,7 @@ from clients.errors import (
     VendorUnavailable,
 )
 from clients.operation import Answer, Operation
-from clients.wire import error_message, header_value, redacted, retry_after, rewind
+from clients.wire import error_message, header_value, origin, redacted, retry_after, rewind
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -231,7 +231,7 @@ class Transport:
         """
         operation = Operation("download", "GET", url)
         try:
-            own = _origin(url) == _origin(self.base_url)
+            own = origin(url) == origin(self.base_url)
         except httpx.InvalidURL:
             raise VendorUnavailable(self.vendor, operation.name, "the vendor's link is no URL") from None
         token = self._auth.token(self) if own else None
@@ -389,12 +389,6 @@ class Transport:
             detail=detail[:DETAIL_MAX_CHARACTERS] if detail else None,
             retry_after=retry_after(response),
         )
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    """Return scheme, host and port of `url` as httpx reads them, since httpx sends the request."""
-    parsed = httpx.URL(url)
-    return parsed.scheme, parsed.host, parsed.port
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Showing a job on its way, and its end."""
+"""Progress and outcome of a job, as text."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def progress_bars(**options: Any) -> Progress:
 
 
 def describe_progress(snapshot: JobSnapshot) -> str:
-    """What a job is at, in a few words."""
+    """Describe a job's progress in a few words."""
     if snapshot.status is Status.ACCEPTED:
         return "accepted"
     if snapshot.status.ended:
@@ -45,19 +45,19 @@ def describe_progress(snapshot: JobSnapshot) -> str:
     return describe_step(snapshot.progress or {})
 
 
-def describe_step(told: dict[str, Any]) -> str:
-    """The same of an event's progress."""
-    words = [printable(told.get("step", "running"))]
-    if told.get("percent") is not None:
-        words.append(f"{told['percent']:.0f} %")
-    if told.get("done") is not None:
-        total = told.get("total")
-        words.append(f"{told['done']:,}" + (f" of {total:,}" if total else ""))
+def describe_step(progress: dict[str, Any]) -> str:
+    """Describe the progress of an event."""
+    words = [printable(progress.get("step", "running"))]
+    if progress.get("percent") is not None:
+        words.append(f"{progress['percent']:.0f} %")
+    if progress.get("done") is not None:
+        total = progress.get("total")
+        words.append(f"{progress['done']:,}" + (f" of {total:,}" if total else ""))
     return ", ".join(words)
 
 
 def percent_done(snapshot: JobSnapshot) -> float | None:
-    """0 to 100 if it is known."""
+    """Return 0 to 100, or None if it is unknown."""
     if snapshot.status is Status.COMPLETED:
         return 100.0
     percent = (snapshot.progress or {}).get("percent")
@@ -65,7 +65,7 @@ def percent_done(snapshot: JobSnapshot) -> float | None:
 
 
 def watch_job(snapshots: Iterator[JobSnapshot]) -> JobSnapshot | None:
-    """The last of the snapshots; on a terminal a bar shows the others. None if there are none."""
+    """Return the last snapshot, or None; show the others as a bar on a terminal."""
     last = None
     with progress_bars(console=err, transient=True, disable=not err.is_terminal) as bars:
         for snapshot in snapshots:
@@ -83,7 +83,7 @@ def watch_job(snapshots: Iterator[JobSnapshot]) -> JobSnapshot | None:
 
 
 def print_outcome(snapshot: JobSnapshot) -> None:
-    """How a job ended, its result or its error."""
+    """Print a job's status, and its result or error."""
     stats = snapshot.stats or {}
     cost = (
         f" after {stats['seconds']:.1f} s, {stats['turns']} turns, {stats['polls']} polls, "
@@ -99,7 +99,7 @@ def print_outcome(snapshot: JobSnapshot) -> None:
 
 
 def error_lines(error: dict[str, Any] | None) -> list[str]:
-    """An error of an event as lines for people."""
+    """Return an event's error as lines of text."""
     if error is None:
         return []
     detail = error.get("detail")
@@ -117,7 +117,7 @@ def error_lines(error: dict[str, Any] | None) -> list[str]:
 
 
 def finish(snapshots: Iterator[JobSnapshot], *, watch: bool, job_id: str, as_json: bool) -> int:
-    """Send, wait if asked to, and say what became of it; gives the exit code."""
+    """Send a command, wait if `watch` is set, print the outcome, and return the exit code."""
     try:
         last = watch_job(snapshots)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Sending a command the way the broker wants it, and watching what becomes of it."""
+"""Submission of commands to the broker or the ledger, and snapshots of their jobs."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from workers.settings import Settings
 if TYPE_CHECKING:
     from workers.engine.admission import Admission
 
-#: Seconds between two looks into the ledger.
+#: Time between two reads of the ledger.
 POLL_INTERVAL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class JobSnapshot:
-    """Where a job stands; the members are those of an event's data."""
+    """A job's status at one moment; the members are those of an event's data."""
 
     job_id: str
     command: str
@@ -36,20 +36,20 @@ class JobSnapshot:
     stats: dict[str, Any] | None = None
 
     def document(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return the members for `--json`."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-#: Sends a command; gives where its job stands, again and again until it has ended if that was asked for.
-#: A command that is rejected gives that snapshot at once where there is no broker.
+#: Sends a command and yields snapshots of its job, until the job has ended if it is watched.
+#: Without a broker, a rejected command yields its rejection at once.
 Send = Callable[[Request], Iterator[JobSnapshot]]
 
 
 @contextmanager
 def sender(settings: Settings, *, watch: bool) -> Iterator[Send]:
-    """What sends commands, and watches their jobs if `watch` is asked for.
+    """Yield a function that sends commands, and watches their jobs if `watch` is set.
 
-    It raises `BrokerUnavailable` or `LedgerUnavailable`.
+    Raises `BrokerUnavailable` or `LedgerUnavailable`.
     """
     if settings.embedded:
         from workers.engine.admission import Admission  # noqa: PLC0415 - it imports httpx and the clients
@@ -64,7 +64,7 @@ def sender(settings: Settings, *, watch: bool) -> Iterator[Send]:
 
 
 def job_in_ledger(ledger: Ledger, job_id: str) -> JobSnapshot | None:
-    """Where a job stands by the ledger."""
+    """Return a snapshot of a job in the ledger, or None."""
     job = ledger.queries.job(job_id)
     if job is None:
         return None
@@ -77,7 +77,7 @@ def job_in_ledger(ledger: Ledger, job_id: str) -> JobSnapshot | None:
 def record_command(
     ledger: Ledger, admission: Admission, request: Request, *, watch: bool
 ) -> Iterator[JobSnapshot]:
-    """Record a command in the ledger, where a worker on that ledger finds it."""
+    """Record a command in the ledger, from which a worker takes it."""
     try:
         admission.accept(encode_request(request), None, handed=False)
     except InvalidCommand as invalid:
@@ -96,7 +96,7 @@ def record_command(
 
 
 def encode_request(request: Request) -> bytes:
-    """The message to send."""
+    """Return the body of the message."""
     return json.dumps(request.event(), ensure_ascii=False).encode()
 
 

@@ -16,7 +16,7 @@ from pydantic_core import to_jsonable_python
 
 from clients.resource import OperationInfo, Resource, list_operations
 from messages.envelope import read_json
-from workers.cli.arguments import Given
+from workers.cli.arguments import OptionValue
 from workers.cli.console import usage
 
 #: The parameter that takes the file for the answer; `--output` sets it.
@@ -34,7 +34,7 @@ class Parameter:
     takes_file: bool
     takes_sequence: bool
 
-    def value(self, text: Given) -> Any:
+    def value(self, text: OptionValue) -> Any:
         """Convert an option's text to the parameter's type: text as it is, otherwise as JSON.
 
         Raises:
@@ -109,7 +109,7 @@ def describe_operations(client: Resource) -> list[dict[str, Any]]:
 
 
 def call(
-    operation: OperationInfo, options: Mapping[str, Given], body: str | None, output: Path | None
+    operation: OperationInfo, options: Mapping[str, OptionValue], body: str | None, output: Path | None
 ) -> Any:
     """Call an operation and return its answer.
 

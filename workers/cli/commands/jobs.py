@@ -1,4 +1,4 @@
-"""`kyb jobs`: what the ledger knows, and commands about jobs."""
+"""`kyb jobs`: list, show, cancel, retry, purge and erase jobs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="The ledger's jobs."
 )
 
-#: Jobs that `retry --failed` takes on at once.
+#: The most jobs that `retry --failed` retries at once.
 RETRY_LIMIT = 10_000
 
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON document")]
@@ -119,21 +119,21 @@ def retry(
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let a failed or cancelled job go on from its last recorded step; sends job.retry."""
+    """Retry a failed or cancelled job from its last recorded step; sends job.retry."""
     if (id is None) == (failed is None):
         raise usage("give either a job or --failed CODE")
-    found = settings()
+    configured = settings()
     if id is not None:
-        _send(found, _retry_request(id, repeat_effect=repeat_effect), wait=wait, as_json=as_json)
-    with open_ledger(found) as ledger:
+        _send(configured, _retry_request(id, repeat_effect=repeat_effect), wait=wait, as_json=as_json)
+    with open_ledger(configured) as ledger:
         jobs = ledger.queries.jobs(code=failed, limit=RETRY_LIMIT)
     sent_for = []
-    with sender(found, watch=wait) as send:
+    with sender(configured, watch=wait) as send:
         for job in jobs:
             request = _retry_request(job.id, repeat_effect=repeat_effect)
             last: JobSnapshot | None = watch_job(send(request))
-            told = {"status": last.status.value} if last is not None else {}
-            sent_for.append({"retried": job.id, "command": job.command, "job_id": request.id, **told})
+            outcome = {"status": last.status.value} if last is not None else {}
+            sent_for.append({"retried": job.id, "command": job.command, "job_id": request.id, **outcome})
     if as_json:
         print_json(sent_for)
     else:
@@ -148,39 +148,40 @@ def purge(
     older_than: Annotated[str, typer.Option(help="e.g. 30d or 12h: ended longer ago than that")],
     as_json: AsJson = False,
 ) -> None:
-    """Forget jobs that ended long ago, with their steps and events; their result files stay."""
+    """Delete jobs that ended long ago, with their steps and events; their result files stay."""
     try:
         age = float(str(seconds(older_than)))
     except ValueError as error:
         raise usage(f"--older-than: {error}") from None
     with open_ledger(settings()) as ledger:
-        gone = ledger.queries.purge(age)
+        purged = ledger.queries.purge(age)
     if as_json:
-        print_json({"purged": gone})
+        print_json({"purged": purged})
     else:
-        out.print(f"{gone} jobs purged")
+        out.print(f"{purged} jobs purged")
 
 
 @app.command()
 def erase(id: Annotated[str, typer.Argument(help="the job; it must have ended")]) -> None:
-    """Forget one job, with its steps, events and data; prints where its results are, which stay.
+    """Delete one job with its steps, events and data; print the path of its results, which stay.
 
     The same command sent again is a new job then.
     """
-    found = settings()
+    configured = settings()
     try:
-        with open_ledger(found) as ledger:
+        with open_ledger(configured) as ledger:
             ledger.queries.erase(id)
     except NotErasable as error:
         error_line(printable(error))
         raise typer.Exit(JOB_FAILED) from None
     out.print(
-        f"erased; delete its results too: {found.storage.results.rstrip('/')}/{printable(id)}/", markup=False
+        f"erased; delete its results too: {configured.storage.results.rstrip('/')}/{printable(id)}/",
+        markup=False,
     )
 
 
 def job_document(job: Job) -> dict[str, Any]:
-    """A job for `--json`."""
+    """Return a job for `--json`."""
     times = {"accepted_at": job.accepted_at, "updated_at": job.updated_at, "ended_at": job.ended_at,
              "due_at": job.due_at, "deadline_at": job.deadline_at}  # fmt: skip
     stats = {"turns": job.turns, "polls": job.polls, "vendor_calls": job.vendor_calls, "retries": job.retries}
@@ -200,8 +201,8 @@ def _step_document(step: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _send(found: Settings, request: Request, *, wait: bool, as_json: bool) -> NoReturn:
-    with sender(found, watch=wait) as send:
+def _send(configured: Settings, request: Request, *, wait: bool, as_json: bool) -> NoReturn:
+    with sender(configured, watch=wait) as send:
         code = finish(send(request), watch=wait, job_id=request.id, as_json=as_json)
     raise typer.Exit(code)
 

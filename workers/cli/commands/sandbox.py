@@ -1,4 +1,4 @@
-"""`kyb sandbox`: the three vendors' simulators in the foreground."""
+"""`kyb sandbox`: run the simulators of the three vendors in the foreground."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def sandbox(
         str | None, typer.Option(help="the host name by which other containers reach it; else loopback alone")
     ] = None,
 ) -> None:
-    """Serve the simulators until Ctrl-C; prints the settings that point a worker at them."""
+    """Serve the three vendors' simulators until Ctrl-C; print the settings for a worker."""
     stopping = stop_event()
     try:
         served = Sandbox(port, name=name)

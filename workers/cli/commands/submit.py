@@ -41,7 +41,7 @@ def submit(
     wait: Annotated[bool, typer.Option("--wait", help="show the progress, end with the outcome")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON document")] = False,
 ) -> None:
-    """Send a command; prints the job's id.
+    """Send a command; print the job's id.
 
     Any field of the command can be given as --field value, with dots for what is nested:
     --portfolio.name "Suppliers". Values that the field does not take as text are read as JSON.
@@ -64,7 +64,7 @@ def build_request(
     source: str = SOURCE,
     not_before: str | None = None,
 ) -> Request:
-    """The command to send, checked as the worker will check it. Raises wrong usage."""
+    """Return the command, validated as the worker validates it. Raises `typer.BadParameter`."""
     event = {"specversion": "1.0", "id": id or str(uuid.uuid4()), "source": source, "type": command.type_}
     if not_before is not None:
         event["notbefore"] = not_before

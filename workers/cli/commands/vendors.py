@@ -1,4 +1,4 @@
-"""`kyb vendors`: are the settings right, and any documented operation by its name."""
+"""`kyb vendors`: check the vendors' settings, and call any documented operation."""
 
 from __future__ import annotations
 
@@ -47,9 +47,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="print one JSON document")]
 
 @app.command()
 def check(as_json: AsJson = False) -> None:
-    """Get a token and make one harmless call at every vendor that has settings."""
-    found = settings()
-    results = [_check_vendor(found, vendor) for vendor in Vendor if getattr(found, vendor) is not None]
+    """Fetch a token and make one read-only call at every vendor that has settings."""
+    configured = settings()
+    results = [
+        _check_vendor(configured, vendor) for vendor in Vendor if getattr(configured, vendor) is not None
+    ]
     if not results:
         raise SettingsError("no vendor has settings, see docs/reference/settings.md")
     if as_json:
@@ -83,11 +85,11 @@ def call(
         raise usage("name an operation, or give --list to see them")
     options = parse_options(context.args)
     with _client(settings(), vendor) as client:
-        found = get_operation(client, operation)
-        if found.method != "GET" and not yes and sys.stdin.isatty():
-            typer.confirm(f"{vendor} {found.method} {found.path}: go on?", abort=True, err=True)
+        info = get_operation(client, operation)
+        if info.method != "GET" and not yes and sys.stdin.isatty():
+            typer.confirm(f"{vendor} {info.method} {info.path}: go on?", abort=True, err=True)
         try:
-            answer = json_of_answer(call_operation(found, options, body, output))
+            answer = json_of_answer(call_operation(info, options, body, output))
         except VendorError as error:
             error_line(f"kyb: {printable(error)}")
             raise typer.Exit(JOB_FAILED) from None
@@ -112,13 +114,13 @@ def _parameter_names(parameters: list[dict[str, Any]]) -> str:
 
 
 @contextmanager
-def _client(found: Settings, vendor: Vendor) -> Iterator[Client]:
+def _client(configured: Settings, vendor: Vendor) -> Iterator[Client]:
     builders: dict[Vendor, Callable[[Any], Client]] = {
         Vendor.CREDITSAFE: build_creditsafe_client,
         Vendor.DATA8: build_data8_client,
         Vendor.SAYARI: build_sayari_client,
     }
-    vendor_settings = getattr(found, vendor)
+    vendor_settings = getattr(configured, vendor)
     if vendor_settings is None:
         raise SettingsError(
             f"KYB_{vendor.upper()}__…: no settings for {vendor}, see docs/reference/settings.md"
@@ -132,7 +134,7 @@ def _client(found: Settings, vendor: Vendor) -> Iterator[Client]:
 
 @contextmanager
 def _offline_client(vendor: Vendor) -> Iterator[Client]:
-    """A client to look at, not to call: `--list` needs no settings."""
+    """Yield a client for `--list`, which needs no settings and makes no call."""
     address = "http://localhost"
     client: Client
     match vendor:
@@ -148,17 +150,17 @@ def _offline_client(vendor: Vendor) -> Iterator[Client]:
         client.close()
 
 
-def _check_vendor(found: Settings, vendor: Vendor) -> dict[str, Any]:
+def _check_vendor(configured: Settings, vendor: Vendor) -> dict[str, Any]:
     started = time.monotonic()
     error = None
-    with _client(found, vendor) as client:
+    with _client(configured, vendor) as client:
         try:
             _call_read_only(client)
         except VendorError as failure:
             error = printable(failure)
     return {
         "vendor": vendor.value,
-        "base_url": getattr(found, vendor).base_url,
+        "base_url": getattr(configured, vendor).base_url,
         "ok": error is None,
         "error": error,
         "seconds": round(time.monotonic() - started, 2),
@@ -166,7 +168,7 @@ def _check_vendor(found: Settings, vendor: Vendor) -> dict[str, Any]:
 
 
 def _call_read_only(client: Client) -> None:
-    """One question that every account may ask; a token is fetched for it."""
+    """Make one read-only call that every account may make; it fetches a token."""
     if isinstance(client, Creditsafe):
         client.portfolios.list(page_size=1)
     elif isinstance(client, Data8):

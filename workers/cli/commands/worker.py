@@ -1,4 +1,4 @@
-"""`kyb worker`: serve queues until told to stop."""
+"""`kyb worker`: serve queues until it is stopped."""
 
 from __future__ import annotations
 
@@ -33,38 +33,40 @@ def worker(
 ) -> None:
     """Serve queues until SIGTERM or Ctrl-C.
 
-    RabbitMQ may be away at the start: it is tried again until it is there. The ledger must be there.
+    RabbitMQ may be unavailable at the start: the worker retries until it connects. The ledger must be available.
     """
     tune()
-    found = load()
-    logs.configure(found.log)
-    open_storage(found)
+    configured = load()
+    logs.configure(configured.log)
+    open_storage(configured)
     tracing.wanted(os.environ)  # what is wrong with it is said here, once, and not by every process
-    if not found.embedded:
-        broker_urls(found)
-    with open_ledger(found):
+    if not configured.embedded:
+        broker_urls(configured)
+    with open_ledger(configured):
         pass  # it can be reached, and its tables are those of this version
-    asked = [queue.strip() for queue in queues.split(",") if queue.strip()] if queues is not None else None
-    if found.worker.processes > 1:
-        Supervisor(found, [] if queues is None else ["--queues", queues]).run(stop_event())
+    queue_names = (
+        [queue.strip() for queue in queues.split(",") if queue.strip()] if queues is not None else None
+    )
+    if configured.worker.processes > 1:
+        Supervisor(configured, [] if queues is None else ["--queues", queues]).run(stop_event())
     else:
-        _serve(found, asked)
+        _serve(configured, queue_names)
 
 
 def stop_event() -> threading.Event:
-    """An event that SIGTERM or Ctrl-C sets; the same signal once more ends the process at once.
+    """Return an event that SIGTERM or Ctrl-C sets; a second signal ends the process at once.
 
     A handler that set the event itself could come while this very thread has the event's lock, and wait for ever.
     """
     stopping = threading.Event()
-    told: SimpleQueue[int] = SimpleQueue()  # takes something however it is interrupted
+    signals: SimpleQueue[int] = SimpleQueue()  # takes something however it is interrupted
 
     def stop(number: int, _: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
-        told.put(number)
+        signals.put(number)
 
     def listen() -> None:
-        told.get()
+        signals.get()
         stopping.set()
 
     threading.Thread(target=listen, name="signals", daemon=True).start()
@@ -73,13 +75,13 @@ def stop_event() -> threading.Event:
     return stopping
 
 
-def _serve(found: Settings, asked: list[str] | None) -> None:
+def _serve(configured: Settings, queue_names: list[str] | None) -> None:
     tracing.start()
-    served = Worker(found, asked)
-    if served.queues == ["kyb.control"] and asked is None:
+    server = Worker(configured, queue_names)
+    if server.queues == ["kyb.control"] and queue_names is None:
         log.warning("no vendor configured, serving kyb.control only")
     try:
-        probes = Probes(found.http, served.health, [served.watch])
+        probes = Probes(configured.http, server.health, [server.watch])
     except OSError as error:
         raise SettingsError(
             f"KYB_HTTP__HOST, KYB_HTTP__PORT: cannot listen there ({error.strerror})"
@@ -87,15 +89,15 @@ def _serve(found: Settings, asked: list[str] | None) -> None:
     stopping = stop_event()
     threading.excepthook = log_thread_death
     probes.start()
-    served.start()
+    server.start()
     stopping.wait()
     log.info("stopping")
-    served.stop()
+    server.stop()
     probes.stop()
     tracing.stop()
 
 
 def log_thread_death(death: threading.ExceptHookArgs) -> None:
-    """A thread ended by an exception: `/livez` tells if it is missed."""
+    """Log the exception that ended a thread; `/livez` fails if the process needs the thread."""
     name = death.thread.name if death.thread is not None else None
     log.error("thread died", thread=name, exc_info=death.exc_value)

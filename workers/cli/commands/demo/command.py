@@ -103,8 +103,8 @@ def fresh_folder() -> str:
     """Make the folder, or clear what an earlier demo left in it; gives the ledger's URL."""
     try:
         FOLDER.mkdir(exist_ok=True)
-        for left in FOLDER.glob("kyb.db*"):
-            left.unlink()
+        for leftover in FOLDER.glob("kyb.db*"):
+            leftover.unlink()
         (FOLDER / "kyb.log").write_bytes(b"")
     except OSError as error:
         raise usage(
@@ -120,14 +120,14 @@ def demo_settings(sandbox: Sandbox, ledger_url: str, source: Path) -> Settings:
     for name, value in sandbox.environment().items():
         vendor, _, member = name.removeprefix("KYB_").lower().partition("__")
         vendors.setdefault(vendor, {})[member] = value
-    given: dict[str, Any] = {
+    values: dict[str, Any] = {
         **vendors,
         "ledger_url": ledger_url,
         "storage": {"inputs": f"{source.parent},{FOLDER}", "results": str(FOLDER / "results")},
         "polling": {"min_delay": 0.3, "max_delay": 1.0},
         "log": {"format": "json"},
     }
-    return DemoSettings(**given)
+    return DemoSettings(**values)
 
 
 @contextmanager

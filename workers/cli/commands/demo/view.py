@@ -57,9 +57,9 @@ class View:
         percent = percent_done(snapshot)
         if self._bars is None:
             step = (snapshot.progress or {}).get("step")
-            told = (snapshot.status, step, int((percent or 0) // PERCENT_STEP))
-            if self._shown.get(snapshot.job_id) != told:
-                self._shown[snapshot.job_id] = told
+            shown = (snapshot.status, step, int((percent or 0) // PERCENT_STEP))
+            if self._shown.get(snapshot.job_id) != shown:
+                self._shown[snapshot.job_id] = shown
                 seconds = time.monotonic() - self._began
                 out.print(Text(f"{seconds:5.1f} s  {snapshot.command:24}  {describe_progress(snapshot)}"))
             return
@@ -114,13 +114,13 @@ def program() -> str:
 def _row(planned: Planned, snapshot: JobSnapshot | None) -> tuple[object, ...]:
     if snapshot is None:
         return planned.id, planned.command, "not run", f"needs {planned.after}", "", "", "", ""
-    said = planned.numbers(snapshot.result) if snapshot.result is not None else ""
+    summary = planned.numbers(snapshot.result) if snapshot.result is not None else ""
     if snapshot.error is not None:
-        said = printable(snapshot.error["code"])
+        summary = printable(snapshot.error["code"])
     stats = snapshot.stats or {"seconds": 0.0, "turns": 0, "polls": 0, "vendor_calls": 0}
     outcome = styled_status(snapshot.status if snapshot.status is not Status.ACCEPTED else "unknown")
     return (
-        planned.id, planned.command, outcome, said,
+        planned.id, planned.command, outcome, summary,
         f"{stats['seconds']:.1f}", stats["turns"], stats["polls"], stats["vendor_calls"],
     )  # fmt: skip
 
