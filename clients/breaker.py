@@ -1,11 +1,11 @@
-"""A circuit breaker: a vendor that does not answer is left alone, and one call at a time finds out when it does.
+"""A circuit breaker: stops calls to a vendor that does not answer, except for one probe at a time.
 
     closed ──failed so often in a row──▶ open ──the pause is over──▶ one probe
       ▲                                   ▲                            │
       │                                   └── failed: a longer pause ──┤
       └───────────────────────── any answer ───────────────────────────┘
 
-A failure is no answer or a server fault (5xx). Whatever else the vendor answers, a refusal too, is a success.
+No answer and a server fault (5xx) are failures. Every other answer is a success, a refusal too.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import threading
 import time
 from collections.abc import Callable
 
-#: So many failures in a row open the circuit.
+#: Consecutive failures that open the circuit.
 THRESHOLD = 5
-#: Seconds of the first pause; each further one is twice as long.
+#: The first pause; each further one is twice as long.
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
-#: Seconds after which asking again is worth it at the latest while a probe is under way: it may succeed.
+#: The longest wait that a refused caller is given during a probe, since the probe may succeed.
 PROBE_WAIT = 10.0
 
-#: The ticket of every call that is no probe.
+#: The ticket of every call that is not a probe.
 _ORDINARY = 0
 
 
 class CircuitOpen(Exception):
-    """No call now; asking again is worth it in `retry_after` seconds."""
+    """The circuit is open; the caller may try again in `retry_after` seconds."""
 
     def __init__(self, retry_after: float) -> None:
         super().__init__(retry_after)
@@ -36,9 +36,9 @@ class CircuitOpen(Exception):
 
 
 class Breaker:
-    """The circuit of one vendor, shared by all threads of the process.
+    """The circuit breaker of one vendor, shared by all threads of the process.
 
-    Every call is admitted, and reported when it is over:
+    Callers admit every call, and report it when it is over:
 
         ticket = breaker.admit()
         breaker.report(ticket, success=…)
@@ -66,7 +66,7 @@ class Breaker:
         self._probes = 0
 
     def admit(self) -> int:
-        """A ticket for one call, to be reported whatever becomes of it. Raises `CircuitOpen`."""
+        """Return a ticket for one call, which the caller must report. Raises `CircuitOpen`."""
         if self._well():
             return _ORDINARY
         with self._lock:
@@ -82,7 +82,7 @@ class Breaker:
             return self._probe
 
     def report(self, ticket: int, *, success: bool | None) -> None:
-        """The call with this ticket is over.
+        """Record the end of the call with this ticket.
 
         Args:
             ticket: from `admit`.
@@ -109,7 +109,7 @@ class Breaker:
                 self._due_at = self._clock() + self._jittered()
 
     def _well(self) -> bool:
-        """Whether nothing has failed since the last success, as is nearly always so: looked at without a lock."""
+        """Return whether no call has failed since the last success; reads without the lock, as this is the common case."""
         return self._failures == 0
 
     def _jittered(self) -> float:

@@ -1,23 +1,25 @@
-"""What can go wrong between us and a vendor, told by what became of the request.
+"""Errors of vendor calls, classified by whether the request took effect.
 
     VendorError           did it take effect?
     ├── Rejected          no: the vendor refused the request (4xx); repeating it changes nothing
     │   ├── NotFound      404
     │   └── Conflict      409
-    ├── AuthRefused       no: the credentials were refused; more attempts may lock the account
-    ├── RateLimited       no: too many calls, by the vendor's word (429) or by our own budget
-    ├── Unavailable       no: the vendor could not be reached, or it was only a question
-    │   └── NotCalled     no: the circuit is open, so it was not even asked
-    └── OutcomeUnknown    perhaps: an effect was sent and no definite answer came back
+    ├── AuthenticationError
+    │                     no: the credentials were refused; more attempts may lock the account
+    ├── RateLimited       no: too many calls, by the vendor (429) or by our own rate limit
+    ├── VendorUnavailable no: the vendor could not be reached, or the request had no effect
+    │   └── CircuitOpenError
+    │                     no: the circuit is open, so nothing was sent
+    └── OutcomeUnknown    perhaps: an effect was sent and no definite answer arrived
 
-Clients only raise these; whether to retry, wait or give up is decided elsewhere.
+Clients only raise these; the caller decides whether to retry, wait or give up.
 """
 
 from __future__ import annotations
 
 
 class VendorError(Exception):
-    """A vendor call that did not end well.
+    """A failed vendor call.
 
     Attributes:
         vendor: `creditsafe`, `data8` or `sayari`.
@@ -25,7 +27,7 @@ class VendorError(Exception):
         message: what happened, in our words.
         status: the HTTP status, if there was an answer.
         detail: the vendor's own words, if it said any; never a secret, at most 2,000 characters.
-        retry_after: seconds to wait before the next attempt, if the vendor or the budget named them.
+        retry_after: seconds to wait before the next attempt, if the vendor or the rate limit named them.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class VendorError(Exception):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        """One line: who, what, which status, and the vendor's words."""
+        """Return one line: vendor, operation, message, status and the vendor's detail."""
         status = f" (HTTP {self.status})" if self.status is not None else ""
         detail = f": {self.detail}" if self.detail else ""
         return f"{self.vendor} {self.operation}: {self.message}{status}{detail}"
@@ -58,15 +60,15 @@ class Rejected(VendorError):
 
 
 class NotFound(Rejected):
-    """The vendor does not know the thing asked for (404)."""
+    """The vendor does not have the requested object (404)."""
 
 
 class Conflict(Rejected):
-    """The vendor already has such a thing, or is in a state that forbids the request (409)."""
+    """The object exists already, or its state forbids the request (409)."""
 
 
 class AuthenticationError(VendorError):
-    """The vendor refused the credentials, or they are still barred after a refusal (see `clients.auth`)."""
+    """The vendor refused the credentials, or they are locked out after a refusal (see `clients.auth`)."""
 
 
 class RateLimited(VendorError):
@@ -78,7 +80,7 @@ class VendorUnavailable(VendorError):
 
 
 class CircuitOpenError(VendorUnavailable):
-    """Nothing was sent: the vendor did not answer others. `retry_after` says when asking again is worth it."""
+    """The circuit breaker stopped the call, so nothing was sent. `retry_after` says when to try again."""
 
 
 class OutcomeUnknown(VendorError):

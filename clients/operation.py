@@ -1,4 +1,4 @@
-"""One call of a documented vendor operation: what is sent, and how the answer is read."""
+"""A documented vendor operation, its call and its answer."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Operation:
-    """A documented operation: dotted name, verb, path template, whether it has effects, budget class."""
+    """A documented operation: dotted name, verb, path template, whether it has an effect, rate-limit class."""
 
     name: str
     method: str
     path: str
     effect: bool = False
-    budget: str = "standard"
+    rate_limit: str = "standard"
 
 
 class Sender(Protocol):
-    """What sends operations: `clients.transport.Transport`."""
+    """A sender of operations, such as `clients.transport.Transport`."""
 
     vendor: str
     concurrency: int
@@ -42,7 +42,7 @@ class Sender(Protocol):
         """Send an authenticated request; yield the 2xx answer unread."""
 
     def reading(self, operation: Operation) -> AbstractContextManager[None]:
-        """Turn errors of reading an answer into the client's own."""
+        """Translate connection errors during the read of an answer into the client's own."""
 
 
 class Answer:
@@ -54,7 +54,7 @@ class Answer:
         self.response = response
 
     def json(self, *, parse_float: Callable[[str], Any] | None = None) -> Any:
-        """The body as JSON, None if it is empty; `parse_float` as in `json.loads`, e.g. `Decimal`."""
+        """Return the body as JSON, None if it is empty; `parse_float` as in `json.loads`, e.g. `Decimal`."""
         if not self.response.content.strip():
             return None
         try:
@@ -63,11 +63,11 @@ class Answer:
             raise self._unreadable("is not JSON") from error
 
     def model(self, model: type[M]) -> M:
-        """The body as `model`. Raises `OutcomeUnknown` (effects) or `VendorUnavailable` if it is another shape."""
+        """Return the body as `model`. Raises `OutcomeUnknown` (effects) or `VendorUnavailable` if it does not fit."""
         return self._valid(model.model_validate)
 
     def adapt(self, adapter: TypeAdapter[T]) -> T:
-        """The body as the adapter's type; errors as `model`."""
+        """Return the body as the adapter's type. Raises as `model` does."""
         return self._valid(adapter.validate_python)
 
     def _valid(self, validate: Callable[[Any], T]) -> T:
@@ -104,7 +104,7 @@ class Call:
         files: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send it and read the whole answer. Raises `clients.errors.VendorError`.
+        """Send the request and read the whole answer. Raises `clients.errors.VendorError`.
 
         Args:
             path: values of the path's parameters, percent-encoded here, `/` included.
@@ -132,13 +132,13 @@ class Call:
         files: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> Iterator[httpx.Response]:
-        """Send it and hand out the 2xx answer unread, e.g. for `response.iter_bytes()`."""
+        """Send the request and yield the 2xx answer unread, e.g. for `response.iter_bytes()`."""
         filled = self.operation.path.format(**{k: quote(str(v), safe="") for k, v in (path or {}).items()})
-        given = dict(headers or {})
-        if json is not None:  # the same bytes as httpx makes of it, in a third of the time
-            content, given = to_json(json), {"Content-Type": "application/json"} | given
+        all_headers = dict(headers or {})
+        if json is not None:  # the same bytes as httpx's, in a third of the time
+            content, all_headers = to_json(json), {"Content-Type": "application/json"} | all_headers
         request_kwargs: dict[str, Any] = {
-            "params": query(params), "content": content, "files": files, "headers": given,
+            "params": query(params), "content": content, "files": files, "headers": all_headers,
         }  # fmt: skip
         with self._transport.open(self.operation, filled, request_kwargs) as response:
             yield response

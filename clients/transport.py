@@ -1,8 +1,8 @@
-"""The one way to a vendor: authenticated, budgeted, bounded HTTP with typed errors.
+"""HTTP to one vendor: authenticated, rate limited, bounded in concurrency, with typed errors.
 
-One `Transport` per vendor and process, shared by all threads: one pool of connections, one token.
-It never repeats a request, but for one re-authentication after a 401; retries are the caller's.
-A vendor that does not answer is left alone for a while (see `clients.breaker`).
+A process has one `Transport` for each vendor. All threads share its connection pool and its token.
+It repeats a request only once, after a 401 and with a new token; other retries are the caller's.
+A circuit breaker stops calls to a vendor that does not answer (see `clients.breaker`).
 """
 
 from __future__ import annotations
@@ -33,47 +33,47 @@ from clients.errors import (
     VendorUnavailable,
 )
 from clients.operation import Answer, Operation
-from clients.wire import header_value, redacted, retry_after, rewind, vendor_words
+from clients.wire import error_message, header_value, origin, redacted, retry_after, rewind
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
-#: The vendor's words kept in an error, in characters.
-DETAIL_LIMIT = 2_000
-#: An idle connection is given up after so many seconds: sooner than by a server, since a call that crosses the end of
-#: its connection is lost. The shortest usual default of servers is five.
-KEEP_ALIVE = 4.0
-#: A call is made within so many seconds after the budget has allowed it, or it is asked once more: it was counted then.
-PROMPT = 0.03
+#: The most that an error keeps of the vendor's message.
+DETAIL_MAX_CHARACTERS = 2_000
+#: An idle connection is closed after this time. It is below the shortest usual default of servers (5 s), because a call
+#: that is sent while the server closes its connection is lost.
+KEEP_ALIVE_SECONDS = 4.0
+#: A permit is used within this time, or another one is acquired: the limiter counted the first when it was acquired.
+ACQUIRE_VALID_SECONDS = 0.03
 #: Carries `correlation` to the vendor. None of the three documents such a header; an unknown one is ignored.
 CORRELATION_HEADER = "X-Correlation-ID"
 
 _EXCHANGE = "kyb_exchange"
 
-#: What the calls made from here belong to, in the words of whoever asked for them.
+#: The correlation id of the calls that this context makes.
 correlation: ContextVar[str | None] = ContextVar("correlation", default=None)
 
 
-def _nobody() -> None:
-    """Who only asks need not be told."""
+def _do_nothing() -> None:
+    """Do nothing."""
 
 
-#: Called when a request that may change something is about to leave: token, circuit and budget have let it
-#: through, nothing is sent yet. What it raises keeps the request back.
-before_effect: ContextVar[Callable[[], None]] = ContextVar("before_effect", default=_nobody)
+#: Called immediately before a request with an effect is sent, after token, circuit breaker and rate limit have allowed
+#: it. An exception from it stops the request.
+before_effect: ContextVar[Callable[[], None]] = ContextVar("before_effect", default=_do_nothing)
 
 
 class Auth(Protocol):
-    """What gives requests their credentials (see `clients.auth`)."""
+    """A source of bearer tokens (see `clients.auth`)."""
 
     def token(self, transport: Transport) -> str:
-        """A token that is valid now; fetched at most once at a time. Raises `AuthenticationError`."""
+        """Return a token that is valid now; fetch it in one thread at a time. Raises `AuthenticationError`."""
 
     def expired(self, token: str) -> None:
-        """The vendor refused this token: the next `token` fetches another."""
+        """Discard a token that the vendor refused, so that the next `token` fetches another."""
 
     def refused(self, token: str, refusal: AuthenticationError) -> None:
-        """The vendor refused a token that it had just given: the credentials are barred for a while."""
+        """Lock the credentials out for a while: the vendor refused a token that it had just issued."""
 
 
 @dataclass(frozen=True)
@@ -83,24 +83,24 @@ class Observation:
     Attributes:
         vendor: its name.
         operation: the client's name of the operation.
-        status: of the answer; None when none came.
-        seconds: until the answer's headers, or until it was clear that none comes.
-        budget: the operation's budget class.
-        retry_after: seconds that the vendor wants to be left alone.
-        total: seconds until the answer was read, or put aside.
+        status: HTTP status of the answer; None without an answer.
+        seconds: until the answer's headers arrived or the call failed.
+        rate_limit: the operation's class of calls.
+        retry_after: seconds that the vendor asked us to wait.
+        total: seconds until the answer was read or discarded.
         method: HTTP verb.
-        template: the path as documented, parameters not filled in; empty for a link that the vendor handed out.
-        host: whom the request went to.
+        template: the path as documented, parameters not filled in; empty for a link of the vendor's.
+        host: the host that received the request.
         sent: bytes of the request's body, where its length was known beforehand.
-        received: bytes of the answer's body, as they came over the wire.
-        authenticates: whether a token was asked for.
+        received: bytes of the answer's body on the wire.
+        authenticates: whether the request fetched a token.
     """
 
     vendor: str
     operation: str
     status: int | None
     seconds: float
-    budget: str = "standard"
+    rate_limit: str = "standard"
     retry_after: float | None = None
     total: float = 0.0
     method: str = ""
@@ -113,7 +113,7 @@ class Observation:
 
 @dataclass
 class _Exchange:
-    """A request under way, and what will be told of it."""
+    """A request in flight, and what is needed to report it."""
 
     operation: Operation
     started: float
@@ -127,14 +127,14 @@ class Transport:
     Args:
         vendor: its name, for errors and observations.
         base_url: prefix of every path, without a trailing slash.
-        auth: gives tokens.
-        timeout: seconds to connect and between bytes.
-        concurrency: calls at once.
-        budget: asked before every call with the operation's budget class: seconds until a call is
-            allowed, 0 for now (and counted).
-        observe: told of every exchange.
-        breaker: lets no call through while the vendor does not answer.
-        describe: finds the vendor's words in an error body.
+        auth: source of tokens.
+        timeout: seconds to connect, and between two reads.
+        concurrency: concurrent calls.
+        acquire: takes a permit of the rate limit for a class of calls; returns 0 when it took one, else the
+            seconds until one is free.
+        observe: called after every exchange.
+        breaker: stops calls while the vendor does not answer.
+        describe: returns the vendor's message in an error body.
         http: an own `httpx.Client`, e.g. for tests.
     """
 
@@ -146,7 +146,7 @@ class Transport:
         *,
         timeout: float = 30.0,
         concurrency: int = 8,
-        budget: Callable[[str], float] = lambda _: 0.0,
+        acquire: Callable[[str], float] = lambda _: 0.0,
         observe: Callable[[Observation], None] = lambda _: None,
         breaker: Breaker | None = None,
         describe: Callable[[httpx.Response], str | None] | None = None,
@@ -158,16 +158,16 @@ class Transport:
         self.concurrency = concurrency
         self._auth = auth
         self._slots = threading.BoundedSemaphore(concurrency)
-        self._budget = budget
+        self._acquire = acquire
         self._observe = observe
         self._breaker = breaker or Breaker()
-        self._describe = describe or vendor_words
+        self._describe = describe or error_message
         self._secrets: set[str] = set()
         self._http = http or httpx.Client(
             verify=certificates(),
             timeout=timeout,
             follow_redirects=False,
-            limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE),
+            limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_SECONDS),
         )
 
     def close(self) -> None:
@@ -178,7 +178,7 @@ class Transport:
     def open(
         self, operation: Operation, path: str, request_kwargs: dict[str, Any]
     ) -> Iterator[httpx.Response]:
-        """Send an authenticated request to `base_url + path`; yields the 2xx answer unread."""
+        """Send an authenticated request to `base_url + path`; yield the 2xx answer unread."""
         with self._slots:
             token = self._auth.token(self)
             response = self._exchange(operation, self.base_url + path, request_kwargs, token)
@@ -205,9 +205,9 @@ class Transport:
     def authenticate(
         self, operation: Operation, url: str, request_kwargs: dict[str, Any], secret: str = ""
     ) -> Any:
-        """Ask for a token at `url`, unauthenticated; the JSON answer. Raises `AuthenticationError` on any 4xx.
+        """Request a token at `url` and return the JSON answer. Raises `AuthenticationError` on any 4xx but 429.
 
-        `secret` is what `request_kwargs` holds of that kind: no error will ever repeat it.
+        `secret` is the secret in `request_kwargs`; no error message repeats it.
         """
         self._secrets.add(secret)
         response = self._exchange(operation, url, request_kwargs, token=None)
@@ -223,15 +223,15 @@ class Transport:
 
     @contextmanager
     def download(self, url: str, headers: Mapping[str, str] | None = None) -> Iterator[httpx.Response]:
-        """Fetch a link that the vendor handed out; the answer comes unread, e.g. for `response.iter_bytes()`.
+        """Fetch a link of the vendor's; yield the answer unread, e.g. for `response.iter_bytes()`.
 
-        Token and correlation only go along to the vendor's own host, and only that one concerns its circuit.
-        Raises `NotFound` or `Rejected` when the link has expired, `VendorUnavailable` otherwise, also when the
-        connection breaks while the answer is read.
+        Only the vendor's own host receives the token and the correlation id, and counts for the circuit breaker.
+        Raises `NotFound` or `Rejected` when the link has expired, otherwise `VendorUnavailable`, also when the
+        connection breaks during the read.
         """
         operation = Operation("download", "GET", url)
         try:
-            own = _origin(url) == _origin(self.base_url)
+            own = origin(url) == origin(self.base_url)
         except httpx.InvalidURL:
             raise VendorUnavailable(self.vendor, operation.name, "the vendor's link is no URL") from None
         token = self._auth.token(self) if own else None
@@ -246,11 +246,11 @@ class Transport:
 
     @contextmanager
     def reading(self, operation: Operation) -> Iterator[None]:
-        """Turn a connection that breaks while an answer is read into the error that says so."""
+        """Translate a connection error during the read of an answer into the client's own."""
         try:
             yield
         except httpx.HTTPError as error:
-            raise self._lost(operation, error) from None
+            raise self._lost_answer_error(operation, error) from None
 
     def _exchange(
         self,
@@ -278,12 +278,12 @@ class Transport:
             ) from None
         success: bool | None = None
         try:
-            self._allowed(operation)
+            self._acquire_permit(operation)
             if operation.effect:
-                asked = time.monotonic()
+                acquired = time.monotonic()
                 before_effect.get()()
-                if time.monotonic() - asked > PROMPT:
-                    self._allowed(operation)
+                if time.monotonic() - acquired > ACQUIRE_VALID_SECONDS:
+                    self._acquire_permit(operation)
             exchange = _Exchange(operation, time.monotonic(), authenticates=own and token is None)
             response = self._send(exchange, url, request_kwargs | {"headers": headers})
             success = not response.is_server_error
@@ -295,11 +295,11 @@ class Transport:
         finally:
             breaker.report(ticket, success=success)
 
-    def _allowed(self, operation: Operation) -> None:
-        """Take one call of the budget. Raises `RateLimited` if there is none."""
-        wait = self._budget(operation.budget)
+    def _acquire_permit(self, operation: Operation) -> None:
+        """Take a permit of the rate limit. Raises `RateLimited` if there is none."""
+        wait = self._acquire(operation.rate_limit)
         if wait > 0:
-            raise RateLimited(self.vendor, operation.name, "our own call budget is used up", retry_after=wait)
+            raise RateLimited(self.vendor, operation.name, "our own rate limit is used up", retry_after=wait)
 
     def _send(self, exchange: _Exchange, url: str, request_kwargs: dict[str, Any]) -> httpx.Response:
         operation = exchange.operation
@@ -308,24 +308,24 @@ class Transport:
             request = self._http.build_request(operation.method, url, **request_kwargs)
             response = self._http.send(request, stream=True)
         except httpx.HTTPError as error:
-            self._tell(exchange, request, None)
+            self._report(exchange, request, None)
             if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
                 raise VendorUnavailable(
                     self.vendor, operation.name, f"cannot be reached ({type(error).__name__})"
                 ) from None
-            raise self._lost(operation, error) from None
+            raise self._lost_answer_error(operation, error) from None
         exchange.answered = time.monotonic()
         response.extensions[_EXCHANGE] = exchange
         return response
 
     def _close(self, response: httpx.Response) -> None:
         response.close()
-        # httpx's stream and its response refer to each other, so that a large answer would stay until the collector
-        # comes; there is nothing left to be read.
+        # httpx's stream and response refer to each other: without this a large answer stays in memory until the next
+        # garbage collection.
         response.stream = httpx.ByteStream(b"")
-        self._tell(response.extensions[_EXCHANGE], response.request, response)
+        self._report(response.extensions[_EXCHANGE], response.request, response)
 
-    def _tell(
+    def _report(
         self, exchange: _Exchange, request: httpx.Request | None, response: httpx.Response | None
     ) -> None:
         operation, now = exchange.operation, time.monotonic()
@@ -336,7 +336,7 @@ class Transport:
                 operation.name,
                 response.status_code if response is not None else None,
                 (exchange.answered or now) - exchange.started,
-                operation.budget,
+                operation.rate_limit,
                 retry_after(response) if response is not None else None,
                 total=now - exchange.started,
                 method=operation.method,
@@ -348,7 +348,7 @@ class Transport:
             )
         )
 
-    def _lost(self, operation: Operation, error: httpx.HTTPError) -> VendorError:
+    def _lost_answer_error(self, operation: Operation, error: httpx.HTTPError) -> VendorError:
         kind = OutcomeUnknown if operation.effect else VendorUnavailable
         return kind(self.vendor, operation.name, f"the answer was lost ({type(error).__name__})")
 
@@ -386,18 +386,12 @@ class Transport:
             operation.name,
             message,
             status=response.status_code,
-            detail=detail[:DETAIL_LIMIT] if detail else None,
+            detail=detail[:DETAIL_MAX_CHARACTERS] if detail else None,
             retry_after=retry_after(response),
         )
 
 
-def _origin(url: str) -> tuple[str, str, int | None]:
-    """Where a request to `url` really goes, by the reading of what sends it."""
-    parsed = httpx.URL(url)
-    return parsed.scheme, parsed.host, parsed.port
-
-
 @cache
 def certificates() -> ssl.SSLContext:
-    """The certificates that all vendors are held to: reading them takes longer than all else of a client."""
+    """Return the TLS context that all clients share: loading certificates is the slowest part of building a client."""
     return httpx.create_ssl_context()

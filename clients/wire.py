@@ -1,4 +1,4 @@
-"""What goes over the wire, read and written: queries, header values, bodies sent twice, error bodies."""
+"""Reading and writing of HTTP details: queries, header values, rewinding of bodies, error bodies."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import httpx
 
 Params = Mapping[str, Any]
 
-#: A `Retry-After` beyond this many seconds is believed no further.
-RETRY_AFTER_LIMIT = 3_600.0
+#: A longer `Retry-After` is cut to this.
+RETRY_AFTER_MAX_SECONDS = 3_600.0
 
 
 def query(params: Params | None) -> list[tuple[str, str]] | None:
-    """The query as httpx takes it: None dropped, booleans as words, lists as repeated keys."""
+    """Return the query for httpx: without None, booleans as `true`/`false`, lists as repeated keys."""
     if params is None:
         return None
     return [
@@ -29,13 +29,13 @@ def query(params: Params | None) -> list[tuple[str, str]] | None:
 
 
 def header_value(text: str) -> str:
-    """A text as the value of a header: itself if it is plain ASCII, else percent-encoded."""
+    """Return a text as a header's value: unchanged if it is printable ASCII, else percent-encoded."""
     plain = text.isascii() and text.isprintable() and text == text.strip()
     return text if plain else quote(text, safe="", errors="replace")
 
 
 def retry_after(response: httpx.Response) -> float | None:
-    """Seconds named by the `Retry-After` header, a number or an HTTP date; None without one."""
+    """Return the seconds of the `Retry-After` header (a number or an HTTP date); None without a valid one."""
     value = response.headers.get("retry-after", "").strip()
     if not value:
         return None
@@ -46,14 +46,14 @@ def retry_after(response: httpx.Response) -> float | None:
             seconds = parsedate_to_datetime(value).timestamp() - time.time()
         except ValueError:
             return None
-    return min(max(seconds, 0.0), RETRY_AFTER_LIMIT) if seconds == seconds else None  # noqa: PLR0124 - NaN
+    return min(max(seconds, 0.0), RETRY_AFTER_MAX_SECONDS) if seconds == seconds else None  # noqa: PLR0124 - NaN
 
 
-def vendor_words(response: httpx.Response) -> str | None:
-    """The vendor's message in an error body: any of the three families, or None.
+def error_message(response: httpx.Response) -> str | None:
+    """Return the vendor's message in an error body of one of three shapes, or None.
 
     Creditsafe `{message, details}` or `{error}`; Data8 problem details `{title, detail, errors}`;
-    Sayari `{messages}`. A body that is none of these is not repeated: it may hold anything.
+    Sayari `{messages}`. Another body is not repeated, since it may hold anything.
     """
     try:
         body = response.json()
@@ -69,24 +69,24 @@ def vendor_words(response: httpx.Response) -> str | None:
         elif isinstance(value, list):
             words += [str(item) for item in value]
         elif isinstance(value, dict):
-            words += [f"{field}: {' '.join(map(str, said)) if isinstance(said, list) else said}"
-                      for field, said in value.items()]  # fmt: skip
+            words += [f"{field}: {' '.join(map(str, text)) if isinstance(text, list) else text}"
+                      for field, text in value.items()]  # fmt: skip
     return "; ".join(dict.fromkeys(filter(None, words))) or None
 
 
-def redacted(words: str, secrets: Collection[str]) -> str:
-    """The words with every secret in them, plain or as a URL or form spells it, as `[redacted]`."""
+def redacted(message: str, secrets: Collection[str]) -> str:
+    """Replace every secret in the message, plain or percent-encoded, by `[redacted]`."""
     spelled = {spell(secret) for secret in secrets if secret for spell in (str, quote, quote_plus)}
     for secret in sorted(spelled, key=len, reverse=True):
-        words = words.replace(secret, "[redacted]")
-    return words
+        message = message.replace(secret, "[redacted]")
+    return message
 
 
-def rewind(sendable: dict[str, Any]) -> bool:
-    """Make a request sendable a second time; False if its body was a stream that is used up."""
-    parts = dict(sendable.get("files") or {}).values()
+def rewind(request_kwargs: dict[str, Any]) -> bool:
+    """Make a request request_kwargs a second time; False if its body was a stream that is used up."""
+    parts = dict(request_kwargs.get("files") or {}).values()
     streams = [part[1] if isinstance(part, tuple) else part for part in parts]
-    return all(_restart(stream) for stream in (sendable.get("content"), *streams))
+    return all(_restart(stream) for stream in (request_kwargs.get("content"), *streams))
 
 
 def _restart(body: Any) -> bool:
@@ -96,3 +96,9 @@ def _restart(body: Any) -> bool:
         return False
     body.seek(0)
     return True
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port of `url` as httpx reads them, since httpx sends the request."""
+    parsed = httpx.URL(url)
+    return parsed.scheme, parsed.host, parsed.port

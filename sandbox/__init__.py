@@ -1,4 +1,4 @@
-"""The three vendors' stand-ins: real HTTP on loopback, strict where the vendors are strict.
+"""The three vendors' simulators: real HTTP on loopback, strict where the vendors are strict.
 
 Start them with `kyb sandbox`, or in a test with `with Sandbox() as sandbox: …` (see `sandbox.server`).
 """

@@ -6,18 +6,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.core import FakeVendor, Fault, SandboxState
+from sandbox.core import Fault, SandboxState, Simulator
 
 SETTINGS = {"job_seconds", "queue_seconds", "link_seconds"}
 
 
 class Controls:
-    """What a person or a test steers the stand-ins with; anything not understood is answered 400."""
+    """What a person or a test steers the simulators with; anything not understood is answered 400."""
 
-    def __init__(self, state: SandboxState, stand_ins: list[FakeVendor]) -> None:
+    def __init__(self, state: SandboxState, simulators: list[Simulator]) -> None:
         self._state = state
-        self._stand_ins = stand_ins
-        self._operations = {"*"}.union(*(stand_in.operations() for stand_in in stand_ins))
+        self._stand_ins = simulators
+        self._operations = {"*"}.union(*(simulator.operations() for simulator in simulators))
 
     def routes(self) -> list[Route]:
         """All of them; none needs a token."""
@@ -57,7 +57,7 @@ class Controls:
         return JSONResponse({})
 
     async def set(self, request: Request) -> Response:
-        """Durations in seconds, by the names of `World`."""
+        """Durations in seconds, by the names of `SandboxState`."""
         try:
             wanted = {name: float(value) for name, value in dict(await request.json()).items()}
         except (TypeError, ValueError):
@@ -70,8 +70,8 @@ class Controls:
 
     async def expire_tokens(self, _: Request) -> Response:
         """Forget all tokens of all vendors."""
-        for stand_in in self._stand_ins:
-            stand_in.expire_tokens()
+        for simulator in self._stand_ins:
+            simulator.expire_tokens()
         return JSONResponse({})
 
 

@@ -1,8 +1,8 @@
-"""What the stand-ins share: effects counted, faults on demand, jobs that take their time.
+"""What the simulators share: effects counted, faults on demand, jobs that take their time.
 
-A stand-in is a class whose endpoints are methods:
+A simulator is a class whose endpoints are methods:
 
-    class Data8(StandIn):
+    class Data8(Simulator):
         vendor = "data8"
 
         @serves("POST /Job")
@@ -26,10 +26,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-S = TypeVar("S", bound="FakeVendor")
+S = TypeVar("S", bound="Simulator")
 Handler = Callable[[S, Request], Awaitable[Response]]
 
-#: The credentials that every stand-in accepts. They are no secret: they open nothing else.
+#: The credentials that every simulator accepts. They are no secret: they open nothing else.
 USERNAME = "sandbox"
 PASSWORD = "sandbox"  # noqa: S105 - see above
 
@@ -67,7 +67,7 @@ class Fault:
 
 @dataclass
 class SandboxState:
-    """The state that all stand-ins share and `/_sandbox/` shows and sets.
+    """The state that all simulators share and `/_sandbox/` shows and sets.
 
     Attributes:
         job_seconds: how long a vendor job runs, from start to end.
@@ -110,7 +110,7 @@ class SandboxState:
         return fault
 
 
-class FakeVendor:
+class Simulator:
     """One vendor. Subclasses set `vendor` and serve operations with methods named after them."""
 
     vendor: ClassVar[str]
@@ -144,7 +144,7 @@ class FakeVendor:
         return {self._operation(name) for name, _ in self._handlers()}
 
     def _handlers(self) -> Iterator[tuple[str, Any]]:
-        for part in type(self).__mro__:  # a large stand-in may be written in several classes
+        for part in type(self).__mro__:  # a large simulator may be written in several classes
             for name, handler in vars(part).items():
                 if hasattr(handler, "serves"):
                     yield name, handler

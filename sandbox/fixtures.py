@@ -20,13 +20,13 @@ from sandbox.server import Sandbox
 
 @pytest.fixture
 def kyb_sandbox_state() -> SandboxState:
-    """What the stand-ins start with: vendor jobs that are over after a third of a second."""
+    """What the simulators start with: vendor jobs that are over after a third of a second."""
     return SandboxState(job_seconds=0.3, queue_seconds=0.05)
 
 
 @pytest.fixture
 def kyb_sandbox(kyb_sandbox_state: SandboxState) -> Iterator[Sandbox]:
-    """The three stand-ins on a free port; counters, faults and durations are in `kyb_sandbox.state`."""
+    """The three simulators on a free port; counters, faults and durations are in `kyb_sandbox.state`."""
     with Sandbox(state=kyb_sandbox_state) as sandbox:
         yield sandbox
 

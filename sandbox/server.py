@@ -1,4 +1,4 @@
-"""The stand-ins as one server on loopback: `/creditsafe`, `/data8`, `/sayari`, `/_sandbox`."""
+"""The simulators as one server on loopback: `/creditsafe`, `/data8`, `/sayari`, `/_sandbox`."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from sandbox.controls import Controls
-from sandbox.core import PASSWORD, USERNAME, FakeVendor, SandboxState
+from sandbox.core import PASSWORD, USERNAME, SandboxState, Simulator
 from sandbox.creditsafe import Creditsafe
 from sandbox.data8 import Data8
 from sandbox.sayari import Sayari
 
 
 def app(state: SandboxState) -> Starlette:
-    """The three stand-ins and their controls as one ASGI application."""
-    stand_ins: list[FakeVendor] = [Creditsafe(state), Data8(state), Sayari(state)]
-    mounts = [Mount(f"/{stand_in.vendor}", routes=stand_in.routes()) for stand_in in stand_ins]
-    return Starlette(routes=[*Controls(state, stand_ins).routes(), *mounts])
+    """The three simulators and their controls as one ASGI application."""
+    simulators: list[Simulator] = [Creditsafe(state), Data8(state), Sayari(state)]
+    mounts = [Mount(f"/{simulator.vendor}", routes=simulator.routes()) for simulator in simulators]
+    return Starlette(routes=[*Controls(state, simulators).routes(), *mounts])
 
 
 class Sandbox:
-    """The stand-ins in a thread of this process, for demos and tests.
+    """The simulators in a thread of this process, for demos and tests.
 
         with Sandbox() as sandbox:
             os.environ |= sandbox.environment()
@@ -53,7 +53,7 @@ class Sandbox:
         self._thread = threading.Thread(target=self._run, name="sandbox", daemon=True)
 
     def environment(self) -> dict[str, str]:
-        """The settings that point a worker at these stand-ins."""
+        """The settings that point a worker at these simulators."""
         return {
             "KYB_CREDITSAFE__BASE_URL": f"{self.url}/creditsafe",
             "KYB_CREDITSAFE__USERNAME": USERNAME,

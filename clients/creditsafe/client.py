@@ -9,7 +9,7 @@ from typing import Self
 import httpx
 from pydantic import SecretStr, ValidationError
 
-from clients.auth import Credential, Token, TokenAuth, current
+from clients.auth import Credential, Token, TokenAuth, current_value
 from clients.creditsafe.portfolios import Portfolios
 from clients.creditsafe.records import Records
 from clients.creditsafe.replies import AccessToken
@@ -54,7 +54,7 @@ class Creditsafe(Resource):
         *,
         timeout: float = 30.0,
         concurrency: int = 8,
-        budget: Callable[[str], float] = lambda _: 0.0,
+        acquire: Callable[[str], float] = lambda _: 0.0,
         observe: Callable[[Observation], None] = lambda _: None,
         http: httpx.Client | None = None,
     ) -> Self:
@@ -64,8 +64,8 @@ class Creditsafe(Resource):
         """
 
         def fetch(transport: Transport) -> Token:
-            secret = current(password)
-            credentials = {"username": current(username), "password": secret}
+            secret = current_value(password)
+            credentials = {"username": current_value(username), "password": secret}
             url = transport.base_url + _AUTHENTICATE.path
             answer = transport.authenticate(_AUTHENTICATE, url, {"json": credentials}, secret)
             try:
@@ -79,7 +79,7 @@ class Creditsafe(Resource):
         auth = TokenAuth(fetch, credentials=(username, password))
         transport = Transport(
             "creditsafe", base_url, auth,
-            timeout=timeout, concurrency=concurrency, budget=budget, observe=observe, http=http,
+            timeout=timeout, concurrency=concurrency, acquire=acquire, observe=observe, http=http,
         )  # fmt: skip
         return cls(transport, auth)
 

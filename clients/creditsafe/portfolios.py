@@ -53,5 +53,5 @@ class Portfolios(Resource):
         return True
 
     def all(self, *, page_size: int = PAGE_SIZE) -> Iterator[Portfolio]:
-        """All portfolios, asked for page by page."""
+        """Yield all portfolios; fetch one page at a time."""
         return items(lambda page: self.list(page=page, page_size=page_size))

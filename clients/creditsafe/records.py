@@ -73,5 +73,5 @@ class Records(Resource):
         return answer.model(DeletedRecords) if answer.json() else DeletedRecords()
 
     def all(self, portfolio_id: str, *, page_size: int = PAGE_SIZE) -> Iterator[Record]:
-        """All records of a portfolio, asked for page by page."""
+        """Yield all records of a portfolio; fetch one page at a time."""
         return items(lambda page: self.list(portfolio_id, page=page, page_size=page_size))

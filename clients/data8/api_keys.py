@@ -24,17 +24,17 @@ class AllowedDomains(Resource):
 
     @operation("GET /ApiKey/{key}/allowedDomains")
     def list(self, call: Call, key: str) -> Sequence[str]:
-        """Gets the domain names that an API key can be used from."""
+        """Get the domain names that an API key can be used from."""
         return call(path={"key": key}).adapt(_STRINGS) or []
 
     @operation("PUT /ApiKey/{key}/allowedDomains/{domain}")
     def add(self, call: Call, key: str, domain: str) -> None:
-        """Adds a domain to the list that an API key can be used from in client-side code."""
+        """Add a domain to the list that an API key can be used from in client-side code."""
         call(path={"key": key, "domain": domain})
 
     @operation("DELETE /ApiKey/{key}/allowedDomains/{domain}")
     def remove(self, call: Call, key: str, domain: str) -> None:
-        """Removes a domain from the list that an API key can be used from in client-side code."""
+        """Remove a domain from the list that an API key can be used from in client-side code."""
         call(path={"key": key, "domain": domain})
 
 
@@ -45,12 +45,12 @@ class AllowedIPs(Resource):
 
     @operation("GET /ApiKey/{key}/allowedIPs")
     def list(self, call: Call, key: str) -> Sequence[str]:
-        """Gets the client IP addresses that an API key can be used from."""
+        """Get the client IP addresses that an API key can be used from."""
         return call(path={"key": key}).adapt(_STRINGS) or []
 
     @operation("POST /ApiKey/{key}/allowedIPs")
     def add(self, call: Call, key: str, network: str) -> None:
-        """Adds a subnet, in CIDR notation such as `123.45.6.0/24`, to those an API key can be used from.
+        """Add a subnet, in CIDR notation such as `123.45.6.0/24`, to those an API key can be used from.
 
         The encoding of the body is not documented; a JSON string is assumed.
         """
@@ -58,7 +58,7 @@ class AllowedIPs(Resource):
 
     @operation("PUT /ApiKey/{key}/allowedIPs/{network}/{prefix}")
     def put(self, call: Call, key: str, network: str, prefix: int | None = None) -> None:
-        """Adds a subnet, as network and number of bits or as CIDR, to those an API key can be used from.
+        """Add a subnet, as network and number of bits or as CIDR, to those an API key can be used from.
 
         Without `prefix` the vendor parses `network` as CIDR; the last segment is then left out.
         """
@@ -66,7 +66,7 @@ class AllowedIPs(Resource):
 
     @operation("DELETE /ApiKey/{key}/allowedIPs/{network}/{prefix}")
     def remove(self, call: Call, key: str, network: str, prefix: int | None = None) -> None:
-        """Removes a subnet, given as for `put`, from those an API key can be used from.
+        """Remove a subnet, given as for `put`, from those an API key can be used from.
 
         The document says "bytes" for this prefix and "bits" for that of `put`; bits is meant.
         """
@@ -90,17 +90,17 @@ class AllowedServices(Resource):
 
     @operation("GET /ApiKey/{key}/allowedServices")
     def list(self, call: Call, key: str) -> Sequence[str]:
-        """Gets the services that an API key can be used to access."""
+        """Get the services that an API key can be used to access."""
         return call(path={"key": key}).adapt(_STRINGS) or []
 
     @operation("PUT /ApiKey/{key}/allowedServices/{service}")
     def add(self, call: Call, key: str, service: str) -> None:
-        """Adds a service to the list that an API key can be used to access."""
+        """Add a service to the list that an API key can be used to access."""
         call(path={"key": key, "service": service})
 
     @operation("DELETE /ApiKey/{key}/allowedServices/{service}")
     def remove(self, call: Call, key: str, service: str) -> None:
-        """Removes a service from the list that an API key can be used to access."""
+        """Remove a service from the list that an API key can be used to access."""
         call(path={"key": key, "service": service})
 
 
@@ -117,7 +117,7 @@ class ApiKeys(Resource):
 
     @operation("GET /ApiKey")
     def list(self, call: Call) -> Sequence[ApiKeyRef]:
-        """Gets a list of the API keys defined for this account."""
+        """Get a list of the API keys defined for this account."""
         return call().adapt(_REFS) or []
 
     @operation("POST /ApiKey")
@@ -132,7 +132,7 @@ class ApiKeys(Resource):
         max_requests_per_ip_per_day: int | None = None,
         is_client_key: bool | None = None,
     ) -> ApiKey:
-        """Creates a new API key; whether `key` may be chosen is not documented."""
+        """Create a new API key; whether `key` may be chosen is not documented."""
         body = ApiKeyBody(
             key=key,
             description=description,
@@ -145,7 +145,7 @@ class ApiKeys(Resource):
 
     @operation("GET /ApiKey/{key}")
     def get(self, call: Call, key: str) -> ApiKey:
-        """Gets the details of an API key."""
+        """Get the details of an API key."""
         return call(path={"key": key}).model(ApiKey)
 
     @operation("PUT /ApiKey/{key}")
@@ -160,7 +160,7 @@ class ApiKeys(Resource):
         max_requests_per_ip_per_day: int | None = None,
         is_client_key: bool | None = None,
     ) -> None:
-        """Updates an API key: what is not given is not kept, as with any PUT."""
+        """Update an API key: what is not given is not kept, as with any PUT."""
         body = ApiKeyBody(
             key=key,
             description=description,
@@ -173,5 +173,5 @@ class ApiKeys(Resource):
 
     @operation("DELETE /ApiKey/{key}")
     def delete(self, call: Call, key: str) -> None:
-        """Deletes an API key."""
+        """Delete an API key."""
         call(path={"key": key})

@@ -9,7 +9,7 @@ from urllib.parse import quote_plus
 
 import httpx
 
-from clients.auth import Credential, Token, TokenAuth, current
+from clients.auth import Credential, Token, TokenAuth, current_value
 from clients.data8.api_keys import ApiKeys
 from clients.data8.assumptions import Assumptions
 from clients.data8.client_credentials import ClientCredentials
@@ -52,7 +52,7 @@ class Data8(Resource):
         basic_auth: bool = False,
         timeout: float = 30.0,
         concurrency: int = 8,
-        budget: Callable[[str], float] = lambda _: 0.0,
+        acquire: Callable[[str], float] = lambda _: 0.0,
         observe: Callable[[Observation], None] = lambda _: None,
         assumptions: Assumptions | None = None,
         http: httpx.Client | None = None,
@@ -66,9 +66,9 @@ class Data8(Resource):
             client_secret: one of its secrets.
             basic_auth: send the credentials as HTTP Basic instead of in the form; which of the two the
                 vendor wants is not documented, and both are usual.
-            timeout: seconds, see `Transport`; so are concurrency (calls), budget, observe and http.
+            timeout: seconds, see `Transport`; so are concurrency (calls), acquire, observe and http.
             concurrency: calls at once.
-            budget: asked before every call.
+            acquire: called before every call to take a permit of the rate limit.
             observe: told of every exchange.
             assumptions: what to believe where the documentation is silent.
             http: an own HTTP client.
@@ -87,7 +87,7 @@ class Data8(Resource):
             TokenAuth(fetch, credentials=(client_id, client_secret)),
             timeout=timeout,
             concurrency=concurrency,
-            budget=budget,
+            acquire=acquire,
             observe=observe,
             http=http,
         )
@@ -113,9 +113,9 @@ def token_fetcher(
     operation = Operation("token", "POST", token_url)
 
     def fetch(transport: Transport) -> Token:
-        secret = current(client_secret)
-        sendable = _token_request(current(client_id), secret, basic_auth=basic_auth)
-        answer = transport.authenticate(operation, token_url, sendable, secret)
+        secret = current_value(client_secret)
+        request_kwargs = _token_request(current_value(client_id), secret, basic_auth=basic_auth)
+        answer = transport.authenticate(operation, token_url, request_kwargs, secret)
         token = answer.get("access_token") if isinstance(answer, dict) else None
         if not isinstance(token, str) or not token:
             raise VendorUnavailable(transport.vendor, operation.name, "the answer holds no access_token")

@@ -29,14 +29,14 @@ class Secrets(Resource):
 
     @operation("GET /ClientCredential/{id}/secrets")
     def list(self, call: Call, id: str) -> Sequence[ClientSecret]:
-        """Gets the list of client secrets associated with a client credential."""
+        """Get the list of client secrets associated with a client credential."""
         return call(path={"id": id}).adapt(_SECRETS) or []
 
     @operation("POST /ClientCredential/{id}/secrets")
     def create(
         self, call: Call, id: str, *, expires: datetime | None = None, description: str | None = None
     ) -> NewClientSecret:
-        """Creates a new client secret for a client credential.
+        """Create a new client secret for a client credential.
 
         Its value is generated and told only in this answer. If the answer is lost so is the value:
         delete that secret and create another.
@@ -46,7 +46,7 @@ class Secrets(Resource):
 
     @operation("GET /ClientCredential/{id}/secrets/{secretId}")
     def get(self, call: Call, id: str, secret_id: int) -> ClientSecret:
-        """Gets the details of a client secret."""
+        """Get the details of a client secret."""
         return call(path={"id": id, "secretId": secret_id}).model(ClientSecret)
 
     @operation("PUT /ClientCredential/{id}/secrets/{secretId}")
@@ -59,13 +59,13 @@ class Secrets(Resource):
         expires: datetime | None = None,
         description: str | None = None,
     ) -> None:
-        """Updates the details of a client secret: what is not given is not kept."""
+        """Update the details of a client secret: what is not given is not kept."""
         body = ClientSecretBody(expires=expires, description=description)
         call(path={"id": id, "secretId": secret_id}, json=body.json_body())
 
     @operation("DELETE /ClientCredential/{id}/secrets/{secretId}")
     def delete(self, call: Call, id: str, secret_id: int) -> None:
-        """Deletes a client secret."""
+        """Delete a client secret."""
         call(path={"id": id, "secretId": secret_id})
 
 
@@ -80,25 +80,25 @@ class ClientCredentials(Resource):
 
     @operation("GET /ClientCredential")
     def list(self, call: Call) -> Sequence[ClientCredential]:
-        """Retrieves the existing list of client credentials available for this user, without secrets."""
+        """Retrieve the existing list of client credentials available for this user, without secrets."""
         return call().adapt(_CREDENTIALS) or []
 
     @operation("POST /ClientCredential")
     def create(self, call: Call, *, description: str | None = None) -> ClientCredential:
-        """Creates a new client credential; its id is generated."""
+        """Create a new client credential; its id is generated."""
         return call(json=ClientCredentialBody(description=description).json_body()).model(ClientCredential)
 
     @operation("GET /ClientCredential/{id}")
     def get(self, call: Call, id: str) -> ClientCredential:
-        """Gets the details of a client credential."""
+        """Get the details of a client credential."""
         return call(path={"id": id}).model(ClientCredential)
 
     @operation("PUT /ClientCredential/{id}")
     def update(self, call: Call, id: str, *, description: str | None = None) -> None:
-        """Updates the details of a client credential."""
+        """Update the details of a client credential."""
         call(path={"id": id}, json=ClientCredentialBody(description=description).json_body())
 
     @operation("DELETE /ClientCredential/{id}")
     def delete(self, call: Call, id: str) -> None:
-        """Deletes a client credential."""
+        """Delete a client credential."""
         call(path={"id": id})

@@ -31,7 +31,7 @@ class Datasets(Resource):
     def list(
         self, call: Call, page: int = 1, *, input: bool | None = None, output: bool | None = None
     ) -> Sequence[DatasetRef]:
-        """Retrieves a list of datasets: 100 a page, sorted by name, the first page is 1.
+        """Retrieve a list of datasets: 100 a page, sorted by name, the first page is 1.
 
         Args:
             page: the page's number.
@@ -43,7 +43,7 @@ class Datasets(Resource):
         return call(params=params).adapt(_REFS) or []
 
     def all(self, *, input: bool | None = None, output: bool | None = None) -> Iterator[DatasetRef]:
-        """Every dataset, fetched page by page while it is iterated."""
+        """Yield every dataset; fetch one page at a time."""
         page = 1
         while found := self.list(page, input=input, output=output):
             yield from found
@@ -53,7 +53,7 @@ class Datasets(Resource):
 
     @operation("POST /Dataset")
     def create(self, call: Call, name: str, columns: Mapping[str, int]) -> Dataset:
-        """Creates a new, incomplete input dataset.
+        """Create a new, incomplete input dataset.
 
         Args:
             name: unique for all time: `a` to `z`, then `a` to `z`, digits or `_`; so are column names.
@@ -68,14 +68,14 @@ class Datasets(Resource):
 
     @operation("GET /Dataset/{name}")
     def get(self, call: Call, name: str) -> Dataset:
-        """Gets the details of a named dataset."""
+        """Get the details of a named dataset."""
         return call(path={"name": name}).model(Dataset)
 
     @operation("PUT /Dataset/{name}")
     def update(
         self, call: Call, name: str, *, record_count: int | None = None, completed: bool | None = True
     ) -> None:
-        """Updates a dataset: marks an incomplete input dataset as complete, so that jobs can use it.
+        """Update a dataset: marks an incomplete input dataset as complete, so that jobs can use it.
 
         Raises `Rejected` for an output dataset and for one that is complete already.
         """
@@ -84,14 +84,14 @@ class Datasets(Resource):
 
     @operation("DELETE /Dataset/{name}")
     def delete(self, call: Call, name: str) -> None:
-        """Deletes a dataset and its data for good; its name can never be used again."""
+        """Delete a dataset and its data for good; its name can never be used again."""
         call(path={"name": name})
 
     @operation("PATCH /Dataset/{name}/data")
     def upload(
         self, call: Call, name: str, block_number: int, records: Sequence[Mapping[str, Any] | Sequence[Any]]
     ) -> None:
-        """Uploads records to an incomplete input dataset, 1,000 at most; the same block again overwrites.
+        """Upload records to an incomplete input dataset, 1,000 at most; the same block again overwrites.
 
         Args:
             name: the dataset.
@@ -105,7 +105,7 @@ class Datasets(Resource):
     def download(
         self, call: Call, name: str, start: int = 1, count: int = BLOCK_LIMIT
     ) -> Sequence[Record | Sequence[Any]]:
-        """Downloads data from a completed output dataset.
+        """Download data from a completed output dataset.
 
         Args:
             name: the dataset.

@@ -30,7 +30,7 @@ class Jobs(Resource):
         start_date: date | None = None,
         end_date: date | None = None,
     ) -> Sequence[JobRef]:
-        """Retrieves a list of jobs that have already been submitted: 100 a page, the most recent first.
+        """Retrieve a list of jobs that have already been submitted: 100 a page, the most recent first.
 
         Args:
             page: the page's number, from 1.
@@ -46,7 +46,7 @@ class Jobs(Resource):
     def all(
         self, *, workflow: str | None = None, start_date: date | None = None, end_date: date | None = None
     ) -> Iterator[JobRef]:
-        """Every job that `list` would find, fetched page by page while it is iterated."""
+        """Yield every job that `list` would find; fetch one page at a time."""
         page = 1
         while found := self.list(page, workflow=workflow, start_date=start_date, end_date=end_date):
             yield from found
@@ -65,7 +65,7 @@ class Jobs(Resource):
         input_datasets: Mapping[str, str] | None = None,
         parameters: Mapping[str, str] | None = None,
     ) -> None:
-        """Starts a new job; what it takes besides its name is agreed for each workflow.
+        """Start a new job; what it takes besides its name is agreed for each workflow.
 
         The answer's body is not documented and not read: ask `get`.
 
@@ -90,7 +90,7 @@ class Jobs(Resource):
 
     @operation("GET /Job/{name}")
     def get(self, call: Call, name: str) -> Job:
-        """Retrieves the full details of a job."""
+        """Retrieve the full details of a job."""
         return call(path={"name": name}).model(Job)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from clients.auth import Credential, Token, TokenAuth, current
+from clients.auth import Credential, Token, TokenAuth, current_value
 from clients.errors import VendorUnavailable
 from clients.operation import Call
 from clients.resource import Resource, operation
@@ -49,9 +49,9 @@ class Auth(Resource):
     @operation("POST /oauth/token", effect=False)
     def token(self, call: Call) -> AccessToken:
         """Ask for a bearer token. Raises `AuthenticationError` if the credentials are refused."""
-        secret = current(self._client_secret)
+        secret = current_value(self._client_secret)
         body = {
-            "client_id": current(self._client_id),
+            "client_id": current_value(self._client_id),
             "client_secret": secret,
             "audience": AUDIENCE,
             "grant_type": "client_credentials",

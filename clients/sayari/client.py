@@ -48,13 +48,13 @@ class Sayari(Resource):
         *,
         timeout: float = 30.0,
         concurrency: int = 8,
-        budget: Callable[[str], float] = lambda _: 0.0,
+        acquire: Callable[[str], float] = lambda _: 0.0,
         observe: Callable[[Observation], None] = lambda _: None,
         http: httpx.Client | None = None,
     ) -> Self:
         """A client for the API at `base_url`, e.g. `https://api.sayari.com`; arguments as of `Transport`.
 
-        Two classes of calls are asked of `budget`: `standard` and `advanced` (search and traversals).
+        `acquire` is called with one of two classes of calls: `standard` and `advanced` (search and traversals).
         """
         http = http or httpx.Client(verify=certificates(), timeout=timeout, follow_redirects=False)
         http.headers["Accept"] = JSON
@@ -64,7 +64,7 @@ class Sayari(Resource):
             token_auth(client_id, client_secret),
             timeout=timeout,
             concurrency=concurrency,
-            budget=budget,
+            acquire=acquire,
             observe=observe,
             http=http,
         )

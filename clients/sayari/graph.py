@@ -93,7 +93,7 @@ class Traversals(Resource):
 
     group = "traversals"
 
-    @operation("GET /v1/traversal/{id}", budget="advanced")
+    @operation("GET /v1/traversal/{id}", rate_limit="advanced")
     def traverse(
         self,
         call: Call,
@@ -117,7 +117,7 @@ class Traversals(Resource):
             watchlist=watchlist,
         )  # fmt: skip
 
-    @operation("GET /v1/ubo/{id}", budget="advanced")
+    @operation("GET /v1/ubo/{id}", rate_limit="advanced")
     def ubo(
         self,
         call: Call,
@@ -141,7 +141,7 @@ class Traversals(Resource):
             watchlist=watchlist,
         )  # fmt: skip
 
-    @operation("GET /v1/downstream/{id}", budget="advanced")
+    @operation("GET /v1/downstream/{id}", rate_limit="advanced")
     def downstream(
         self,
         call: Call,
@@ -165,7 +165,7 @@ class Traversals(Resource):
             watchlist=watchlist,
         )  # fmt: skip
 
-    @operation("GET /v1/watchlist/{id}", budget="advanced")
+    @operation("GET /v1/watchlist/{id}", rate_limit="advanced")
     def watchlist(
         self,
         call: Call,
@@ -189,7 +189,7 @@ class Traversals(Resource):
             watchlist=watchlist,
         )  # fmt: skip
 
-    @operation("GET /v1/shortest_path", budget="advanced")
+    @operation("GET /v1/shortest_path", rate_limit="advanced")
     def shortest_path(self, call: Call, entities: Sequence[str]) -> ShortestPaths:
         """The shortest path between each pair of `entities`, given by their ids."""
         return call(params={"entities": list(entities)}).model(ShortestPaths)

@@ -43,7 +43,7 @@ class Search(Resource):
         offset: int | None = None, accept: str, to: IO[bytes],
     ) -> None: ...  # fmt: skip
 
-    @operation("GET /v1/search/entity", budget="advanced")
+    @operation("GET /v1/search/entity", rate_limit="advanced")
     def entities(
         self, call: Call, q: str, *, filters: Filters | None = None, fields: Sequence[str] | None = None,
         facets: bool | None = None, advanced: bool | None = None, limit: int | None = None,
@@ -67,7 +67,7 @@ class Search(Resource):
         offset: int | None = None, accept: str, to: IO[bytes],
     ) -> None: ...  # fmt: skip
 
-    @operation("POST /v1/search/entity", effect=False, budget="advanced")
+    @operation("POST /v1/search/entity", effect=False, rate_limit="advanced")
     def entities_post(
         self, call: Call, q: str, *, filters: Filters | None = None, fields: Sequence[str] | None = None,
         facets: bool | None = None, advanced: bool | None = None, limit: int | None = None,
@@ -91,7 +91,7 @@ class Search(Resource):
         offset: int | None = None, accept: str, to: IO[bytes],
     ) -> None: ...  # fmt: skip
 
-    @operation("GET /v1/search/record", budget="advanced")
+    @operation("GET /v1/search/record", rate_limit="advanced")
     def records(
         self, call: Call, q: str, *, filters: Filters | None = None, fields: Sequence[str] | None = None,
         facets: bool | None = None, advanced: bool | None = None, limit: int | None = None,
@@ -115,7 +115,7 @@ class Search(Resource):
         offset: int | None = None, accept: str, to: IO[bytes],
     ) -> None: ...  # fmt: skip
 
-    @operation("POST /v1/search/record", effect=False, budget="advanced")
+    @operation("POST /v1/search/record", effect=False, rate_limit="advanced")
     def records_post(
         self, call: Call, q: str, *, filters: Filters | None = None, fields: Sequence[str] | None = None,
         facets: bool | None = None, advanced: bool | None = None, limit: int | None = None,

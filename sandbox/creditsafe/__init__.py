@@ -1,4 +1,4 @@
-"""Creditsafe's stand-in: the 17 documented operations, and the storage host of its result files.
+"""Creditsafe's simulator: the 17 documented operations, and the storage host of its result files.
 
 Where the document is silent, what is assumed stands beside the code that assumes it. What a portfolio's
 name holds steers its services: `[fails]` lets every run fail, `[fails once]` the first of each kind,

@@ -1,4 +1,4 @@
-"""What the parts of the stand-in share: its state, and answers in Creditsafe's shapes."""
+"""What the parts of the simulator share: its state, and answers in Creditsafe's shapes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox.core import FakeVendor, Handler, SandboxState, TimedJob
+from sandbox.core import Handler, SandboxState, Simulator, TimedJob
 from sandbox.creditsafe.store import Store
 
 BASE = "/v1/datastudio/portfolios"
@@ -70,8 +70,8 @@ class State:
     links: dict[str, tuple[str, float]] = field(default_factory=dict)
 
 
-class Part(FakeVendor):
-    """A part of the stand-in; its endpoints may raise `Refused`."""
+class Part(Simulator):
+    """A part of the simulator; its endpoints may raise `Refused`."""
 
     vendor = "creditsafe"
 

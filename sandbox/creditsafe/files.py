@@ -16,7 +16,7 @@ from sandbox.creditsafe.base import Refused
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-#: Bytes of an import as it is sent, and of what it unpacks to (the latter is the stand-in's own).
+#: Bytes of an import as it is sent, and of what it unpacks to (the latter is the simulator's own).
 IMPORT_LIMIT = 50_000_000
 UNPACKED_LIMIT = 1_000_000_000
 RECORD_FIELDS = (

@@ -1,4 +1,4 @@
-"""Data8's stand-in: the 35 documented operations and the token endpoint.
+"""Data8's simulator: the 35 documented operations and the token endpoint.
 
 Where the document is silent, what is assumed stands beside the code that assumes it.
 """

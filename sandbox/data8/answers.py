@@ -1,4 +1,4 @@
-"""Answers in Data8's shapes, and the base of the stand-in's parts."""
+"""Answers in Data8's shapes, and the base of the simulator's parts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox.core import FakeVendor, Handler
+from sandbox.core import Handler, Simulator
 
 T = TypeVar("T")
 TITLES = {400: "Bad Request", 404: "Not Found", 409: "Conflict", 415: "Unsupported Media Type"}
@@ -33,8 +33,8 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel)
 
 
-class Part(FakeVendor):
-    """A part of the stand-in; its endpoints may raise `Refused`."""
+class Part(Simulator):
+    """A part of the simulator; its endpoints may raise `Refused`."""
 
     vendor = "data8"
 
@@ -122,7 +122,7 @@ def moment(epoch: float | None) -> str | None:
 
 
 def here(request: Request, path: str) -> str:
-    """The URL of a path of this stand-in."""
+    """The URL of a path of this simulator."""
     return f"{request.url.scheme}://{request.url.netloc}{request.scope['root_path']}{path}"
 
 

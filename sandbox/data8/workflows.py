@@ -1,4 +1,4 @@
-"""The workflows that this stand-in runs. At the vendor they are built for each customer."""
+"""The workflows that this simulator runs. At the vendor they are built for each customer."""
 
 from __future__ import annotations
 

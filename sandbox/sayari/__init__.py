@@ -1,4 +1,4 @@
-"""Sayari's stand-in: a small register of well-known companies to search, traverse and resolve against."""
+"""Sayari's simulator: a small register of well-known companies to search, traverse and resolve against."""
 
 from sandbox.sayari.server import Sayari
 

@@ -1,4 +1,4 @@
-"""What all parts of the stand-in share: errors in Sayari's shape, times as it writes them, its history."""
+"""What all parts of the simulator share: errors in Sayari's shape, times as it writes them, its history."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox.core import FakeVendor, SandboxState
+from sandbox.core import SandboxState, Simulator
 from sandbox.sayari.paging import Refused
 from sandbox.sayari.register import register
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-class Part(FakeVendor):
+class Part(Simulator):
     """A part of Sayari.
 
     Attributes:
@@ -43,9 +43,9 @@ class Part(FakeVendor):
     def _endpoint(
         self, name: str, handler: Callable[[Any, Request], Awaitable[Response]], *, public: bool
     ) -> Endpoint:
-        async def checked(stand_in: Any, request: Request) -> Response:
+        async def checked(simulator: Any, request: Request) -> Response:
             try:
-                return await handler(stand_in, request)
+                return await handler(simulator, request)
             except Refused as refused:
                 return self.refuse(refused.status, refused.message)
 

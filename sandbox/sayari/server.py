@@ -1,4 +1,4 @@
-"""The stand-in as a whole: tokens and information beside its parts."""
+"""The simulator as a whole: tokens and information beside its parts."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Documented(NamedTuple):
+class DocumentedOperation(NamedTuple):
     """One operation."""
 
     vendor: str
@@ -122,8 +122,8 @@ usage                                       GET    /usage
 history                                     GET    /history
 """
 
-OPERATIONS: list[Documented] = [
-    Documented(vendor, *line.split())
+OPERATIONS: list[DocumentedOperation] = [
+    DocumentedOperation(vendor, *line.split())
     for vendor, table in (("creditsafe", _CREDITSAFE), ("data8", _DATA8), ("sayari", _SAYARI))
     for line in table.strip().splitlines()
 ]

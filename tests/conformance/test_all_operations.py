@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from clients.resource import operations_of
+from clients.resource import list_operations
 from sandbox import Sandbox
 from sandbox.core import SandboxState
 from tests.conformance.clients_of import VENDORS, connect
@@ -67,7 +67,7 @@ def test_the_table_is_whole() -> None:
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_client_lists_exactly_what_is_documented(vendor: str, sandbox: Sandbox) -> None:
     client = connect(vendor, sandbox)
-    listed = list(operations_of(client))
+    listed = list(list_operations(client))
     assert {(each.name, each.method, each.path) for each in listed} == {
         (each.name, each.method, each.path) for each in OPERATIONS if each.vendor == vendor
     }

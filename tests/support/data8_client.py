@@ -1,37 +1,17 @@
-"""A client that tells what it sent."""
+"""A recording Data8 client."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
-import httpx
+from functools import partial
 
 from clients.data8 import Data8
 from sandbox import Sandbox
-from sandbox.core import PASSWORD, USERNAME
+from tests.support.recording_client import RecordingClient
 
 
-@dataclass
-class RecordingClient:
-    """A client, the sandbox behind it, and the requests it sent, the latest last."""
-
-    sandbox: Sandbox
-    requests: list[httpx.Request] = field(default_factory=list)
-    open: list[Data8] = field(default_factory=list)
-
-    @property
-    def token_url(self) -> str:
-        return f"{self.sandbox.url}/data8/connect/token"
-
-    def connect(self, **options: Any) -> Data8:
-        http = httpx.Client(event_hooks={"request": [self.requests.append]}, timeout=30)
-        credentials = {"client_id": USERNAME, "client_secret": PASSWORD}
-        client = Data8.connect(
-            f"{self.sandbox.url}/data8", self.token_url, http=http, **(credentials | options)
-        )
-        self.open.append(client)
-        return client
-
-    def tokens_asked(self) -> int:
-        return sum(str(request.url) == self.token_url for request in self.requests)
+def record_data8(sandbox: Sandbox) -> RecordingClient[Data8]:
+    """Return recording clients of the sandbox's Data8 simulator."""
+    path = "/data8/connect/token"
+    return RecordingClient(
+        sandbox, partial(Data8.connect, f"{sandbox.url}/data8", f"{sandbox.url}{path}"), path
+    )

@@ -1,4 +1,4 @@
-"""Takes commands and drives their turns by hand, at the vendors' stand-ins: no broker, no threads."""
+"""Takes commands and drives their turns by hand, at the vendors' simulators: no broker, no threads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SandboxHarness:
     """`run` sends a command and takes turns until its job has ended.
 
     Args:
-        sandbox: the stand-ins, with jobs that take no time.
+        sandbox: the simulators, with jobs that take no time.
         folder: where inputs lie; results go below `results`.
         url: of the ledger, whose tables are there.
     """

@@ -1,39 +1,24 @@
-"""A client that tells what it sent, and something at the vendor to ask for."""
+"""A recording Sayari client, and data at the simulator to ask for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
-import httpx
+from dataclasses import dataclass
+from functools import partial
 
 from clients.sayari import Sayari, UploadEntity
 from sandbox import Sandbox
-from sandbox.core import PASSWORD, USERNAME
 from sandbox.sayari.register import register
+from tests.support.recording_client import RecordingClient
 
 #: The register's entities by label.
 ENTITIES = {entity.label: entity for entity in register().entities.values()}
 TESCO = ENTITIES["Tesco PLC"]
 
 
-@dataclass
-class RecordingClient:
-    """A client, the sandbox behind it, and the requests it sent, the latest last."""
-
-    sandbox: Sandbox
-    requests: list[httpx.Request] = field(default_factory=list)
-    open: list[Sayari] = field(default_factory=list)
-
-    def connect(self, **options: Any) -> Sayari:
-        http = httpx.Client(event_hooks={"request": [self.requests.append]}, timeout=30)
-        credentials = {"client_id": USERNAME, "client_secret": PASSWORD}
-        client = Sayari.connect(f"{self.sandbox.url}/sayari", http=http, **(credentials | options))
-        self.open.append(client)
-        return client
-
-    def tokens_asked(self) -> int:
-        return sum(request.url.path.endswith("/oauth/token") for request in self.requests)
+def record_sayari(sandbox: Sandbox) -> RecordingClient[Sayari]:
+    """Return recording clients of the sandbox's Sayari simulator."""
+    url = f"{sandbox.url}/sayari"
+    return RecordingClient(sandbox, partial(Sayari.connect, url), "/sayari/oauth/token")
 
 
 @dataclass(frozen=True)

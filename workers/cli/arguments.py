@@ -13,12 +13,12 @@ from messages.envelope import field_errors, read_json
 from workers.cli.console import usage
 
 Path = tuple[str, ...]
-#: What stands behind an option: its text, or nothing.
-Given = str | Literal[True]
+#: The text of an option, or True for an option without one.
+OptionValue = str | Literal[True]
 
 
-def json_of(option: str, text: str) -> Any:
-    """The value of `--data JSON` or `--data @FILE`. Raises wrong usage."""
+def parse_json(option: str, text: str) -> Any:
+    """Return the value of `--data JSON` or `--data @FILE`. Raises `typer.BadParameter`."""
     try:
         return read_json(FilePath(text[1:]).read_bytes() if text.startswith("@") else text.encode())
     except OSError as error:
@@ -27,31 +27,33 @@ def json_of(option: str, text: str) -> Any:
         raise usage(f"{option}: {error}") from None
 
 
-def options_of(arguments: Sequence[str]) -> dict[str, Given]:
-    """`--a b --c.d=e --f` as `{"a": "b", "c.d": "e", "f": True}`. Raises wrong usage."""
-    found: dict[str, Given] = {}
+def parse_options(arguments: Sequence[str]) -> dict[str, OptionValue]:
+    """Parse `--a b --c.d=e --f` to `{"a": "b", "c.d": "e", "f": True}`. Raises `typer.BadParameter`."""
+    options: dict[str, OptionValue] = {}
     for name, value in _pairs(arguments):
         if not all(name.split(".")):
             raise usage(f"--{name}: not a field's name")
-        if name in found:
+        if name in options:
             raise usage(f"--{name} is given twice; give a list as JSON: --{name} '[…, …]'")
-        found[name] = value
-    return found
+        options[name] = value
+    return options
 
 
-def data_of(command: type[Command], base: Any, options: Mapping[str, Given]) -> dict[str, Any]:
-    """The command's data: `base` with every option put where its dots say.
+def build_data(command: type[Command], base: Any, options: Mapping[str, OptionValue]) -> dict[str, Any]:
+    """Return the command's data: `base`, with each option set at the path that its dots name.
 
     A value stays text where the field takes text, and is read as JSON where it does not. A field without a value
-    is true, and no text: what was forgotten, or an unset variable of a shell, must not become a name. Raises
-    wrong usage with a line for every bad field.
+    is true, not text: a forgotten value or an unset shell variable must not become a name.
+
+    Raises:
+        typer.BadParameter: The data is invalid; the message has one line for each field.
     """
     if not isinstance(base, dict):
         raise usage("--data must be a JSON object")
-    given = {_path(command, name): value for name, value in options.items()}
-    texts = _merged(base, given)
-    wrong = _wrong(command, texts)
-    values = {path: _value(value) if _touched(path, wrong) else value for path, value in given.items()}
+    by_path = {_path(command, name): value for name, value in options.items()}
+    texts = _merged(base, by_path)
+    invalid = _invalid_paths(command, texts)
+    values = {path: _value(value) if _is_invalid(path, invalid) else value for path, value in by_path.items()}
     data = _merged(base, values)
     try:
         command.model_validate(data)
@@ -61,7 +63,7 @@ def data_of(command: type[Command], base: Any, options: Mapping[str, Given]) -> 
     return data
 
 
-def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, Given]]:
+def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, OptionValue]]:
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)
@@ -75,15 +77,15 @@ def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, Given]]:
 
 
 def _path(command: type[Command], name: str) -> Path:
-    """`--portfolio-id` means `portfolio_id`; below the first dot names are taken as they are."""
+    """Return an option's path: `--portfolio-id` means `portfolio_id`; names after the first dot stay as they are."""
     head, *tail = name.split(".")
     known = {field.alias or name for name, field in command.model_fields.items()}
     return (head if head in known else head.replace("-", "_"), *tail)
 
 
-def _merged(base: dict[str, Any], given: Mapping[Path, Any]) -> dict[str, Any]:
+def _merged(base: dict[str, Any], values: Mapping[Path, Any]) -> dict[str, Any]:
     data = dict(base)
-    for path, value in given.items():
+    for path, value in values.items():
         *folders, last = path
         place = data
         for folder in folders:
@@ -95,7 +97,7 @@ def _merged(base: dict[str, Any], given: Mapping[Path, Any]) -> dict[str, Any]:
     return data
 
 
-def _wrong(command: type[Command], data: dict[str, Any]) -> list[Path]:
+def _invalid_paths(command: type[Command], data: dict[str, Any]) -> list[Path]:
     try:
         command.model_validate(data)
     except ValidationError as error:
@@ -103,14 +105,14 @@ def _wrong(command: type[Command], data: dict[str, Any]) -> list[Path]:
     return []
 
 
-def _touched(path: Path, wrong: Sequence[Path]) -> bool:
-    return any(path == place[: len(path)] for place in wrong)
+def _is_invalid(path: Path, invalid: Sequence[Path]) -> bool:
+    return any(path == place[: len(path)] for place in invalid)
 
 
-def _value(given: Given) -> Any:
-    if given is True:
+def _value(text: OptionValue) -> Any:
+    if text is True:
         return True
     try:
-        return read_json(given.encode())
+        return read_json(text.encode())
     except ValueError:
-        return given
+        return text

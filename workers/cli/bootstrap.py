@@ -1,41 +1,44 @@
-"""What most commands begin with: settings, quiet logs on standard error, and the ledger."""
+"""Set-up that most commands share: settings, quiet logs on standard error, and the ledger."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import ArgumentError
 
-from workers.files.storage import Storage
 from workers.ledger.database import Database, LedgerOutdated, LedgerUnavailable
 from workers.ledger.ledger import Ledger
 from workers.observability import logs
 from workers.settings import Settings, SettingsError, load
 
-#: Connections to the ledger of a command that looks at it from one thread.
-CONNECTIONS = 2
+if TYPE_CHECKING:
+    from workers.files.storage import Storage
+
+#: Connections to the ledger of a command with one thread.
+MAX_CONNECTIONS = 2
 
 
 def settings() -> Settings:
-    """The settings, with logs set up: only warnings are of interest here. Raises `SettingsError`."""
-    found = load()
-    quiet = found.log.level if found.log.level in {"debug", "error"} else "warning"
-    logs.configure(found.log.model_copy(update={"level": quiet}))
+    """Load the settings and configure logs for warnings only. Raises `SettingsError`."""
+    configured = load()
+    quiet = configured.log.level if configured.log.level in {"debug", "error"} else "warning"
+    logs.configure(configured.log.model_copy(update={"level": quiet}))
     if quiet != "debug":
-        logging.getLogger("pika").setLevel(logging.CRITICAL)  # what it has to say comes as an exception
-    return found
+        logging.getLogger("pika").setLevel(logging.CRITICAL)  # its errors are raised as exceptions too
+    return configured
 
 
 @contextmanager
-def opened_ledger(found: Settings) -> Iterator[Ledger]:
-    """The ledger, ready to use.
+def open_ledger(configured: Settings) -> Iterator[Ledger]:
+    """Yield the ledger, ready to use.
 
-    SQLite's is created and migrated by whoever opens it; PostgreSQL's must be at this version already.
+    A SQLite ledger is created and migrated here; a PostgreSQL ledger must be at this version already.
     Raises `LedgerUnavailable`, `LedgerOutdated`, `SettingsError`.
     """
-    database = opened_database(found)
+    database = open_database(configured)
     try:
         try:
             database.check()
@@ -48,10 +51,10 @@ def opened_ledger(found: Settings) -> Iterator[Ledger]:
         database.close()
 
 
-def opened_database(found: Settings) -> Database:
-    """The ledger's database, whatever tables it has."""
+def open_database(configured: Settings) -> Database:
+    """Return the ledger's database without a check of its tables."""
     try:
-        return Database(found.ledger_url.get_secret_value(), CONNECTIONS)
+        return Database(configured.ledger_url.get_secret_value(), MAX_CONNECTIONS)
     except (ArgumentError, ValueError):
         raise SettingsError(
             "KYB_LEDGER_URL: must look like sqlite:///PATH or postgresql://user@host/name"
@@ -60,11 +63,11 @@ def opened_database(found: Settings) -> Database:
         raise LedgerUnavailable(f"its folder cannot be made ({error.strerror})") from None
 
 
-def broker_urls(found: Settings) -> str:
-    """The URLs of RabbitMQ's nodes. Raises `SettingsError` for one that is none."""
+def broker_urls(configured: Settings) -> str:
+    """Return the URLs of RabbitMQ's nodes. Raises `SettingsError` for an invalid one."""
     from workers.broker.tls import url_parameters  # noqa: PLC0415 - commands about the ledger alone do without it
 
-    urls = found.broker_url.get_secret_value()
+    urls = configured.broker_url.get_secret_value()
     for url in urls.split(";"):
         try:
             url_parameters(url.strip())
@@ -73,9 +76,11 @@ def broker_urls(found: Settings) -> str:
     return urls
 
 
-def storage_of(found: Settings) -> Storage:
-    """Inputs and results. Raises `SettingsError`."""
+def open_storage(configured: Settings) -> Storage:
+    """Return the storage of inputs and results. Raises `SettingsError`."""
+    from workers.files.storage import Storage  # noqa: PLC0415 - only commands that read files need it
+
     try:
-        return Storage.of(found.storage)
+        return Storage.of(configured.storage)
     except ValueError as error:
         raise SettingsError(f"KYB_STORAGE__…: {error}") from None

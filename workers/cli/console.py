@@ -1,4 +1,4 @@
-"""Output: tables and lines for people, one JSON document for programs; nothing but that on standard output."""
+"""Output: tables and lines for people, JSON documents for programs. Standard output has nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 #: Columns of a table that does not go to a terminal.
-WIDEST = 10_000
+MAX_TABLE_COLUMNS = 10_000
 
 _COLOURS = {
     "completed": "green", "failed": "red", "rejected": "red", "cancelled": "yellow",
@@ -26,55 +26,55 @@ _COLOURS = {
 
 
 def print_json(document: object) -> None:
-    """One JSON document."""
+    """Print one JSON document."""
     sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
 
 
 def print_json_line(document: object) -> None:
-    """One JSON document on one line, at once."""
+    """Print one JSON document on one line, and flush."""
     sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
     sys.stdout.flush()
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """A table; `empty` is said instead of one without rows."""
+    """Print a table, or `empty` if it has no rows."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*[cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row])
+        table.add_row(*[cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row])
     if not table.row_count:
         out.print(empty)
     elif out.is_terminal:
         Console(highlight=False).print(table)
     else:  # for files and pipes: one line per row, however long
-        page = Console(highlight=False, width=WIDEST, file=StringIO())
+        page = Console(highlight=False, width=MAX_TABLE_COLUMNS, file=StringIO())
         with page.capture() as captured:
             page.print(table)
         sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
-def plain(value: object) -> str:
-    """A value as one line of text, without control characters: vendors and messages may hold any."""
+def printable(value: object) -> str:
+    """Return a value as one line of text; replace control characters, which vendors and messages may contain."""
     text = "" if value is None else str(value)
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def word(status: str) -> Text:
-    """A status or outcome in its colour."""
+def styled_status(status: str) -> Text:
+    """Return a status or outcome in its colour."""
     return Text(status, style=_COLOURS.get(status, ""))
 
 
-def clock(seconds: float | None) -> str:
-    """Epoch seconds as local time."""
+def format_local_time(seconds: float | None) -> str:
+    """Format epoch seconds as local time."""
     if seconds is None:
         return ""
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def error_line(text: str) -> None:
-    """One line on standard error."""
+    """Print one line on standard error."""
     err.print(Text(text))
 
 
 def usage(message: str) -> typer.BadParameter:
-    """Wrong usage: to be raised, exit code 2."""
+    """Return the error to raise for wrong usage (exit code 2)."""
     return typer.BadParameter(message)

@@ -1,4 +1,4 @@
-"""Expected trouble: what to say of it, and the exit code."""
+"""Expected errors: their message and exit code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ JOB_FAILED = 1
 WRONG_USAGE = 2
 UNREACHABLE = 3
 
-#: By module and name, so that a command that needs no ledger does not import one to learn its exceptions.
+#: By module and name, so that a command imports no module only for its exceptions.
 _KNOWN = {
     ("workers.settings", "SettingsError"): (WRONG_USAGE, ""),
     ("workers.extras", "MissingExtra"): (WRONG_USAGE, ""),
@@ -19,8 +19,8 @@ _KNOWN = {
 }
 
 
-def explained(error: Exception) -> tuple[str, int] | None:
-    """One line for people and the exit code; None for a defect."""
+def describe_error(error: Exception) -> tuple[str, int] | None:
+    """Return an error's message and exit code; None for an unexpected error."""
     for (module, name), (code, prefix) in _KNOWN.items():
         loaded = sys.modules.get(module)
         if loaded is not None and isinstance(error, getattr(loaded, name)):

@@ -1,4 +1,4 @@
-"""`kyb`: finds the command, runs it, and turns expected errors into one line and an exit code."""
+"""`kyb`: run a command, and turn expected errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from workers.cli.exit_codes import explained
+from workers.cli.exit_codes import describe_error
 from workers.extras import importing
 
 #: Every command, with the line that `kyb --help` shows of it. Its module is imported when it is called.
 COMMANDS = {
-    "demo": "Everything in one process, nothing to configure: watch the main jobs run.",
-    "worker": "Serve queues until told to stop.",
+    "demo": "Run the main jobs in one process, without configuration.",
+    "worker": "Serve queues until stopped.",
     "submit": "Publish a command; --wait shows its progress and ends with its outcome.",
     "jobs": "List, show, cancel, retry, purge and erase jobs.",
     "events": "Follow or replay events.",
     "dlq": "List, show, redrive and discard dead letters.",
     "vendors": "Check the vendors' settings, or call any documented operation.",
-    "sandbox": "Serve the three vendors' stand-ins on loopback.",
+    "sandbox": "Serve the three vendors' simulators on loopback.",
     "contract": "Write the JSON Schemas and the AsyncAPI document.",
     "ledger": "Create or migrate the ledger's tables; recover a restored ledger.",
 }
@@ -31,21 +31,21 @@ COMMANDS = {
 MODULES = {"demo": "demo.command"}
 
 
-class Lazy(TyperGroup):
-    """Lists commands without importing them."""
+class LazyGroup(TyperGroup):
+    """A command group that lists commands without importing them."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - as typer calls it
-        """The names, in the order in which one meets them."""
+        """Return the names in the order of use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - as typer calls it
-        """What stands for the command in `--help`."""
+        """Return a placeholder for the command in `--help`."""
         return TyperCommand(cmd_name, help=COMMANDS[cmd_name]) if cmd_name in COMMANDS else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command itself."""
+        """Import and return the command."""
         name, _, rest = super().resolve_command(ctx, args)
-        gc.disable()  # what is imported stays: to look for garbage meanwhile takes a tenth of the time
+        gc.disable()  # imported objects stay; collections would cost a tenth of the time
         try:
             with importing("sandbox", f"kyb {name}"):
                 module = import_module(f"workers.cli.commands.{MODULES.get(str(name), name)}")
@@ -57,7 +57,7 @@ class Lazy(TyperGroup):
 
 
 app = typer.Typer(
-    cls=Lazy,
+    cls=LazyGroup,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -74,7 +74,7 @@ def _kyb() -> None:
 
 
 def main() -> None:
-    """The console entry."""
+    """Run the command line."""
     try:
         app(prog_name="kyb")
     except KeyboardInterrupt:
@@ -83,7 +83,7 @@ def main() -> None:
         sys.stdout = None
         sys.exit(0)
     except Exception as error:
-        known = explained(error)
+        known = describe_error(error)
         if known is None:
             raise
         line, code = known

@@ -1,21 +1,31 @@
-"""Showing a job on its way, and its end."""
+"""Progress and outcome of a job, as text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from messages.events import Status
-from workers.cli.console import err, error_line, out, plain, print_json
+from workers.cli.console import err, error_line, out, print_json, printable
 from workers.cli.exit_codes import JOB_FAILED
 from workers.cli.submission import JobSnapshot
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
 
 def progress_bars(**options: Any) -> Progress:
-    """One line per job: what, how far, what it is doing."""
+    """Return bars with one line for each job: its command, its progress and its step."""
+    from rich.progress import (  # noqa: PLC0415 - most commands show no bar
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     return Progress(
         SpinnerColumn(finished_text=" "),
         TextColumn("{task.description}", markup=False),
@@ -26,87 +36,90 @@ def progress_bars(**options: Any) -> Progress:
     )
 
 
-def doing(standing: JobSnapshot) -> str:
-    """What a job is at, in a few words."""
-    if standing.status is Status.ACCEPTED:
+def describe_progress(snapshot: JobSnapshot) -> str:
+    """Describe a job's progress in a few words."""
+    if snapshot.status is Status.ACCEPTED:
         return "accepted"
-    if standing.status.ended:
-        return standing.status.value
-    return doing_of(standing.progress or {})
+    if snapshot.status.ended:
+        return snapshot.status.value
+    return describe_step(snapshot.progress or {})
 
 
-def doing_of(told: dict[str, Any]) -> str:
-    """The same of an event's progress."""
-    words = [plain(told.get("step", "running"))]
-    if told.get("percent") is not None:
-        words.append(f"{told['percent']:.0f} %")
-    if told.get("done") is not None:
-        total = told.get("total")
-        words.append(f"{told['done']:,}" + (f" of {total:,}" if total else ""))
+def describe_step(progress: dict[str, Any]) -> str:
+    """Describe the progress of an event."""
+    words = [printable(progress.get("step", "running"))]
+    if progress.get("percent") is not None:
+        words.append(f"{progress['percent']:.0f} %")
+    if progress.get("done") is not None:
+        total = progress.get("total")
+        words.append(f"{progress['done']:,}" + (f" of {total:,}" if total else ""))
     return ", ".join(words)
 
 
-def percent_of(standing: JobSnapshot) -> float | None:
-    """0 to 100 if it is known."""
-    if standing.status is Status.COMPLETED:
+def percent_done(snapshot: JobSnapshot) -> float | None:
+    """Return 0 to 100, or None if it is unknown."""
+    if snapshot.status is Status.COMPLETED:
         return 100.0
-    percent = (standing.progress or {}).get("percent")
+    percent = (snapshot.progress or {}).get("percent")
     return None if percent is None else float(percent)
 
 
-def watched(standings: Iterator[JobSnapshot]) -> JobSnapshot | None:
-    """The last of the standings; on a terminal a bar shows the others. None if there are none."""
+def watch_job(snapshots: Iterator[JobSnapshot]) -> JobSnapshot | None:
+    """Return the last snapshot, or None; show the others as a bar on a terminal."""
     last = None
     with progress_bars(console=err, transient=True, disable=not err.is_terminal) as bars:
-        for standing in standings:
+        for snapshot in snapshots:
             if last is None:
-                bar = bars.add_task(standing.command, total=None, doing="")
-            last = standing
-            percent = percent_of(standing)
+                bar = bars.add_task(snapshot.command, total=None, doing="")
+            last = snapshot
+            percent = percent_done(snapshot)
             bars.update(
-                bar, completed=percent or 0, total=None if percent is None else 100, doing=doing(standing)
+                bar,
+                completed=percent or 0,
+                total=None if percent is None else 100,
+                doing=describe_progress(snapshot),
             )
     return last
 
 
-def print_outcome(standing: JobSnapshot) -> None:
-    """How a job ended, its result or its error."""
-    stats = standing.stats or {}
+def print_outcome(snapshot: JobSnapshot) -> None:
+    """Print a job's status, and its result or error."""
+    stats = snapshot.stats or {}
     cost = (
         f" after {stats['seconds']:.1f} s, {stats['turns']} turns, {stats['polls']} polls, "
         f"{stats['vendor_calls']} vendor calls"
         if stats
         else ""
     )
-    error_line(f"{standing.job_id}: {standing.status}{cost}")
-    if standing.result is not None:
-        print_json(standing.result)
-    for line in error_lines(standing.error):
+    error_line(f"{snapshot.job_id}: {snapshot.status}{cost}")
+    if snapshot.result is not None:
+        print_json(snapshot.result)
+    for line in error_lines(snapshot.error):
         error_line(line)
 
 
 def error_lines(error: dict[str, Any] | None) -> list[str]:
-    """An error of an event as lines for people."""
+    """Return an event's error as lines of text."""
     if error is None:
         return []
     detail = error.get("detail")
     if isinstance(detail, list):
         return [
             str(error["code"]),
-            *(f"  {plain(d['field'] or 'message')}: {plain(d['message'])}" for d in detail),
+            *(f"  {printable(d['field'] or 'message')}: {printable(d['message'])}" for d in detail),
         ]
-    lines = [f"{error['code']}: {plain(error['message'])}"]
+    lines = [f"{error['code']}: {printable(error['message'])}"]
     if error.get("step"):
-        lines.append(f"  step: {plain(error['step'])}")
+        lines.append(f"  step: {printable(error['step'])}")
     if detail:
-        lines.append(f"  detail: {plain(detail)}")
+        lines.append(f"  detail: {printable(detail)}")
     return lines
 
 
-def conclude(standings: Iterator[JobSnapshot], *, watch: bool, job_id: str, as_json: bool) -> int:
-    """Send, wait if asked to, and say what became of it; gives the exit code."""
+def finish(snapshots: Iterator[JobSnapshot], *, watch: bool, job_id: str, as_json: bool) -> int:
+    """Send a command, wait if `watch` is set, print the outcome, and return the exit code."""
     try:
-        last = watched(standings)
+        last = watch_job(snapshots)
     except KeyboardInterrupt:
         error_line(f"{job_id}: no longer watched, the job goes on: kyb jobs show {job_id}")
         raise

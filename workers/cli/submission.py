@@ -1,4 +1,4 @@
-"""Sending a command the way the broker wants it, and watching what becomes of it."""
+"""Submission of commands to the broker or the ledger, and snapshots of their jobs."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from messages.envelope import InvalidCommand, Request
 from messages.events import Outcome, Status
-from workers.cli.bootstrap import broker_urls, opened_ledger, storage_of
-from workers.engine.admission import Admission
+from workers.cli.bootstrap import broker_urls, open_ledger, open_storage
 from workers.ledger.ledger import Ledger
 from workers.ledger.outbox import job_stats
 from workers.settings import Settings
 
-#: Seconds between two looks into the ledger.
-LOOK = 0.2
+if TYPE_CHECKING:
+    from workers.engine.admission import Admission
+
+#: Time between two reads of the ledger.
+POLL_INTERVAL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class JobSnapshot:
-    """Where a job stands; the members are those of an event's data."""
+    """A job's status at one moment; the members are those of an event's data."""
 
     job_id: str
     command: str
@@ -34,33 +36,35 @@ class JobSnapshot:
     stats: dict[str, Any] | None = None
 
     def document(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return the members for `--json`."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-#: Sends a command; gives where its job stands, again and again until it has ended if that was asked for.
-#: A command that is rejected gives that standing at once where there is no broker.
+#: Sends a command and yields snapshots of its job, until the job has ended if it is watched.
+#: Without a broker, a rejected command yields its rejection at once.
 Send = Callable[[Request], Iterator[JobSnapshot]]
 
 
 @contextmanager
 def sender(settings: Settings, *, watch: bool) -> Iterator[Send]:
-    """What sends commands, and watches their jobs if `watch` is asked for.
+    """Yield a function that sends commands, and watches their jobs if `watch` is set.
 
-    It raises `BrokerUnavailable` or `LedgerUnavailable`.
+    Raises `BrokerUnavailable` or `LedgerUnavailable`.
     """
     if settings.embedded:
-        storage = storage_of(settings)
-        with opened_ledger(settings) as ledger:
+        from workers.engine.admission import Admission  # noqa: PLC0415 - it imports httpx and the clients
+
+        storage = open_storage(settings)
+        with open_ledger(settings) as ledger:
             admission = Admission(ledger.jobs, storage, settings.polling.deadline)
-            yield lambda request: recorded(ledger, admission, request, watch=watch)
+            yield lambda request: record_command(ledger, admission, request, watch=watch)
     else:
         with _to_broker(broker_urls(settings), watch=watch) as send:
             yield send
 
 
-def standing_in_ledger(ledger: Ledger, job_id: str) -> JobSnapshot | None:
-    """Where a job stands by the ledger."""
+def job_in_ledger(ledger: Ledger, job_id: str) -> JobSnapshot | None:
+    """Return a snapshot of a job in the ledger, or None."""
     job = ledger.queries.job(job_id)
     if job is None:
         return None
@@ -70,27 +74,29 @@ def standing_in_ledger(ledger: Ledger, job_id: str) -> JobSnapshot | None:
     )
 
 
-def recorded(ledger: Ledger, admission: Admission, request: Request, *, watch: bool) -> Iterator[JobSnapshot]:
-    """Record a command in the ledger, where a worker on that ledger finds it."""
+def record_command(
+    ledger: Ledger, admission: Admission, request: Request, *, watch: bool
+) -> Iterator[JobSnapshot]:
+    """Record a command in the ledger, from which a worker takes it."""
     try:
-        admission.accept(body_of(request), None, claim_first_turn=False)
+        admission.accept(encode_request(request), None, claim_first_turn=False)
     except InvalidCommand as invalid:
         details = [{"field": d.field, "message": d.message} for d in invalid.details]
         error = {"code": invalid.code.value, "message": str(invalid), "detail": details}
         yield JobSnapshot(request.id, request.type, Status.REJECTED, error=error)
         return
     while watch:
-        standing = standing_in_ledger(ledger, request.id)
-        if standing is None:
+        snapshot = job_in_ledger(ledger, request.id)
+        if snapshot is None:
             return
-        yield standing
-        if standing.status.ended:
+        yield snapshot
+        if snapshot.status.ended:
             return
-        time.sleep(LOOK)
+        time.sleep(POLL_INTERVAL_SECONDS)
 
 
-def body_of(request: Request) -> bytes:
-    """The message to send."""
+def encode_request(request: Request) -> bytes:
+    """Return the body of the message."""
     return json.dumps(request.event(), ensure_ascii=False).encode()
 
 
@@ -106,21 +112,21 @@ def _to_broker(urls: str, *, watch: bool) -> Iterator[Send]:
         stream = stack.enter_context(EventStream(urls, "next")) if watch else None
 
         def send(request: Request) -> Iterator[JobSnapshot]:
-            body = body_of(request)
+            body = encode_request(request)
             publisher.publish(
                 [OutboundMessage(topology.COMMANDS, request.type, body, CLOUD_EVENT, request.id)]
             )
             if stream is not None:
                 publisher.close()  # nobody answers its heartbeats while the job is watched
-                yield from _told(stream, request)
+                yield from _snapshots_from(stream, request)
 
         yield send
 
 
-def _told(stream: Any, request: Request) -> Iterator[JobSnapshot]:
+def _snapshots_from(stream: Any, request: Request) -> Iterator[JobSnapshot]:
     yield JobSnapshot(request.id, request.type, Status.ACCEPTED)
     while True:
-        body = stream.read(LOOK)
+        body = stream.read(POLL_INTERVAL_SECONDS)
         event = {} if body is None else json.loads(body)
         if event.get("subject") != request.id:
             continue

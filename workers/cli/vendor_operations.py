@@ -1,10 +1,8 @@
-"""Any documented operation of a vendor by its name: finding it, its parameters, and calling it."""
+"""Find any documented operation of a vendor by its name, list its parameters, and call it."""
 
 from __future__ import annotations
 
-import inspect
 import re
-import typing
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -16,31 +14,32 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import to_jsonable_python
 
-from clients.resource import Documented, Resource, operations_of
+from clients.resource import OperationInfo, Resource, list_operations
 from messages.envelope import read_json
-from workers.cli.arguments import Given
+from workers.cli.arguments import OptionValue
 from workers.cli.console import usage
 
-#: The parameter that takes a file to write the answer to; `--output` gives it.
-TO = "to"
+#: The parameter that takes the file for the answer; `--output` sets it.
+OUTPUT_PARAMETER = "to"
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One argument of an operation; `place` is where it travels."""
+    """A parameter of an operation, and the part of the request that carries it."""
 
     name: str
     place: Literal["path", "query", "body", "header"]
     required: bool
     hint: Any
+    takes_file: bool
+    takes_sequence: bool
 
-    @property
-    def file(self) -> bool:
-        """Whether it is the content of a file."""
-        return "IO[bytes]" in str(self.hint)
+    def value(self, text: OptionValue) -> Any:
+        """Convert an option's text to the parameter's type: text as it is, otherwise as JSON.
 
-    def value(self, text: Given) -> Any:
-        """A text as what the parameter takes: as it is, or read as JSON; nothing is true. Raises wrong usage."""
+        Raises:
+            typer.BadParameter: The parameter does not take the value.
+        """
         try:
             adapter: TypeAdapter[Any] = TypeAdapter(self.hint)
         except PydanticUserError:  # a hint that only type checkers understand
@@ -56,40 +55,43 @@ class Parameter:
             return self.checked(adapter, _json(f"--{self.name}", text))
 
     def checked(self, adapter: TypeAdapter[Any], value: Any) -> Any:
-        """The value, if it is one that the parameter takes. Raises wrong usage."""
+        """Return the validated value. Raises `typer.BadParameter` if the parameter does not take it."""
         try:
             return adapter.validate_python(value)
         except ValidationError as error:
             raise usage(f"--{self.name}: {error.errors()[0]['msg']}") from None
 
 
-def found_operation(client: Resource, name: str) -> Documented:
-    """The operation called `name`. Raises wrong usage that names those that are alike."""
-    operations = {operation.name: operation for operation in operations_of(client)}
+def get_operation(client: Resource, name: str) -> OperationInfo:
+    """Return the operation called `name`. Raises `typer.BadParameter` that names similar operations."""
+    operations = {operation.name: operation for operation in list_operations(client)}
     if name not in operations:
-        alike = [other for other in operations if other.split(".")[0] == name.split(".", maxsplit=1)[0]] or [
-            *operations
-        ]
-        raise usage(f"{name}: no such operation; there are {', '.join(alike)}")
+        similar = [
+            other for other in operations if other.split(".")[0] == name.split(".", maxsplit=1)[0]
+        ] or [*operations]
+        raise usage(f"{name}: no such operation; there are {', '.join(similar)}")
     return operations[name]
 
 
-def parameters_of(operation: Documented) -> list[Parameter]:
-    """What the operation takes, in the order in which it takes it."""
-    function = inspect.unwrap(operation.invoke)
-    hints = typing.get_type_hints(function)
+def list_parameters(operation: OperationInfo) -> list[Parameter]:
+    """Return the parameters of an operation, in the order of its method."""
     in_path = {_snake(part) for part in re.findall(r"\{(\w+)\}", operation.path)}
     rest: Literal["query", "body"] = "query" if operation.method in {"GET", "DELETE"} else "body"
-    found = []
-    for name, parameter in list(inspect.signature(function).parameters.items())[2:]:
-        required = parameter.default is inspect.Parameter.empty
-        place = "path" if name in in_path else "header" if name == "accept" else rest
-        found.append(Parameter(name, place, required, hints[name]))
-    return found
+    return [
+        Parameter(
+            parameter.name,
+            "path" if parameter.name in in_path else "header" if parameter.name == "accept" else rest,
+            parameter.required,
+            parameter.hint,
+            parameter.takes_file,
+            parameter.takes_sequence,
+        )
+        for parameter in operation.parameters
+    ]
 
 
-def listed(client: Resource) -> list[dict[str, Any]]:
-    """All operations as `kyb vendors call --list --json` prints them."""
+def describe_operations(client: Resource) -> list[dict[str, Any]]:
+    """Return all operations as `kyb vendors call --list --json` prints them."""
     return [
         {
             "operation": operation.name,
@@ -98,48 +100,52 @@ def listed(client: Resource) -> list[dict[str, Any]]:
             "summary": operation.summary,
             "parameters": [
                 {"name": parameter.name.rstrip("_"), "in": parameter.place, "required": parameter.required}
-                for parameter in parameters_of(operation)
-                if parameter.name != TO
+                for parameter in list_parameters(operation)
+                if parameter.name != OUTPUT_PARAMETER
             ],
         }
-        for operation in operations_of(client)
+        for operation in list_operations(client)
     ]
 
 
-def call(operation: Documented, options: Mapping[str, Given], body: str | None, output: Path | None) -> Any:
-    """Call the operation.
+def call(
+    operation: OperationInfo, options: Mapping[str, OptionValue], body: str | None, output: Path | None
+) -> Any:
+    """Call an operation and return its answer.
 
     Args:
-        operation: which.
-        options: arguments by name; the document's spelling (`portfolioId`) will do too.
+        operation: the operation.
+        options: arguments by name, in our spelling or the vendor's (`portfolioId`).
         body: JSON, or `@FILE` with JSON or with the file to send.
-        output: where an answer that is a file goes.
+        output: path for an answer that is a file.
 
-    Raises wrong usage and `VendorError`.
+    Raises:
+        typer.BadParameter: An argument is missing, unknown or invalid.
+        VendorError: The call failed.
     """
-    parameters = {parameter.name.rstrip("_"): parameter for parameter in parameters_of(operation)}
+    parameters = {parameter.name.rstrip("_"): parameter for parameter in list_parameters(operation)}
     with ExitStack() as files:
         arguments: dict[str, Any] = {}
         if body is not None:
             arguments |= _from_body(parameters, body, files)
         for option, text in options.items():
             parameter = parameters.get(_snake(option))
-            if parameter is None or parameter.name == TO:
+            if parameter is None or parameter.name == OUTPUT_PARAMETER:
                 raise usage(f"--{option}: {operation.name} takes {', '.join(parameters) or 'nothing'}")
             arguments[parameter.name] = parameter.value(text)
         missing = [p.name for p in parameters.values() if p.required and p.name not in arguments]
         if missing:
             raise usage(f"{operation.name} needs {', '.join('--' + name for name in missing)}")
-        if TO in parameters and output is not None:
-            arguments[TO] = files.enter_context(_opened(output, "wb"))
+        if OUTPUT_PARAMETER in parameters and output is not None:
+            arguments[OUTPUT_PARAMETER] = files.enter_context(_open_file(output, "wb"))
         try:
             return operation.invoke(**arguments)
-        except ValueError as error:  # the client's own checks of what may be sent; ValidationError is one
-            raise usage(f"{operation.name}: {_told(error)}") from None
+        except ValueError as error:  # a check of the client, ValidationError included
+            raise usage(f"{operation.name}: {_format_error(error)}") from None
 
 
 def as_json(answer: Any) -> Any:
-    """An answer as JSON values, by the vendor's names, as far as the vendor gave them; tokens stay hidden."""
+    """Convert an answer to JSON values under the vendor's names: only what the vendor sent; secrets stay masked."""
     if isinstance(answer, BaseModel):
         return as_json(answer.model_dump(by_alias=True, exclude_unset=True))
     if isinstance(answer, Mapping):
@@ -155,16 +161,16 @@ def _from_body(parameters: Mapping[str, Parameter], body: str, files: ExitStack)
     in_body = [p for p in parameters.values() if p.place == "body"]
     if not in_body:
         raise usage("--body: this operation has none")
-    sent = next((p for p in in_body if p.file), None)
-    if sent is not None and body.startswith("@") and not body.endswith(".json"):
-        return {sent.name: files.enter_context(_opened(Path(body[1:]), "rb"))}
+    file_parameter = next((p for p in in_body if p.takes_file), None)
+    if file_parameter is not None and body.startswith("@") and not body.endswith(".json"):
+        return {file_parameter.name: files.enter_context(_open_file(Path(body[1:]), "rb"))}
     if body.startswith("@"):
-        with _opened(Path(body[1:]), "rb") as stream:
+        with _open_file(Path(body[1:]), "rb") as stream:
             value = _json("--body", stream.read().decode(errors="replace"))
     else:
         value = _json("--body", body)
     if isinstance(value, list):  # the body as a whole
-        whole = next((p for p in in_body if not p.file and re.search("Sequence|Iterable", str(p.hint))), None)
+        whole = next((p for p in in_body if not p.takes_file and p.takes_sequence), None)
         if whole is None:
             raise usage("--body: must be a JSON object")
         return {whole.name: whole.checked(TypeAdapter(whole.hint), value)}
@@ -173,13 +179,13 @@ def _from_body(parameters: Mapping[str, Parameter], body: str, files: ExitStack)
     arguments = {}
     for key, member in value.items():
         parameter = parameters.get(_snake(key))
-        if parameter is None or parameter.place != "body" or parameter.file:
+        if parameter is None or parameter.place != "body" or parameter.takes_file:
             raise usage(f"--body: {key}: the body takes {', '.join(p.name for p in in_body)}")
         arguments[parameter.name] = parameter.checked(TypeAdapter(parameter.hint), member)
     return arguments
 
 
-def _opened(path: Path, mode: Literal["rb", "wb"]) -> Any:
+def _open_file(path: Path, mode: Literal["rb", "wb"]) -> Any:
     try:
         return path.open(mode)
     except OSError as error:
@@ -197,7 +203,7 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).replace("-", "_").lower()
 
 
-def _told(error: ValueError) -> str:
+def _format_error(error: ValueError) -> str:
     if isinstance(error, ValidationError):
         return "; ".join(
             f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)

@@ -117,19 +117,19 @@ def _rates(settings: VendorSettings) -> dict[str, Rate | None]:
 
 
 class _CallHooks(TypedDict):
-    budget: Callable[[str], float]
+    acquire: Callable[[str], float]
     observe: Callable[[Observation], None]
 
 
 def _call_hooks(database: Database | None, vendor: str, settings: VendorSettings) -> _CallHooks:
     """Return the rate limiter and the observer of a vendor's calls."""
     if database is None:
-        return {"budget": LocalRateLimiter(_rates(settings)), "observe": count_call}
+        return {"acquire": LocalRateLimiter(_rates(settings)), "observe": count_call}
     limiter = SharedRateLimiter(database, vendor, _rates(settings))
 
     def observe(observation: Observation) -> None:
         count_call(observation)
         if observation.status == httpx.codes.TOO_MANY_REQUESTS and observation.retry_after:
-            limiter.pause(observation.budget, observation.retry_after)
+            limiter.pause(observation.rate_limit, observation.retry_after)
 
-    return {"budget": limiter, "observe": observe}
+    return {"acquire": limiter, "observe": observe}

@@ -26,7 +26,7 @@ def count_call(observation: Observation) -> None:
     if claim is not None:
         with _count_lock:  # a transfer calls from several threads
             claim.job.vendor_calls += 1
-        claim.last_rate_limit_key = rate_limit_key(observation.vendor, observation.budget)
+        claim.last_rate_limit_key = rate_limit_key(observation.vendor, observation.rate_limit)
     metrics.vendor_called(observation)
     tracing.vendor_called(observation)
     log.debug(

@@ -111,7 +111,7 @@ def eventually(holds: Callable[[], bool], seconds: float = 20.0) -> None:
 
 @pytest.fixture
 def vendors(home: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """Settings for the stand-ins, quick polls, and a file `companies.csv` that may be read."""
+    """Settings for the simulators, quick polls, and a file `companies.csv` that may be read."""
     for name, value in sandbox.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("KYB_POLLING__MIN_DELAY", "50ms")

@@ -12,7 +12,7 @@ import pytest
 
 from sandbox import Sandbox
 from tests.integration.cli.conftest import Kyb, eventually, process, until
-from workers.cli.commands.worker import told_to_stop
+from workers.cli.commands.worker import stop_event
 
 CONTROL = ["submit", "job.cancel", "--job-id", "nowhere", "--wait", "--json"]
 
@@ -64,7 +64,7 @@ def test_a_signal_that_comes_at_the_worst_moment_is_heeded() -> None:
     """While the thread that it interrupts is about to wait, and has the lock of what it waits for."""
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     try:
-        stopping = told_to_stop()
+        stopping = stop_event()
         with stopping._cond:  # type: ignore[attr-defined]
             signal.raise_signal(signal.SIGTERM)
         assert stopping.wait(20)

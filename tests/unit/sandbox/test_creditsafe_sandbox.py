@@ -1,4 +1,4 @@
-"""The stand-in is as strict as the vendor."""
+"""The simulator is as strict as the vendor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stand-in is as strict as the document, told by plain HTTP."""
+"""The simulator is as strict as the document, told by plain HTTP."""
 
 from __future__ import annotations
 

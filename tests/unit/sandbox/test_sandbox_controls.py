@@ -1,4 +1,4 @@
-"""`/_sandbox/…`: what a person without our Python steers the stand-ins with."""
+"""`/_sandbox/…`: what a person without our Python steers the simulators with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sayari's stand-in, asked directly: where it is strict, what it counts, how its resolution takes time."""
+"""Sayari's simulator, asked directly: where it is strict, what it counts, how its resolution takes time."""
 
 from __future__ import annotations
 

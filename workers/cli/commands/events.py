@@ -1,4 +1,4 @@
-"""`kyb events tail`: what was told, and what is being told."""
+"""`kyb events`: replay and follow events."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.text import Text
 
-from workers.cli.bootstrap import broker_urls, opened_ledger, settings
-from workers.cli.console import out, plain, print_json, print_json_line, usage, word
-from workers.cli.progress import doing_of
+from workers.cli.bootstrap import broker_urls, open_ledger, settings
+from workers.cli.console import out, print_json, print_json_line, printable, styled_status, usage
+from workers.cli.progress import describe_step
 from workers.settings import Settings, parse_duration
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None)
 
-#: Seconds between two looks into the ledger.
-LOOK = 0.2
-#: Seconds without an event after which a stream is taken to be read to its end.
-QUIET = 1.5
+#: Time between two reads of the ledger.
+POLL_INTERVAL_SECONDS = 0.2
+#: After this time without an event, a stream has been read to its end.
+IDLE_TIMEOUT_SECONDS = 1.5
 
 
 @app.callback()
@@ -42,12 +42,12 @@ def tail(
     ] = False,
 ) -> None:
     """Print events. Without --from: all of a job or with --no-follow, otherwise what comes from now on."""
-    found = settings()
+    configured = settings()
     start = start_of(since, everything=job is not None or not follow)
     events = (
-        _of_ledger(found, start, job, follow=follow)
-        if found.embedded
-        else of_stream(found, start, follow=follow)
+        _of_ledger(configured, start, job, follow=follow)
+        if configured.embedded
+        else of_stream(configured, start, follow=follow)
     )
     mine = (event for event in events if job is None or event["subject"] == job)
     with suppress(KeyboardInterrupt):
@@ -59,26 +59,29 @@ def tail(
 
 
 def print_event(event: dict[str, Any]) -> None:
-    """One event as one line."""
+    """Print one event as one line."""
     command, _, outcome = event["type"].rpartition(".")
     data = event["data"]
-    told = ""
+    detail = ""
     if data.get("progress"):
-        told = doing_of(data["progress"])
+        detail = describe_step(data["progress"])
     elif data.get("error"):
-        told = f"{data['error']['code']}: {data['error']['message']}"
+        detail = f"{data['error']['code']}: {data['error']['message']}"
     elif data.get("stats"):
-        told = f"{data['stats']['seconds']:.1f} s"
+        detail = f"{data['stats']['seconds']:.1f} s"
     at = datetime.fromisoformat(event["time"]).astimezone().strftime("%H:%M:%S")
     out.print(
         Text.assemble(
-            f"{at}  ", f"{plain(event['subject'])}  {plain(command)} ", word(outcome), f"  {plain(told)}"
+            f"{at}  ",
+            f"{printable(event['subject'])}  {printable(command)} ",
+            styled_status(outcome),
+            f"  {printable(detail)}",
         )
     )
 
 
 def start_of(since: str | None, *, everything: bool) -> float:
-    """`--from` as epoch seconds; without it 0 for `everything`, else now."""
+    """Return `--from` in epoch seconds; without it 0 for `everything`, else now."""
     if since is None:
         return 0.0 if everything else time.time()
     try:
@@ -87,9 +90,11 @@ def start_of(since: str | None, *, everything: bool) -> float:
         raise usage(f"--from: {error}") from None
 
 
-def _of_ledger(found: Settings, start: float, job: str | None, *, follow: bool) -> Iterator[dict[str, Any]]:
+def _of_ledger(
+    configured: Settings, start: float, job: str | None, *, follow: bool
+) -> Iterator[dict[str, Any]]:
     number = 0
-    with opened_ledger(found) as ledger:
+    with open_ledger(configured) as ledger:
         while True:
             batch = ledger.queries.events(after=number, since=start, job_id=job)
             for stored in batch:
@@ -98,25 +103,25 @@ def _of_ledger(found: Settings, start: float, job: str | None, *, follow: bool) 
             if not batch:
                 if not follow:
                     return
-                time.sleep(LOOK)
+                time.sleep(POLL_INTERVAL_SECONDS)
 
 
-def of_stream(found: Settings, start: float, *, follow: bool) -> Iterator[dict[str, Any]]:
-    """The events of RabbitMQ's stream from `start` (epoch seconds); without `follow`, those that are there."""
+def of_stream(configured: Settings, start: float, *, follow: bool) -> Iterator[dict[str, Any]]:
+    """Yield the events of RabbitMQ's stream from `start` (epoch seconds); without `follow`, only the existing ones."""
     from workers.broker.event_stream import EventStream  # noqa: PLC0415 - the embedded broker does without pika
 
-    began = datetime.now(UTC)
+    started = datetime.now(UTC)
     offset: datetime | Literal["first"] = datetime.fromtimestamp(start, UTC) if start else "first"
-    with EventStream(broker_urls(found), offset) as stream:
+    with EventStream(broker_urls(configured), offset) as stream:
         while True:
-            body = stream.read(QUIET)
+            body = stream.read(IDLE_TIMEOUT_SECONDS)
             if body is None:
                 if not follow:
                     return
                 continue
             event = json.loads(body)
-            told = datetime.fromisoformat(event["time"])
-            if not follow and told > began:
+            event_time = datetime.fromisoformat(event["time"])
+            if not follow and event_time > started:
                 return
-            if told.timestamp() >= start:
+            if event_time.timestamp() >= start:
                 yield event

@@ -1,4 +1,4 @@
-"""`kyb jobs`: what the ledger knows, and commands about jobs."""
+"""`kyb jobs`: list, show, cancel, retry, purge and erase jobs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,20 @@ from messages.control import CancelJob, RetryJob
 from messages.envelope import Request
 from messages.errors import Code
 from messages.events import Status
-from workers.cli.bootstrap import opened_ledger, settings
-from workers.cli.commands.submit import request_for
-from workers.cli.console import clock, error_line, out, plain, print_json, print_table, usage, word
+from workers.cli.bootstrap import open_ledger, settings
+from workers.cli.commands.submit import build_request
+from workers.cli.console import (
+    error_line,
+    format_local_time,
+    out,
+    print_json,
+    print_table,
+    printable,
+    styled_status,
+    usage,
+)
 from workers.cli.exit_codes import JOB_FAILED
-from workers.cli.progress import conclude, doing, error_lines, watched
+from workers.cli.progress import describe_progress, error_lines, finish, watch_job
 from workers.cli.submission import JobSnapshot, sender
 from workers.ledger.queries import NotErasable
 from workers.ledger.records import Job, decode, to_datetime
@@ -24,7 +33,7 @@ app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="The ledger's jobs."
 )
 
-#: Jobs that `retry --failed` takes on at once.
+#: The most jobs that `retry --failed` retries at once.
 RETRY_LIMIT = 10_000
 
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON document")]
@@ -39,13 +48,20 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List jobs."""
-    with opened_ledger(settings()) as ledger:
+    with open_ledger(settings()) as ledger:
         jobs = ledger.queries.jobs(statuses=[s.value for s in status or ()], command=command, limit=limit)
     if as_json:
         print_json([job_document(job) for job in jobs])
         return
     rows = [
-        (job.id, job.command, word(job.status), _note(job), clock(job.accepted_at), clock(job.updated_at))
+        (
+            job.id,
+            job.command,
+            styled_status(job.status),
+            _note(job),
+            format_local_time(job.accepted_at),
+            format_local_time(job.updated_at),
+        )
         for job in jobs
     ]
     print_table(("job", "command", "status", "", "accepted", "updated"), rows, empty="no jobs")
@@ -54,10 +70,10 @@ def list_(
 @app.command()
 def show(id: Annotated[str, typer.Argument(help="the job")], as_json: AsJson = False) -> None:
     """Show one job, its steps and its events."""
-    with opened_ledger(settings()) as ledger:
+    with open_ledger(settings()) as ledger:
         job = ledger.queries.job(id)
         if job is None:
-            error_line(f"there is no job {plain(id)}")
+            error_line(f"there is no job {printable(id)}")
             raise typer.Exit(JOB_FAILED)
         document = job_document(job)
         steps = [_step_document(step) for step in ledger.queries.steps(id)]
@@ -66,7 +82,7 @@ def show(id: Annotated[str, typer.Argument(help="the job")], as_json: AsJson = F
         print_json({**document, "steps": steps, "events": events})
         return
     for name in ("id", "command", "status", "source", "accepted_at", "updated_at", "ended_at", "due_at"):
-        out.print(f"{name:12} {plain(document.get(name) or '-')}", markup=False)
+        out.print(f"{name:12} {printable(document.get(name) or '-')}", markup=False)
     stats = ", ".join(f"{name} {job_stat}" for name, job_stat in document["stats"].items())
     out.print(f"{'stats':12} {stats}", markup=False)
     for line in error_lines(job.error):
@@ -80,7 +96,7 @@ def show(id: Annotated[str, typer.Argument(help="the job")], as_json: AsJson = F
         empty="no steps yet",
     )
     out.print()
-    rows = [(e.get("sequence", ""), e["time"], word(e["type"].rpartition(".")[2])) for e in events]
+    rows = [(e.get("sequence", ""), e["time"], styled_status(e["type"].rpartition(".")[2])) for e in events]
     print_table(("event", "time", "outcome"), rows, empty="no events")
 
 
@@ -89,7 +105,7 @@ def cancel(
     id: Annotated[str, typer.Argument(help="the job")], wait: Wait = False, as_json: AsJson = False
 ) -> None:
     """Ask a job to end; sends job.cancel and prints that command's own job id."""
-    request = request_for(CancelJob, {"job_id": id})
+    request = build_request(CancelJob, {"job_id": id})
     _send(settings(), request, wait=wait, as_json=as_json)
 
 
@@ -103,21 +119,21 @@ def retry(
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let a failed or cancelled job go on from its last recorded step; sends job.retry."""
+    """Retry a failed or cancelled job from its last recorded step; sends job.retry."""
     if (id is None) == (failed is None):
         raise usage("give either a job or --failed CODE")
-    found = settings()
+    configured = settings()
     if id is not None:
-        _send(found, _retry_request(id, repeat_effect=repeat_effect), wait=wait, as_json=as_json)
-    with opened_ledger(found) as ledger:
+        _send(configured, _retry_request(id, repeat_effect=repeat_effect), wait=wait, as_json=as_json)
+    with open_ledger(configured) as ledger:
         jobs = ledger.queries.jobs(code=failed, limit=RETRY_LIMIT)
     sent_for = []
-    with sender(found, watch=wait) as send:
+    with sender(configured, watch=wait) as send:
         for job in jobs:
             request = _retry_request(job.id, repeat_effect=repeat_effect)
-            last: JobSnapshot | None = watched(send(request))
-            told = {"status": last.status.value} if last is not None else {}
-            sent_for.append({"retried": job.id, "command": job.command, "job_id": request.id, **told})
+            last: JobSnapshot | None = watch_job(send(request))
+            outcome = {"status": last.status.value} if last is not None else {}
+            sent_for.append({"retried": job.id, "command": job.command, "job_id": request.id, **outcome})
     if as_json:
         print_json(sent_for)
     else:
@@ -132,39 +148,40 @@ def purge(
     older_than: Annotated[str, typer.Option(help="e.g. 30d or 12h: ended longer ago than that")],
     as_json: AsJson = False,
 ) -> None:
-    """Forget jobs that ended long ago, with their steps and events; their result files stay."""
+    """Delete jobs that ended long ago, with their steps and events; their result files stay."""
     try:
         age = float(str(parse_duration(older_than)))
     except ValueError as error:
         raise usage(f"--older-than: {error}") from None
-    with opened_ledger(settings()) as ledger:
-        gone = ledger.queries.purge(age)
+    with open_ledger(settings()) as ledger:
+        purged = ledger.queries.purge(age)
     if as_json:
-        print_json({"purged": gone})
+        print_json({"purged": purged})
     else:
-        out.print(f"{gone} jobs purged")
+        out.print(f"{purged} jobs purged")
 
 
 @app.command()
 def erase(id: Annotated[str, typer.Argument(help="the job; it must have ended")]) -> None:
-    """Forget one job, with its steps, events and data; prints where its results are, which stay.
+    """Delete one job with its steps, events and data; print the path of its results, which stay.
 
     The same command sent again is a new job then.
     """
-    found = settings()
+    configured = settings()
     try:
-        with opened_ledger(found) as ledger:
+        with open_ledger(configured) as ledger:
             ledger.queries.erase(id)
     except NotErasable as error:
-        error_line(plain(error))
+        error_line(printable(error))
         raise typer.Exit(JOB_FAILED) from None
     out.print(
-        f"erased; delete its results too: {found.storage.results.rstrip('/')}/{plain(id)}/", markup=False
+        f"erased; delete its results too: {configured.storage.results.rstrip('/')}/{printable(id)}/",
+        markup=False,
     )
 
 
 def job_document(job: Job) -> dict[str, Any]:
-    """A job for `--json`."""
+    """Return a job for `--json`."""
     times = {"accepted_at": job.accepted_at, "updated_at": job.updated_at, "ended_at": job.ended_at,
              "due_at": job.due_at, "deadline_at": job.deadline_at}  # fmt: skip
     stats = {"turns": job.turns, "polls": job.polls, "vendor_calls": job.vendor_calls, "retries": job.retries}
@@ -184,23 +201,23 @@ def _step_document(step: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _send(found: Settings, request: Request, *, wait: bool, as_json: bool) -> NoReturn:
-    with sender(found, watch=wait) as send:
-        code = conclude(send(request), watch=wait, job_id=request.id, as_json=as_json)
+def _send(configured: Settings, request: Request, *, wait: bool, as_json: bool) -> NoReturn:
+    with sender(configured, watch=wait) as send:
+        code = finish(send(request), watch=wait, job_id=request.id, as_json=as_json)
     raise typer.Exit(code)
 
 
 def _retry_request(job_id: str, *, repeat_effect: bool) -> Request:
-    return request_for(RetryJob, {"job_id": job_id, "repeat_effect": repeat_effect})
+    return build_request(RetryJob, {"job_id": job_id, "repeat_effect": repeat_effect})
 
 
 def _note(job: Job) -> str:
     if job.error is not None:
         return str(job.error["code"])
     if job.scheduled_for is not None:
-        return f"not before {clock(job.scheduled_for)}"
+        return f"not before {format_local_time(job.scheduled_for)}"
     if job.status is Status.RUNNING:
-        return doing(JobSnapshot(job.id, job.command, job.status, job.progress))
+        return describe_progress(JobSnapshot(job.id, job.command, job.status, job.progress))
     return ""
 
 

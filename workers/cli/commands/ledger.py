@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from workers.cli.bootstrap import opened_database, opened_ledger, settings
+from workers.cli.bootstrap import open_database, open_ledger, settings
 from workers.cli.commands.events import of_stream, start_of
 from workers.cli.console import error_line, out, print_json, print_table, usage
 from workers.cli.exit_codes import JOB_FAILED
@@ -27,7 +27,7 @@ def _ledger() -> None:
 @app.command()
 def upgrade() -> None:
     """Create or migrate the tables; safe to repeat, and to run from several machines at once."""
-    with closing(opened_database(settings())) as database:
+    with closing(open_database(settings())) as database:
         database.upgrade()
         database.check()
     out.print("the ledger is ready")
@@ -46,7 +46,7 @@ def start(
     except ValueError as error:
         raise usage(f"--window: {error}") from None
     with (
-        opened_ledger(settings()) as ledger,
+        open_ledger(settings()) as ledger,
         ledger.database.connect() as connection,
         ledger.dispatch.try_lead(connection) as is_leader,
     ):
@@ -69,7 +69,7 @@ def lost_jobs(
     if configured.embedded:
         raise usage("the embedded broker has no event log besides the ledger")
     jobs: dict[str, dict[str, Any]] = {}
-    with opened_ledger(configured) as ledger:
+    with open_ledger(configured) as ledger:
         for event in of_stream(configured, start_of(since, everything=False), follow=False):
             data = event["data"]
             if "sequence" in event and (data["job_id"] in jobs or ledger.queries.job(data["job_id"]) is None):
@@ -91,6 +91,6 @@ def lost_jobs(
 @recovery.command()
 def finish() -> None:
     """End the recovery: new commands count as new from now on."""
-    with opened_ledger(settings()) as ledger:
+    with open_ledger(settings()) as ledger:
         changed = finish_recovery(ledger.database)
     out.print("the recovery has ended" if changed else "no recovery is in progress")

@@ -1,4 +1,4 @@
-"""`kyb sandbox`: the three vendors' stand-ins in the foreground."""
+"""`kyb sandbox`: run the simulators of the three vendors in the foreground."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sandbox import Sandbox
-from workers.cli.commands.worker import told_to_stop
+from workers.cli.commands.worker import stop_event
 from workers.cli.console import error_line
 from workers.settings import SettingsError
 
@@ -21,8 +21,8 @@ def sandbox(
         str | None, typer.Option(help="the host name by which other containers reach it; else loopback alone")
     ] = None,
 ) -> None:
-    """Serve the stand-ins until Ctrl-C; prints the settings that point a worker at them."""
-    stopping = told_to_stop()
+    """Serve the three vendors' simulators until Ctrl-C; print the settings for a worker."""
+    stopping = stop_event()
     try:
         served = Sandbox(port, name=name)
     except OSError as error:

@@ -11,10 +11,10 @@ import typer
 from messages.base import Command
 from messages.catalogue import COMMANDS
 from messages.envelope import InvalidCommand, Request, parse
-from workers.cli.arguments import data_of, json_of, options_of
+from workers.cli.arguments import build_data, parse_json, parse_options
 from workers.cli.bootstrap import settings
 from workers.cli.console import usage
-from workers.cli.progress import conclude
+from workers.cli.progress import finish
 from workers.cli.submission import sender
 
 #: The `source` of commands that people send.
@@ -41,7 +41,7 @@ def submit(
     wait: Annotated[bool, typer.Option("--wait", help="show the progress, end with the outcome")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON document")] = False,
 ) -> None:
-    """Send a command; prints the job's id.
+    """Send a command; print the job's id.
 
     Any field of the command can be given as --field value, with dots for what is nested:
     --portfolio.name "Suppliers". Values that the field does not take as text are read as JSON.
@@ -49,22 +49,22 @@ def submit(
     command = COMMANDS.get(type)
     if command is None:
         raise usage(f"{type}: no such command; there are {', '.join(COMMANDS)}")
-    options = options_of(context.args)
-    fields = data_of(command, json_of("--data", data), options)
-    request = request_for(command, fields, id, source, not_before)
+    options = parse_options(context.args)
+    fields = build_data(command, parse_json("--data", data), options)
+    request = build_request(command, fields, id, source, not_before)
     with sender(settings(), watch=wait) as send:
-        code = conclude(send(request), watch=wait, job_id=request.id, as_json=as_json)
+        code = finish(send(request), watch=wait, job_id=request.id, as_json=as_json)
     raise typer.Exit(code)
 
 
-def request_for(
+def build_request(
     command: type[Command],
     data: dict[str, object],
     id: str | None = None,
     source: str = SOURCE,
     not_before: str | None = None,
 ) -> Request:
-    """The command to send, checked as the worker will check it. Raises wrong usage."""
+    """Return the command, validated as the worker validates it. Raises `typer.BadParameter`."""
     event = {"specversion": "1.0", "id": id or str(uuid.uuid4()), "source": source, "type": command.type_}
     if not_before is not None:
         event["notbefore"] = not_before

@@ -1,4 +1,4 @@
-"""`kyb vendors`: are the settings right, and any documented operation by its name."""
+"""`kyb vendors`: check the vendors' settings, and call any documented operation."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from clients.creditsafe import Creditsafe
 from clients.data8 import Data8
 from clients.errors import VendorError
 from clients.sayari import Sayari
-from workers.cli.arguments import options_of
+from workers.cli.arguments import parse_options
 from workers.cli.bootstrap import settings
-from workers.cli.console import error_line, plain, print_json, print_table, usage
+from workers.cli.console import error_line, print_json, print_table, printable, usage
 from workers.cli.exit_codes import JOB_FAILED
 from workers.cli.vendor_operations import as_json as json_of_answer
 from workers.cli.vendor_operations import call as call_operation
-from workers.cli.vendor_operations import found_operation, listed
+from workers.cli.vendor_operations import describe_operations, get_operation
 from workers.engine.client_factory import build_creditsafe_client, build_data8_client, build_sayari_client
 from workers.settings import Settings, SettingsError
 
@@ -47,9 +47,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="print one JSON document")]
 
 @app.command()
 def check(as_json: AsJson = False) -> None:
-    """Get a token and make one harmless call at every vendor that has settings."""
-    found = settings()
-    results = [_checked(found, vendor) for vendor in Vendor if getattr(found, vendor) is not None]
+    """Fetch a token and make one read-only call at every vendor that has settings."""
+    configured = settings()
+    results = [
+        _check_vendor(configured, vendor) for vendor in Vendor if getattr(configured, vendor) is not None
+    ]
     if not results:
         raise SettingsError("no vendor has settings, see docs/reference/settings.md")
     if as_json:
@@ -81,15 +83,15 @@ def call(
         return
     if operation is None or operation.startswith("-"):
         raise usage("name an operation, or give --list to see them")
-    options = options_of(context.args)
+    options = parse_options(context.args)
     with _client(settings(), vendor) as client:
-        found = found_operation(client, operation)
-        if found.method != "GET" and not yes and sys.stdin.isatty():
-            typer.confirm(f"{vendor} {found.method} {found.path}: go on?", abort=True, err=True)
+        info = get_operation(client, operation)
+        if info.method != "GET" and not yes and sys.stdin.isatty():
+            typer.confirm(f"{vendor} {info.method} {info.path}: go on?", abort=True, err=True)
         try:
-            answer = json_of_answer(call_operation(found, options, body, output))
+            answer = json_of_answer(call_operation(info, options, body, output))
         except VendorError as error:
-            error_line(f"kyb: {plain(error)}")
+            error_line(f"kyb: {printable(error)}")
             raise typer.Exit(JOB_FAILED) from None
     if output is None:
         print_json(answer)
@@ -98,32 +100,32 @@ def call(
 
 
 def _list(vendor: Vendor, *, as_json: bool) -> None:
-    with _unconnected(vendor) as client:
-        operations = listed(client)
+    with _offline_client(vendor) as client:
+        operations = describe_operations(client)
     if as_json:
         print_json(operations)
         return
-    rows = [(o["operation"], o["method"], o["path"], _named(o["parameters"])) for o in operations]
+    rows = [(o["operation"], o["method"], o["path"], _parameter_names(o["parameters"])) for o in operations]
     print_table(("operation", "method", "path", "parameters"), rows, empty="")
 
 
-def _named(parameters: list[dict[str, Any]]) -> str:
+def _parameter_names(parameters: list[dict[str, Any]]) -> str:
     return " ".join(p["name"] if p["required"] else f"[{p['name']}]" for p in parameters)
 
 
 @contextmanager
-def _client(found: Settings, vendor: Vendor) -> Iterator[Client]:
-    makers: dict[Vendor, Callable[[Any], Client]] = {
+def _client(configured: Settings, vendor: Vendor) -> Iterator[Client]:
+    builders: dict[Vendor, Callable[[Any], Client]] = {
         Vendor.CREDITSAFE: build_creditsafe_client,
         Vendor.DATA8: build_data8_client,
         Vendor.SAYARI: build_sayari_client,
     }
-    given = getattr(found, vendor)
-    if given is None:
+    vendor_settings = getattr(configured, vendor)
+    if vendor_settings is None:
         raise SettingsError(
             f"KYB_{vendor.upper()}__…: no settings for {vendor}, see docs/reference/settings.md"
         )
-    client = makers[vendor](given)
+    client = builders[vendor](vendor_settings)
     try:
         yield client
     finally:
@@ -131,8 +133,8 @@ def _client(found: Settings, vendor: Vendor) -> Iterator[Client]:
 
 
 @contextmanager
-def _unconnected(vendor: Vendor) -> Iterator[Client]:
-    """A client to look at, not to call: `--list` needs no settings."""
+def _offline_client(vendor: Vendor) -> Iterator[Client]:
+    """Yield a client for `--list`, which needs no settings and makes no call."""
     address = "http://localhost"
     client: Client
     match vendor:
@@ -148,25 +150,25 @@ def _unconnected(vendor: Vendor) -> Iterator[Client]:
         client.close()
 
 
-def _checked(found: Settings, vendor: Vendor) -> dict[str, Any]:
-    began = time.monotonic()
+def _check_vendor(configured: Settings, vendor: Vendor) -> dict[str, Any]:
+    started = time.monotonic()
     error = None
-    with _client(found, vendor) as client:
+    with _client(configured, vendor) as client:
         try:
-            _harmless(client)
-        except VendorError as trouble:
-            error = plain(trouble)
+            _call_read_only(client)
+        except VendorError as failure:
+            error = printable(failure)
     return {
         "vendor": vendor.value,
-        "base_url": getattr(found, vendor).base_url,
+        "base_url": getattr(configured, vendor).base_url,
         "ok": error is None,
         "error": error,
-        "seconds": round(time.monotonic() - began, 2),
+        "seconds": round(time.monotonic() - started, 2),
     }
 
 
-def _harmless(client: Client) -> None:
-    """One question that every account may ask; a token is fetched for it."""
+def _call_read_only(client: Client) -> None:
+    """Make one read-only call that every account may make; it fetches a token."""
     if isinstance(client, Creditsafe):
         client.portfolios.list(page_size=1)
     elif isinstance(client, Data8):

@@ -1,4 +1,4 @@
-"""`kyb worker`: serve queues until told to stop."""
+"""`kyb worker`: serve queues until it is stopped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated
 import structlog
 import typer
 
-from workers.cli.bootstrap import broker_urls, opened_ledger, storage_of
+from workers.cli.bootstrap import broker_urls, open_ledger, open_storage
 from workers.engine.supervisor import Supervisor
 from workers.engine.worker import Worker, tune_memory
 from workers.observability import logs, tracing
@@ -32,38 +32,40 @@ def worker(
 ) -> None:
     """Serve queues until SIGTERM or Ctrl-C.
 
-    RabbitMQ may be away at the start: it is tried again until it is there. The ledger must be there.
+    RabbitMQ may be unavailable at the start: the worker retries until it connects. The ledger must be available.
     """
     tune_memory()
-    found = load()
-    logs.configure(found.log)
-    storage_of(found)
-    tracing.exporter_from(os.environ)  # what is wrong with it is said here, once, and not by every process
-    if not found.embedded:
-        broker_urls(found)
-    with opened_ledger(found):
+    configured = load()
+    logs.configure(configured.log)
+    open_storage(configured)
+    tracing.exporter_from(os.environ)  # reports a wrong setting once, not in every process
+    if not configured.embedded:
+        broker_urls(configured)
+    with open_ledger(configured):
         pass  # it can be reached, and its tables are those of this version
-    asked = [queue.strip() for queue in queues.split(",") if queue.strip()] if queues is not None else None
-    if found.worker.processes > 1:
-        Supervisor(found, [] if queues is None else ["--queues", queues]).run(told_to_stop())
+    queue_names = (
+        [queue.strip() for queue in queues.split(",") if queue.strip()] if queues is not None else None
+    )
+    if configured.worker.processes > 1:
+        Supervisor(configured, [] if queues is None else ["--queues", queues]).run(stop_event())
     else:
-        _serve(found, asked)
+        _serve(configured, queue_names)
 
 
-def told_to_stop() -> threading.Event:
-    """An event that SIGTERM or Ctrl-C sets; the same signal once more ends the process at once.
+def stop_event() -> threading.Event:
+    """Return an event that SIGTERM or Ctrl-C sets; a second signal ends the process at once.
 
     A handler that set the event itself could come while this very thread has the event's lock, and wait for ever.
     """
     stopping = threading.Event()
-    told: SimpleQueue[int] = SimpleQueue()  # takes something however it is interrupted
+    signals: SimpleQueue[int] = SimpleQueue()  # takes something however it is interrupted
 
     def stop(number: int, _: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
-        told.put(number)
+        signals.put(number)
 
     def listen() -> None:
-        told.get()
+        signals.get()
         stopping.set()
 
     threading.Thread(target=listen, name="signals", daemon=True).start()
@@ -72,29 +74,29 @@ def told_to_stop() -> threading.Event:
     return stopping
 
 
-def _serve(found: Settings, asked: list[str] | None) -> None:
+def _serve(configured: Settings, queue_names: list[str] | None) -> None:
     tracing.start()
-    served = Worker(found, asked)
-    if served.queues == ["kyb.control"] and asked is None:
+    server = Worker(configured, queue_names)
+    if server.queues == ["kyb.control"] and queue_names is None:
         log.warning("no vendor configured, serving kyb.control only")
     try:
-        probes = Probes(found.http, served.health, [served.ledger_monitor])
+        probes = Probes(configured.http, server.health, [server.ledger_monitor])
     except OSError as error:
         raise SettingsError(
             f"KYB_HTTP__HOST, KYB_HTTP__PORT: cannot listen there ({error.strerror})"
         ) from None
-    stopping = told_to_stop()
-    threading.excepthook = thread_died
+    stopping = stop_event()
+    threading.excepthook = log_thread_death
     probes.start()
-    served.start()
+    server.start()
     stopping.wait()
     log.info("stopping")
-    served.stop()
+    server.stop()
     probes.stop()
     tracing.stop()
 
 
-def thread_died(death: threading.ExceptHookArgs) -> None:
-    """A thread ended by an exception: `/livez` tells if it is missed."""
+def log_thread_death(death: threading.ExceptHookArgs) -> None:
+    """Log the exception that ended a thread; `/livez` fails if the process needs the thread."""
     name = death.thread.name if death.thread is not None else None
     log.error("thread died", thread=name, exc_info=death.exc_value)

@@ -1,4 +1,4 @@
-"""Every documented operation, on the wire against the stand-in."""
+"""Every documented operation, on the wire against the simulator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from clients.creditsafe import Creditsafe, NewRecord, State
-from clients.resource import operations_of
+from clients.resource import list_operations
 from sandbox import Sandbox
 
 BASE = "/v1/datastudio/portfolios"
@@ -184,10 +184,10 @@ CASES = [
 
 
 def test_the_client_has_the_documented_operations_and_no_others(client: Creditsafe) -> None:
-    listed = {op.name: f"{op.method} {op.path}" for op in operations_of(client)}
+    listed = {op.name: f"{op.method} {op.path}" for op in list_operations(client)}
     assert listed == {case.name: case.endpoint for case in CASES}
     assert len(listed) == 17
-    assert all(op.summary for op in operations_of(client))
+    assert all(op.summary for op in list_operations(client))
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])

@@ -6,18 +6,18 @@ import pytest
 
 from clients.data8 import Data8
 from sandbox import Sandbox
-from tests.support.data8_client import RecordingClient
+from tests.support.data8_client import record_data8
+from tests.support.recording_client import RecordingClient
 
 
 @pytest.fixture
-def recorder() -> Iterator[RecordingClient]:
+def recorder() -> Iterator[RecordingClient[Data8]]:
     with Sandbox() as sandbox:
-        recorder = RecordingClient(sandbox)
+        recorder = record_data8(sandbox)
         yield recorder
-        for client in recorder.open:
-            client.close()
+        recorder.close()
 
 
 @pytest.fixture
-def client(recorder: RecordingClient) -> Data8:
+def client(recorder: RecordingClient[Data8]) -> Data8:
     return recorder.connect()

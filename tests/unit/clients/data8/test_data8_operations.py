@@ -9,13 +9,13 @@ import pytest
 from clients.data8 import Data8
 from clients.errors import Conflict, NotFound, OutcomeUnknown, RateLimited, Rejected, VendorUnavailable
 from sandbox.core import Fault
-from tests.support.data8_client import RecordingClient
+from tests.support.recording_client import RecordingClient
 
 TEXT, WHOLE = 0, 1
 
 
 @pytest.fixture(autouse=True)
-def at_once(recorder: RecordingClient) -> None:
+def at_once(recorder: RecordingClient[Data8]) -> None:
     recorder.sandbox.state.job_seconds = recorder.sandbox.state.queue_seconds = 0
 
 
@@ -72,7 +72,9 @@ def test_a_secret_is_told_once_and_never_shown(client: Data8) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 100, 101, 250])
-def test_datasets_are_listed_page_by_page(recorder: RecordingClient, client: Data8, count: int) -> None:
+def test_datasets_are_listed_page_by_page(
+    recorder: RecordingClient[Data8], client: Data8, count: int
+) -> None:
     names = [f"d{n:03}" for n in range(count)]
     for name in reversed(names):
         client.datasets.create(name, {"a": TEXT})
@@ -100,7 +102,7 @@ def test_jobs_are_listed_the_latest_first_and_filtered(client: Data8) -> None:
 
 @pytest.mark.parametrize("rows", [0, 1, 999, 1_000, 1_001, 2_500])
 def test_records_come_back_in_order_and_no_request_is_too_many(
-    recorder: RecordingClient, client: Data8, rows: int
+    recorder: RecordingClient[Data8], client: Data8, rows: int
 ) -> None:
     dataset = filled(client, "rows", rows)
     client.jobs.create("echo", "Echo", input_datasets={"Rows": dataset})
@@ -134,7 +136,7 @@ def test_a_failed_job_says_so_and_its_outputs_stay_incomplete(client: Data8) -> 
         client.datasets.download(output.name)
 
 
-def test_the_vendor_s_refusals_are_typed_and_told(recorder: RecordingClient, client: Data8) -> None:
+def test_the_vendor_s_refusals_are_typed_and_told(recorder: RecordingClient[Data8], client: Data8) -> None:
     client.datasets.create("taken", {"a": TEXT})
 
     with pytest.raises(Conflict, match="another dataset"):
@@ -150,7 +152,9 @@ def test_the_vendor_s_refusals_are_typed_and_told(recorder: RecordingClient, cli
     assert (absent.value.status, absent.value.detail, absent.value.operation) == (404, None, "jobs.get")
 
 
-def test_faults_are_told_by_what_became_of_the_request(recorder: RecordingClient, client: Data8) -> None:
+def test_faults_are_told_by_what_became_of_the_request(
+    recorder: RecordingClient[Data8], client: Data8
+) -> None:
     client.jobs.list()  # a token
     state = recorder.sandbox.state
     for operation in ("data8.jobs.get", "data8.datasets.create"):

@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 from clients.data8 import Data8
-from clients.resource import operations_of
-from tests.support.data8_client import RecordingClient
+from clients.resource import list_operations
+from tests.support.recording_client import RecordingClient
 
 DOCUMENTED = {
     "GET /ApiKey",
@@ -279,14 +279,14 @@ TABLE = [
 
 
 def test_the_client_has_the_documented_operations_and_no_others(client: Data8) -> None:
-    listed = [f"{found.method} {found.path}" for found in operations_of(client)]
+    listed = [f"{found.method} {found.path}" for found in list_operations(client)]
 
     assert sorted(listed) == sorted(DOCUMENTED)
-    assert {row.operation for row in TABLE} == {found.name for found in operations_of(client)}
-    assert all(found.summary for found in operations_of(client))
+    assert {row.operation for row in TABLE} == {found.name for found in list_operations(client)}
+    assert all(found.summary for found in list_operations(client))
 
 
-def test_every_operation_as_documented(recorder: RecordingClient, client: Data8) -> None:
+def test_every_operation_as_documented(recorder: RecordingClient[Data8], client: Data8) -> None:
     recorder.sandbox.state.job_seconds = recorder.sandbox.state.queue_seconds = 0
     for row in TABLE:
         before = recorder.sandbox.state.calls[f"data8.{row.operation}"]

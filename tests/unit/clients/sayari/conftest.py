@@ -7,20 +7,20 @@ import pytest
 from clients.sayari import Sayari
 from sandbox import Sandbox
 from sandbox.core import SandboxState
-from tests.support.sayari_client import RecordingClient, Scene
+from tests.support.recording_client import RecordingClient
+from tests.support.sayari_client import Scene, record_sayari
 
 
 @pytest.fixture(scope="module")
-def recorder() -> Iterator[RecordingClient]:
+def recorder() -> Iterator[RecordingClient[Sayari]]:
     with Sandbox(state=SandboxState(job_seconds=0, queue_seconds=0)) as sandbox:
-        recorder = RecordingClient(sandbox)
+        recorder = record_sayari(sandbox)
         yield recorder
-        for client in recorder.open:
-            client.close()
+        recorder.close()
 
 
 @pytest.fixture
-def client(recorder: RecordingClient) -> Sayari:
+def client(recorder: RecordingClient[Sayari]) -> Sayari:
     return recorder.connect()
 
 

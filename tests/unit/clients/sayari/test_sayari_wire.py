@@ -11,10 +11,11 @@ from urllib.parse import unquote_plus
 
 import pytest
 
-from clients.resource import operations_of
+from clients.resource import list_operations
 from clients.sayari import Sayari, UploadEntity, UploadIdentifier
 from clients.sayari.requests import CSV, EXCEL, PDF
-from tests.support.sayari_client import RecordingClient, Scene
+from tests.support.recording_client import RecordingClient
+from tests.support.sayari_client import Scene
 
 DOCUMENTED = {
     "POST /oauth/token",
@@ -63,7 +64,7 @@ DOCUMENTED = {
 }
 
 UK, ALBANIA = "ecdfb3f2ecc8c3797e77d5795a8066ef", "4ea8bac1bed868e1510ffd21842e9551"
-#: Page tokens of the document; the last one is the stand-in's own.
+#: Page tokens of the document; the last one is the simulator's own.
 PROJECTS = "MjAyMi0wMi0yOCAxNjoyMjo0MS4yNDEzMTMrMDB8OGdqYTBC"
 CONTENTS = "MjAyMi0wMi0yOCAxNzo1MzowOC41MDU5NzQrMDB8OGdqYTBC"
 RESOLVED = "MjAyMi0wMy0wOCAxNjo1NToyOC4xNzkrMDB8ZWE5MTdiODkxYmNjZjJlZTFhNjcyM2Q0MmM2YzAwNWY"
@@ -261,7 +262,7 @@ def filled(template: Any, scene: Scene) -> Any:
 
 
 def test_exactly_the_documented_operations_are_there(client: Sayari) -> None:
-    operations = list(operations_of(client))
+    operations = list(list_operations(client))
     assert sorted(f"{each.method} {each.path}" for each in operations) == sorted(DOCUMENTED)
     assert {each.name for each in operations} == set(SENT)
     assert all(each.summary for each in operations)
@@ -269,7 +270,7 @@ def test_exactly_the_documented_operations_are_there(client: Sayari) -> None:
 
 @pytest.mark.parametrize("operation", SENT)
 def test_an_operation_sends_what_is_documented(
-    operation: str, recorder: RecordingClient, client: Sayari, scene: Scene
+    operation: str, recorder: RecordingClient[Sayari], client: Sayari, scene: Scene
 ) -> None:
     sent = SENT[operation]
     before = recorder.sandbox.state.calls[f"sayari.{operation}"]
@@ -306,7 +307,7 @@ def test_files_are_written_as_they_come(
     call: Callable[..., None],
     accept: str,
     begins: bytes,
-    recorder: RecordingClient,
+    recorder: RecordingClient[Sayari],
     client: Sayari,
     scene: Scene,
 ) -> None:
@@ -316,7 +317,9 @@ def test_files_are_written_as_they_come(
     assert to.getvalue().startswith(begins)
 
 
-def test_a_csv_file_is_uploaded_as_a_form(recorder: RecordingClient, client: Sayari, scene: Scene) -> None:
+def test_a_csv_file_is_uploaded_as_a_form(
+    recorder: RecordingClient[Sayari], client: Sayari, scene: Scene
+) -> None:
     file = io.BytesIO(b"name,name,uk_company_number\nTesco,,00445790\nUnilever,Unilever PLC,\n")
     upload = client.projects.resolutions.upload(scene.project, file=file, filename="test_file.csv")
     assert (upload.file, upload.count) == ("test_file.csv", 2)
@@ -325,14 +328,14 @@ def test_a_csv_file_is_uploaded_as_a_form(recorder: RecordingClient, client: Say
 
 @pytest.mark.parametrize("form", [bytes, io.BytesIO, lambda text: iter([text[:9], text[9:]])])
 def test_csv_is_uploaded_as_a_body(
-    form: Callable[[bytes], Any], recorder: RecordingClient, client: Sayari, scene: Scene
+    form: Callable[[bytes], Any], recorder: RecordingClient[Sayari], client: Sayari, scene: Scene
 ) -> None:
     upload = client.projects.resolutions.upload(scene.project, csv=form(b"name\nTesco\nUnilever\n"))
     assert (upload.file, upload.count) == ("csv-body-upload", 2)
     assert recorder.requests[-1].headers["content-type"] == "text/csv"
 
 
-def test_an_identifier_needs_no_type(recorder: RecordingClient, client: Sayari, scene: Scene) -> None:
+def test_an_identifier_needs_no_type(recorder: RecordingClient[Sayari], client: Sayari, scene: Scene) -> None:
     entity = UploadEntity(identifier=[UploadIdentifier(value="00445790")])
     upload = client.projects.resolutions.upload(scene.project, entities=[entity])
     assert json.loads(recorder.requests[-1].content) == [{"identifier": [{"value": "00445790"}]}]
@@ -344,7 +347,7 @@ def test_an_upload_has_one_form(client: Sayari) -> None:
         client.projects.resolutions.upload("DgEVYa", csv=b"name\n", entities=[])
 
 
-def test_a_query_is_encoded(recorder: RecordingClient, client: Sayari) -> None:
+def test_a_query_is_encoded(recorder: RecordingClient[Sayari], client: Sayari) -> None:
     client.search.entities("foo OR (bar~5) & a=b")
     query = recorder.requests[-1].url.raw_path.decode().partition("?")[2]
     assert unquote_plus(query) == "q=foo OR (bar~5) & a=b"

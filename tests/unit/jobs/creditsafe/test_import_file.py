@@ -1,4 +1,4 @@
-"""The Creditsafe jobs against the stand-in, turn by turn."""
+"""The Creditsafe jobs against the simulator, turn by turn."""
 
 from __future__ import annotations
 
@@ -340,7 +340,7 @@ def test_records_are_counted_when_there_is_no_summary(
 
 
 def without_summary() -> Any:
-    """The stand-in's matching as of a vendor that does not report how it went."""
+    """The simulator's matching as of a vendor that does not report how it went."""
     from sandbox.creditsafe.store import Store  # noqa: PLC0415 - the original, before it is replaced
 
     original = Store.match

@@ -1,4 +1,4 @@
-"""`data8.upload_dataset`, `download_dataset` and `delete_dataset` against the stand-in, turn by turn."""
+"""`data8.upload_dataset`, `download_dataset` and `delete_dataset` against the simulator, turn by turn."""
 
 from __future__ import annotations
 

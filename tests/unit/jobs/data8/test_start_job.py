@@ -1,4 +1,4 @@
-"""`data8.start_job` against the stand-in, turn by turn, with things going wrong in between."""
+"""`data8.start_job` against the simulator, turn by turn, with things going wrong in between."""
 
 from __future__ import annotations
 

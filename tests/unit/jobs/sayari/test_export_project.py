@@ -1,4 +1,4 @@
-"""`sayari.export_project` and `sayari.collect_changes` against the stand-in, with things going wrong in between."""
+"""`sayari.export_project` and `sayari.collect_changes` against the simulator, with things going wrong in between."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_what_is_saved_meanwhile_pushes_nothing_out_of_the_workbooks(harness: Sa
 
     def save_in_between() -> None:
         while harness.state.calls[operation] < 2:
-            time.sleep(0.005)  # the stand-in has no event to await
+            time.sleep(0.005)  # the simulator has no event to await
         save(harness, id, "entity", ENTITIES[0].id, "late")
 
     with ThreadPoolExecutor(1) as pool:

@@ -1,4 +1,4 @@
-"""`sayari.resolve_entities` against the stand-in, turn by turn, with things going wrong in between."""
+"""`sayari.resolve_entities` against the simulator, turn by turn, with things going wrong in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sayari.trace_relationships` and `sayari.fetch_entities` against the stand-in, with things going wrong in between."""
+"""`sayari.trace_relationships` and `sayari.fetch_entities` against the simulator, with things going wrong in between."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_full_entities_have_every_page_of_every_list(harness: SandboxHarness) ->
 
 
 def test_tokens_of_one_list_may_be_those_of_another(harness: SandboxHarness) -> None:
-    """The stand-in's count from the end: the last page of records and the first of two names are `2` both."""
+    """The simulator's count from the end: the last page of records and the first of two names are `2` both."""
     harness.state.page_limit = 1
     chosen = [each.id for each in register().entities.values() if each.links and len(each.names) == 2]
     assert chosen

@@ -18,12 +18,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from messages.events import Status
 from sandbox import Sandbox
 from sandbox.core import SandboxState
-from workers.cli.bootstrap import storage_of
+from workers.cli.bootstrap import open_storage
 from workers.cli.commands.demo.plan import Planned, demo_plan, write_entities
 from workers.cli.commands.demo.view import View, print_report
 from workers.cli.console import usage
 from workers.cli.exit_codes import JOB_FAILED
-from workers.cli.submission import JobSnapshot, recorded, standing_in_ledger
+from workers.cli.submission import JobSnapshot, job_in_ledger, record_command
 from workers.engine.admission import Admission
 from workers.engine.worker import Worker
 from workers.observability import logs
@@ -36,7 +36,7 @@ FOLDER = Path("kyb-demo")
 #: How long a vendor's job takes in the demo: long enough to watch, in seconds.
 JOB_SECONDS = 2.0
 #: Seconds between two looks into the ledger.
-LOOK = 0.1
+POLL_INTERVAL_SECONDS = 0.1
 
 
 class DemoSettings(Settings):
@@ -64,16 +64,16 @@ def demo(
         ),
     ] = None,
     job_seconds: Annotated[
-        float, typer.Option(min=0.0, help="how long the stand-ins' jobs take")
+        float, typer.Option(min=0.0, help="how long the simulators' jobs take")
     ] = JOB_SECONDS,
 ) -> None:
-    """Run the main jobs against the vendors' stand-ins, on FILE, in a fresh folder ./kyb-demo.
+    """Run the main jobs against the vendors' simulators, on FILE, in a fresh folder ./kyb-demo.
 
     Nothing needs to be installed or configured, and nothing leaves this machine.
     """
     with as_file(files("workers").joinpath("cli/commands/demo/sample.csv")) as sample:
-        standings = run_demo(file.absolute() if file is not None else sample, job_seconds)
-    if any(standing is None or standing.status is not Status.COMPLETED for standing in standings):
+        snapshots = run_demo(file.absolute() if file is not None else sample, job_seconds)
+    if any(snapshot is None or snapshot.status is not Status.COMPLETED for snapshot in snapshots):
         raise typer.Exit(JOB_FAILED)
 
 
@@ -91,20 +91,20 @@ def run_demo(source: Path, job_seconds: float) -> list[JobSnapshot | None]:
             with worker_of(settings) as worker:
                 view = View(plan)
                 with view:
-                    standings = carry_out(plan, worker, settings, view)
+                    snapshots = carry_out(plan, worker, settings, view)
                 events = [json.loads(stored.body) for stored in worker.ledger.queries.events()]
         finally:
             logging.getLogger().handlers.clear()  # it writes into a file that is closed now
-    print_report(plan, standings, events, ledger_url, FOLDER)
-    return standings
+    print_report(plan, snapshots, events, ledger_url, FOLDER)
+    return snapshots
 
 
 def fresh_folder() -> str:
     """Make the folder, or clear what an earlier demo left in it; gives the ledger's URL."""
     try:
         FOLDER.mkdir(exist_ok=True)
-        for left in FOLDER.glob("kyb.db*"):
-            left.unlink()
+        for leftover in FOLDER.glob("kyb.db*"):
+            leftover.unlink()
         (FOLDER / "kyb.log").write_bytes(b"")
     except OSError as error:
         raise usage(
@@ -115,19 +115,19 @@ def fresh_folder() -> str:
 
 
 def demo_settings(sandbox: Sandbox, ledger_url: str, source: Path) -> Settings:
-    """A worker's settings for the stand-ins."""
+    """A worker's settings for the simulators."""
     vendors: dict[str, dict[str, str]] = {}
     for name, value in sandbox.environment().items():
         vendor, _, member = name.removeprefix("KYB_").lower().partition("__")
         vendors.setdefault(vendor, {})[member] = value
-    given: dict[str, Any] = {
+    values: dict[str, Any] = {
         **vendors,
         "ledger_url": ledger_url,
         "storage": {"inputs": f"{source.parent},{FOLDER}", "results": str(FOLDER / "results")},
         "polling": {"min_delay": 0.3, "max_delay": 1.0},
         "log": {"format": "json"},
     }
-    return DemoSettings(**given)
+    return DemoSettings(**values)
 
 
 @contextmanager
@@ -146,23 +146,23 @@ def carry_out(
     plan: list[Planned], worker: Worker, settings: Settings, view: View
 ) -> list[JobSnapshot | None]:
     """Send every command as soon as the one before it allows, and watch until all have ended."""
-    admission = Admission(worker.ledger.jobs, storage_of(settings), settings.polling.deadline)
-    standings: dict[str, JobSnapshot] = {}
+    admission = Admission(worker.ledger.jobs, open_storage(settings), settings.polling.deadline)
+    snapshots: dict[str, JobSnapshot] = {}
     waiting = {planned.id: planned for planned in plan}
-    while waiting or not all(standing.status.ended for standing in standings.values()):
+    while waiting or not all(snapshot.status.ended for snapshot in snapshots.values()):
         for planned in list(waiting.values()):
-            before = standings.get(planned.after) if planned.after is not None else None
+            before = snapshots.get(planned.after) if planned.after is not None else None
             if planned.after is None or (before is not None and before.status is Status.COMPLETED):
                 del waiting[planned.id]
                 request = planned.request(before)
-                standings[planned.id] = JobSnapshot(planned.id, planned.command, Status.ACCEPTED)
-                for rejected in recorded(worker.ledger, admission, request, watch=False):
-                    standings[planned.id] = rejected
+                snapshots[planned.id] = JobSnapshot(planned.id, planned.command, Status.ACCEPTED)
+                for rejected in record_command(worker.ledger, admission, request, watch=False):
+                    snapshots[planned.id] = rejected
             elif planned.after not in waiting and (before is None or before.status.ended):
                 del waiting[planned.id]  # what it needs did not come about
-        for id, standing in standings.items():
-            if not standing.status.ended:
-                standings[id] = standing_in_ledger(worker.ledger, id) or standing
-            view.show(standings[id])
-        time.sleep(LOOK)
-    return [standings.get(planned.id) for planned in plan]
+        for id, snapshot in snapshots.items():
+            if not snapshot.status.ended:
+                snapshots[id] = job_in_ledger(worker.ledger, id) or snapshot
+            view.show(snapshots[id])
+        time.sleep(POLL_INTERVAL_SECONDS)
+    return [snapshots.get(planned.id) for planned in plan]

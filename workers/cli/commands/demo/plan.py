@@ -14,7 +14,7 @@ from messages.data8 import StartJob
 from messages.envelope import Request
 from messages.portfolio import ProcessPortfolio
 from messages.sayari import ResolveEntities
-from workers.cli.commands.submit import request_for
+from workers.cli.commands.submit import build_request
 from workers.cli.submission import JobSnapshot
 from workers.jobs.countries import alpha_3
 
@@ -25,7 +25,7 @@ class Planned:
 
     Attributes:
         after: the planned command that must have completed before.
-        data: the command's data, made from the standing of the one before.
+        data: the command's data, made from the snapshot of the one before.
         numbers: what its result says, in a few words.
     """
 
@@ -42,7 +42,7 @@ class Planned:
 
     def request(self, before: JobSnapshot | None) -> Request:
         """The command to send."""
-        return request_for(self.model, self.data(before), self.id, "/kyb/demo")
+        return build_request(self.model, self.data(before), self.id, "/kyb/demo")
 
 
 def demo_plan(source: Path, entities: Path) -> list[Planned]:

@@ -16,8 +16,8 @@ from rich.text import Text
 from messages.events import Status
 from workers.cli.commands.demo.plan import Planned
 from workers.cli.commands.events import print_event
-from workers.cli.console import out, plain, print_table, word
-from workers.cli.progress import doing, error_lines, percent_of, progress_bars
+from workers.cli.console import out, print_table, printable, styled_status
+from workers.cli.progress import describe_progress, error_lines, percent_done, progress_bars
 from workers.cli.submission import JobSnapshot
 
 #: Without a terminal a line is printed for every so many percent.
@@ -52,47 +52,49 @@ class View:
         if self._bars is not None:
             self._bars.stop()
 
-    def show(self, standing: JobSnapshot) -> None:
+    def show(self, snapshot: JobSnapshot) -> None:
         """Tell where a job stands."""
-        percent = percent_of(standing)
+        percent = percent_done(snapshot)
         if self._bars is None:
-            step = (standing.progress or {}).get("step")
-            told = (standing.status, step, int((percent or 0) // PERCENT_STEP))
-            if self._shown.get(standing.job_id) != told:
-                self._shown[standing.job_id] = told
+            step = (snapshot.progress or {}).get("step")
+            shown = (snapshot.status, step, int((percent or 0) // PERCENT_STEP))
+            if self._shown.get(snapshot.job_id) != shown:
+                self._shown[snapshot.job_id] = shown
                 seconds = time.monotonic() - self._began
-                out.print(Text(f"{seconds:5.1f} s  {standing.command:24}  {doing(standing)}"))
+                out.print(Text(f"{seconds:5.1f} s  {snapshot.command:24}  {describe_progress(snapshot)}"))
             return
-        task = self._tasks[standing.job_id]
-        if standing.job_id not in self._shown:
-            self._shown[standing.job_id] = True
+        task = self._tasks[snapshot.job_id]
+        if snapshot.job_id not in self._shown:
+            self._shown[snapshot.job_id] = True
             self._bars.start_task(task)
-        known = percent is not None or standing.status.ended  # otherwise the bar only shows that it lives
-        self._bars.update(task, completed=percent or 0, total=100 if known else None, doing=doing(standing))
-        if standing.status.ended:
+        known = percent is not None or snapshot.status.ended  # otherwise the bar only shows that it lives
+        self._bars.update(
+            task, completed=percent or 0, total=100 if known else None, doing=describe_progress(snapshot)
+        )
+        if snapshot.status.ended:
             self._bars.stop_task(task)
 
 
 def print_report(
     plan: Sequence[Planned],
-    standings: Sequence[JobSnapshot | None],
+    snapshots: Sequence[JobSnapshot | None],
     events: Sequence[dict[str, Any]],
     ledger_url: str,
     folder: Path,
 ) -> None:
     """What came of the jobs, the events that told of it, where the results lie, and what to do next."""
     out.print()
-    rows = [_row(planned, standing) for planned, standing in zip(plan, standings, strict=True)]
+    rows = [_row(planned, snapshot) for planned, snapshot in zip(plan, snapshots, strict=True)]
     columns = ("job", "command", "outcome", "result", "seconds", "turns", "polls", "vendor calls")
     print_table(columns, rows, empty="")
-    for standing in standings:
-        if standing is not None and standing.error is not None:
-            out.print(Text("\n".join([f"\n{standing.job_id}:", *error_lines(standing.error)]), style="red"))
+    for snapshot in snapshots:
+        if snapshot is not None and snapshot.error is not None:
+            out.print(Text("\n".join([f"\n{snapshot.job_id}:", *error_lines(snapshot.error)]), style="red"))
     out.print("\nEvents", style="bold")
     for event in events:
         print_event(event)
     out.print("\nResult files", style="bold")
-    files = [file for standing in standings if standing is not None for file in _files(standing.result)]
+    files = [file for snapshot in snapshots if snapshot is not None for file in _files(snapshot.result)]
     print_table(("file", "rows", "bytes"), [_file_row(file) for file in files], empty="none")
     out.print("\nNext", style="bold")
     out.print(Text(f"  look at the results and the log   ls -R {folder}"))
@@ -109,16 +111,16 @@ def program() -> str:
     return "kyb" if shutil.which("kyb") else os.path.relpath(sys.argv[0])
 
 
-def _row(planned: Planned, standing: JobSnapshot | None) -> tuple[object, ...]:
-    if standing is None:
+def _row(planned: Planned, snapshot: JobSnapshot | None) -> tuple[object, ...]:
+    if snapshot is None:
         return planned.id, planned.command, "not run", f"needs {planned.after}", "", "", "", ""
-    said = planned.numbers(standing.result) if standing.result is not None else ""
-    if standing.error is not None:
-        said = plain(standing.error["code"])
-    stats = standing.stats or {"seconds": 0.0, "turns": 0, "polls": 0, "vendor_calls": 0}
-    outcome = word(standing.status if standing.status is not Status.ACCEPTED else "unknown")
+    summary = planned.numbers(snapshot.result) if snapshot.result is not None else ""
+    if snapshot.error is not None:
+        summary = printable(snapshot.error["code"])
+    stats = snapshot.stats or {"seconds": 0.0, "turns": 0, "polls": 0, "vendor_calls": 0}
+    outcome = styled_status(snapshot.status if snapshot.status is not Status.ACCEPTED else "unknown")
     return (
-        planned.id, planned.command, outcome, said,
+        planned.id, planned.command, outcome, summary,
         f"{stats['seconds']:.1f}", stats["turns"], stats["polls"], stats["vendor_calls"],
     )  # fmt: skip
 
