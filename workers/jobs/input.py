@@ -18,7 +18,7 @@ from workers.files.storage import Draft, DraftLost, Storage, file_name
 from workers.jobs.results import CSV, publish
 
 
-class Source:
+class InputTable:
     """An input that can be read as CSV in UTF-8 with commas, and a header row.
 
     Attributes:
@@ -91,7 +91,7 @@ def intake(
     check_header: CheckHeader | None = None,
     check_row: CheckRow | None = None,
     repeated_headers: bool = False,
-) -> Source:
+) -> InputTable:
     """Take in an input of any kind that `docs/reference/files.md` lists.
 
     Plain CSV is read where it is, and not looked at any further if it is to be `strict`: its reader does that.
@@ -113,7 +113,7 @@ def intake(
     """
     given = storage.given(uri)
     if given is not None:
-        return Source(uri, given)
+        return InputTable(uri, given)
     copy = storage.draft(run.job_id, f"{name}.copy")
     rejects = storage.draft(run.job_id, "rejects.csv" if name == "file" else f"rejects.{name}.csv")
 
@@ -124,7 +124,7 @@ def intake(
     seen = run.once(f"look at {name}", look, recover=repeatable)
     found = DetectedFormat.of(seen["found"])
     if found.plain and strict:
-        return Source(uri, partial(storage.open, uri))
+        return InputTable(uri, partial(storage.open, uri))
     wanted = ReadOptions(uri, strict, check_header, check_row, repeated_headers, seen["bytes"])
     try:
         converted = run.transfer(f"take in {name}", partial(convert, storage, found, wanted, copy, rejects))
@@ -132,4 +132,4 @@ def intake(
         copy.remove()
         rejects.remove()
         raise
-    return Source(uri, copy.open, converted["rejected"], copy, rejects)
+    return InputTable(uri, copy.open, converted["rejected"], copy, rejects)

@@ -16,7 +16,7 @@ from workers.errors import JobFailed
 from workers.files.formats.csv_records import RowError
 from workers.files.formats.csv_table import Position, Table, csv_line, row_error_to_job_failure
 from workers.files.storage import Draft, file_name
-from workers.jobs.input import Source
+from workers.jobs.input import InputTable
 from workers.jobs.portfolio.columns import Columns
 
 #: Rows between two checkpoints.
@@ -27,13 +27,13 @@ WRITE_ROWS = 5_000
 class Records:
     """A table of records, its header, and which of its columns is what."""
 
-    table: Source
+    table: InputTable
     header: list[str]
     columns: Columns
 
 
 @contextmanager
-def table_of(source: Source) -> Iterator[Table]:
+def table_of(source: InputTable) -> Iterator[Table]:
     """A table that the job reads."""
     with source.open() as stream:
         yield Table.open(stream, source.uri)
@@ -42,7 +42,7 @@ def table_of(source: Source) -> Iterator[Table]:
 def rewrite(
     run: Run,
     step: str,
-    source: Source,
+    source: InputTable,
     target: Draft,
     header: list[str],
     row_of: Callable[[list[str], int], list[str] | None],
@@ -62,7 +62,7 @@ def rewrite(
 
 
 def _rewritten(
-    source: Source,
+    source: InputTable,
     target: Draft,
     header: list[str],
     row_of: Callable[[list[str], int], list[str] | None],
@@ -89,7 +89,7 @@ def _rewritten(
             yield at
 
 
-def check_references(source: Source, columns_of: Callable[[list[str]], Columns]) -> list[str]:
+def check_references(source: InputTable, columns_of: Callable[[list[str]], Columns]) -> list[str]:
     """Whether every row has a reference of its own: by it the report is joined; gives the header.
 
     Raises:
@@ -120,7 +120,9 @@ def check_references(source: Source, columns_of: Callable[[list[str]], Columns])
         return table.header
 
 
-def check_cleansed(ours: Records, output: Source, columns_of: Callable[[list[str]], Columns]) -> list[str]:
+def check_cleansed(
+    ours: Records, output: InputTable, columns_of: Callable[[list[str]], Columns]
+) -> list[str]:
     """Whether every row of Data8's output is a record of ours, none of them there twice; gives its header.
 
     Raises:

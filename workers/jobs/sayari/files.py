@@ -23,7 +23,7 @@ from workers.errors import JobFailed
 from workers.files.formats.csv_records import RowError
 from workers.files.formats.csv_table import Position, Table, row_error_to_job_failure
 from workers.files.storage import Appender, Draft, file_name
-from workers.jobs.input import Source
+from workers.jobs.input import InputTable
 
 #: Rows between two checkpoints while a file is read through.
 READ_ROWS = 5_000
@@ -35,7 +35,7 @@ HELD = 4 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
 
-def read_through(source: Source, at: Any) -> Generator[dict[str, Any]]:
+def read_through(source: InputTable, at: Any) -> Generator[dict[str, Any]]:
     """Check a whole file before anything of it is sent.
 
     The last checkpoint holds `done` (entities) and `bytes` (of the file).
@@ -85,7 +85,7 @@ def check_header(header: list[str], uri: str) -> None:
 
 
 @contextmanager
-def sendable(source: Source, size: int) -> Iterator[IO[bytes]]:
+def sendable(source: InputTable, size: int) -> Iterator[IO[bytes]]:
     """The file as Sayari takes it, streamed: without byte order mark, which would be part of the first header.
 
     Raises:

@@ -21,8 +21,8 @@ from tests.support.sandbox_harness import SandboxHarness, failure
 from workers.errors import JobFailed
 from workers.jobs.creditsafe import file_parts, import_file
 from workers.jobs.creditsafe.file_parts import pack, parts_of, read_through
-from workers.jobs.creditsafe.import_file import matching, summary_of
-from workers.jobs.input import Source
+from workers.jobs.creditsafe.run_matching import matching, summary_of
+from workers.jobs.input import InputTable
 
 
 class Clock:
@@ -221,11 +221,11 @@ def test_parts_hold_every_record_once_and_in_order(
     assert plan["done"] == len(rows)
 
 
-def plain(path: Path) -> Source:
-    return Source(path.as_uri(), lambda: path.open("rb"))
+def plain(path: Path) -> InputTable:
+    return InputTable(path.as_uri(), lambda: path.open("rb"))
 
 
-def planned(source: Source, stops: set[int]) -> dict[str, Any]:
+def planned(source: InputTable, stops: set[int]) -> dict[str, Any]:
     """What `read_through` finds when it is cut off after some of its checkpoints."""
     at: Any = None
     for count in [*sorted(stops), None]:
