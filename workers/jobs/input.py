@@ -12,10 +12,22 @@ from messages.errors import Code
 from workers.engine.context import Run
 from workers.engine.recovery import repeatable
 from workers.errors import JobFailed
+from workers.files.errors import InputError, InputNotAllowed, InputNotFound
 from workers.files.formats.convert import CheckHeader, CheckRow, ReadOptions, convert
 from workers.files.formats.sniff import DetectedFormat, sniff
 from workers.files.storage import Draft, DraftLost, Storage, file_name
 from workers.jobs.results import CSV, publish
+
+
+def input_failure(error: InputError) -> JobFailed:
+    """Return the job's failure because of an input, with the code that its event carries."""
+    if isinstance(error, InputNotAllowed):
+        code = Code.INPUT_NOT_ALLOWED
+    elif isinstance(error, InputNotFound):
+        code = Code.INPUT_NOT_FOUND
+    else:
+        code = Code.INPUT_INVALID
+    return JobFailed(code, error.message, error.detail)
 
 
 class InputTable:
@@ -128,7 +140,7 @@ def intake(
     wanted = ReadOptions(uri, strict, check_header, check_row, repeated_headers, seen["bytes"])
     try:
         converted = run.transfer(f"take in {name}", partial(convert, storage, found, wanted, copy, rejects))
-    except JobFailed:  # of no use to anyone: the file must be mended
+    except (InputError, JobFailed):  # a retry cannot use them: the file must be corrected
         copy.remove()
         rejects.remove()
         raise

@@ -9,15 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO, cast
 
 from messages.base import File
-from messages.errors import Code
-from workers.errors import JobFailed
 from workers.extras import importing
+from workers.files.errors import InputNotAllowed, InputNotFound
 from workers.files.storage.base import FileMissing, ObjectStore, RemoteFile, Source
 from workers.files.storage.chunked_draft import RemoteDraft
 from workers.files.storage.drafts import Draft
 from workers.files.storage.local import Local
 from workers.files.storage.uris import (
-    InputNotAllowed,
     Location,
     file_name,
     local_path,
@@ -100,11 +98,11 @@ class Storage:
     def open(self, uri: str) -> BinaryIO:
         """The input, to be read and closed by the caller; seekable, with a few MiB in memory at most.
 
-        Its methods raise `StorageUnavailable`, and `JobFailed` (`input_invalid`) when the file changes meanwhile.
+        Its methods raise `StorageUnavailable`, and `InputInvalid` when the file changes meanwhile.
 
         Raises:
             InputNotAllowed: as `check`, which may have been long ago.
-            JobFailed: `input_not_found`, `input_invalid` where it is not a regular file.
+            InputNotFound, InputInvalid: there is none, or it is not a regular file.
             StorageUnavailable: it cannot be had now.
         """
         if scheme_of(uri) == "file":
@@ -151,7 +149,7 @@ class Storage:
         try:
             ranges = self._sources[_client(location)].open(location, roots)
         except FileMissing as absent:
-            raise JobFailed(Code.INPUT_NOT_FOUND, f"{name} cannot be read: {absent}") from None
+            raise InputNotFound(f"{name} cannot be read: {absent}") from None
         return io.BufferedReader(RemoteFile(ranges, name))
 
     def _connected(self, s3: S3Settings, sftp: SftpSettings, https: HttpsSettings) -> dict[str, Source]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from messages.base import File
 from messages.errors import Code
 from workers.errors import JobFailed
+from workers.files.errors import InputError
 from workers.files.formats.csv_table import Table, csv_line, dedupe_header
 from workers.files.storage import Draft, Storage
 from workers.jobs.input import InputTable
@@ -126,5 +127,5 @@ def _table(storage: Storage, file: File) -> Iterator[Table]:
     try:
         with storage.open_result(file) as stream:
             yield Table.open(stream, name, allow_repeated_headers=True)
-    except JobFailed as failed:
+    except (InputError, JobFailed) as failed:
         raise JobFailed(Code.VENDOR_FAILED, f"a vendor's file cannot be read: {failed.message}") from failed

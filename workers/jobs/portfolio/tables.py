@@ -14,7 +14,7 @@ from messages.errors import Code
 from workers.engine.context import Run
 from workers.errors import JobFailed
 from workers.files.formats.csv_records import RowError
-from workers.files.formats.csv_table import Position, Table, csv_line, row_error_to_job_failure
+from workers.files.formats.csv_table import Position, Table, csv_line, invalid_row
 from workers.files.storage import Draft, file_name
 from workers.jobs.input import InputTable
 from workers.jobs.portfolio.columns import Columns
@@ -108,13 +108,13 @@ def check_references(source: InputTable, columns_of: Callable[[list[str]], Colum
             line = position.line - sum(cell.count("\n") for cell in cells[column:])
             bad = partial(RowError, line, line, column + 1)
             if not reference.strip():
-                raise row_error_to_job_failure(source.uri, bad("the reference is empty", "", ""))
+                raise invalid_row(source.uri, bad("the reference is empty", "", ""))
             try:
                 database.execute("INSERT INTO seen VALUES (?, ?)", (reference, line))
             except sqlite3.IntegrityError:
                 same = database.execute("SELECT line FROM seen WHERE reference = ?", (reference,))
                 reason = f"the reference of line {same.fetchone()[0]} again; every row needs one of its own"
-                raise row_error_to_job_failure(source.uri, bad(reason, reference, "")) from None
+                raise invalid_row(source.uri, bad(reason, reference, "")) from None
         if empty:
             raise JobFailed(Code.INPUT_INVALID, f"{file_name(source.uri)} holds no records, only a header")
         return table.header

@@ -21,7 +21,7 @@ from messages.errors import Code
 from workers.engine.context import Run
 from workers.errors import JobFailed
 from workers.files.formats.csv_records import RowError
-from workers.files.formats.csv_table import Position, Table, row_error_to_job_failure
+from workers.files.formats.csv_table import Position, Table, invalid_row
 from workers.files.storage import Appender, Draft, file_name
 from workers.jobs.input import InputTable
 
@@ -52,7 +52,7 @@ def read_through(source: InputTable, at: Any) -> Generator[dict[str, Any]]:
         last = Position.of(at["at"]) if at else None
         for cells, position in table.rows(last):
             if wrong := nothing_in(cells):
-                raise row_error_to_job_failure(uri, RowError(position.line, position.line, *wrong, "", ""))
+                raise invalid_row(uri, RowError(position.line, position.line, *wrong, "", ""))
             last = position
             if position.row % READ_ROWS == 0:
                 yield {"done": position.row, "at": position.json()}
