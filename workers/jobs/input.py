@@ -123,9 +123,9 @@ def intake(
     Raises:
         JobFailed: `input_not_found`; `input_invalid`, naming file, line or row, and column.
     """
-    given = storage.given(uri)
-    if given is not None:
-        return InputTable(uri, given)
+    own_table = storage.own_table(uri)
+    if own_table is not None:
+        return InputTable(uri, own_table)
     copy = storage.draft(run.job_id, f"{name}.copy")
     rejects = storage.draft(run.job_id, "rejects.csv" if name == "file" else f"rejects.{name}.csv")
 

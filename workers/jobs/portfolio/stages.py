@@ -62,8 +62,8 @@ class Stages:
 
     def do(self, name: str, function: Callable[[C, Run, Services], R], command: C) -> R:
         """Run another command's job function as a stage; it may read the working tables."""
-        given = {table: self._table(table).open for table in WORKING}
-        services = replace(self._services, storage=self._services.storage.stage(name, given))
+        tables = {table: self._table(table).open for table in WORKING}
+        services = replace(self._services, storage=self._services.storage.stage(name, tables))
         with self._run.stage(self._stages[name]):
             return function(command, self._run, services)
 
