@@ -22,7 +22,7 @@ from clients.transport import before_effect
 from workers.engine.context import Run
 from workers.engine.recovery import repeatable
 from workers.errors import Undecided
-from workers.jobs.data8.upload import once_by_unique_name
+from workers.jobs.data8.dataset_upload import once_by_unique_name
 from workers.ledger.database import Database, LedgerUnavailable
 from workers.ledger.records import DueTurn, StoredEvent
 from workers.polling.next_poll import PollResult

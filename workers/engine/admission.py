@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from messages.envelope import InvalidCommand, Request, parse
 from messages.errors import Code, FieldError
-from workers.files.storage import InputNotAllowed, Storage
+from workers.files.errors import InputNotAllowed
+from workers.files.storage import Storage
 from workers.ledger.job_store import Acceptance, JobStore
 from workers.ledger.records import Job
 from workers.observability import tracing

@@ -36,7 +36,9 @@ from workers.engine.signals import Cancelled, Suspended, VendorJobFailed
 from workers.engine.turn_context import bind_turn
 from workers.errors import JobFailed, Reject, StorageUnavailable
 from workers.extras import MissingExtra
+from workers.files.errors import InputError
 from workers.files.storage import DraftLost
+from workers.jobs.input import input_failure
 from workers.ledger.claim import Claim, Fenced, TurnDeferred
 from workers.ledger.database import LedgerUnavailable
 from workers.ledger.job_store import Acceptance, JobLock, JobStore
@@ -196,6 +198,8 @@ class Turns:
             outcome = self._handle_error(claim, run, error)
         except MissingExtra as missing:
             outcome = self._fail(claim, run, JobFailed(Code.INTERNAL_ERROR, str(missing)))
+        except InputError as error:
+            outcome = self._fail(claim, run, input_failure(error))
         except JobFailed as failed:
             void = failed.void if isinstance(failed, VendorJobFailed) else ()
             outcome = self._fail(claim, run, failed, void=void)

@@ -19,14 +19,18 @@ from messages.sayari import CollectChanges, ExportProject, ResolveEntities
 from messages.sayari_graph import FetchEntities, TraceRelationships
 from workers.engine.registry import JobFunction
 from workers.jobs.control import cancel, retry
-from workers.jobs.creditsafe.add_records import add_records, delete_records
+from workers.jobs.creditsafe.add_records import add_records
 from workers.jobs.creditsafe.deduplicate import deduplicate
 from workers.jobs.creditsafe.delete_portfolio import delete_portfolio
+from workers.jobs.creditsafe.delete_records import delete_records
 from workers.jobs.creditsafe.enrich import enrich
 from workers.jobs.creditsafe.export_records import export_records
-from workers.jobs.creditsafe.import_file import import_file, run_matching
-from workers.jobs.data8.dataset_commands import delete_dataset, download_dataset, upload_dataset
+from workers.jobs.creditsafe.import_file import import_file
+from workers.jobs.creditsafe.run_matching import run_matching
+from workers.jobs.data8.delete_dataset import delete_dataset
+from workers.jobs.data8.download_dataset import download_dataset
 from workers.jobs.data8.start_job import start_job
+from workers.jobs.data8.upload_dataset import upload_dataset
 from workers.jobs.portfolio.process import process_portfolio
 from workers.jobs.sayari.collect_changes import collect_changes
 from workers.jobs.sayari.export_project import export_project

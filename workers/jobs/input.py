@@ -12,13 +12,25 @@ from messages.errors import Code
 from workers.engine.context import Run
 from workers.engine.recovery import repeatable
 from workers.errors import JobFailed
+from workers.files.errors import InputError, InputNotAllowed, InputNotFound
 from workers.files.formats.convert import CheckHeader, CheckRow, ReadOptions, convert
 from workers.files.formats.sniff import DetectedFormat, sniff
 from workers.files.storage import Draft, DraftLost, Storage, file_name
 from workers.jobs.results import CSV, publish
 
 
-class Source:
+def input_failure(error: InputError) -> JobFailed:
+    """Return the job's failure because of an input, with the code that its event carries."""
+    if isinstance(error, InputNotAllowed):
+        code = Code.INPUT_NOT_ALLOWED
+    elif isinstance(error, InputNotFound):
+        code = Code.INPUT_NOT_FOUND
+    else:
+        code = Code.INPUT_INVALID
+    return JobFailed(code, error.message, error.detail)
+
+
+class InputTable:
     """An input that can be read as CSV in UTF-8 with commas, and a header row.
 
     Attributes:
@@ -91,7 +103,7 @@ def intake(
     check_header: CheckHeader | None = None,
     check_row: CheckRow | None = None,
     repeated_headers: bool = False,
-) -> Source:
+) -> InputTable:
     """Take in an input of any kind that `docs/reference/files.md` lists.
 
     Plain CSV is read where it is, and not looked at any further if it is to be `strict`: its reader does that.
@@ -111,9 +123,9 @@ def intake(
     Raises:
         JobFailed: `input_not_found`; `input_invalid`, naming file, line or row, and column.
     """
-    given = storage.given(uri)
-    if given is not None:
-        return Source(uri, given)
+    own_table = storage.own_table(uri)
+    if own_table is not None:
+        return InputTable(uri, own_table)
     copy = storage.draft(run.job_id, f"{name}.copy")
     rejects = storage.draft(run.job_id, "rejects.csv" if name == "file" else f"rejects.{name}.csv")
 
@@ -124,14 +136,14 @@ def intake(
     seen = run.once(f"look at {name}", look, recover=repeatable)
     found = DetectedFormat.of(seen["found"])
     if found.plain and strict:
-        return Source(uri, partial(storage.open, uri))
+        return InputTable(uri, partial(storage.open, uri))
     wanted = ReadOptions(uri, strict, check_header, check_row, repeated_headers, seen["bytes"])
     try:
         converted = run.transfer(
             f"take in {name}", partial(convert, storage, found, wanted, copy, rejects), kind="take"
         )
-    except JobFailed:  # of no use to anyone: the file must be mended
+    except (InputError, JobFailed):  # a retry cannot use them: the file must be corrected
         copy.remove()
         rejects.remove()
         raise
-    return Source(uri, copy.open, converted["rejected"], copy, rejects)
+    return InputTable(uri, copy.open, converted["rejected"], copy, rejects)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from messages.errors import Code
 from tests.testbed.openssh import OpenSSH
 from tests.testbed.proxy import Proxy
 from tests.testbed.seaweedfs import KEY, SECRET, SeaweedFS
-from workers.errors import JobFailed, StorageUnavailable
-from workers.files.storage import InputNotAllowed, Storage
+from workers.errors import StorageUnavailable
+from workers.files.errors import InputError, InputInvalid, InputNotAllowed, InputNotFound
+from workers.files.storage import Storage
 from workers.settings import S3Settings, SftpSettings
 
 
@@ -40,10 +40,10 @@ def test_links_on_the_server_lead_nowhere_outside(sftp: OpenSSH, tmp_path: Path)
             for name in ("secret.csv", "out/secret", "out/in/../secret"):
                 with pytest.raises(InputNotAllowed):
                     storage.open(f"{root}/{name}")
-            for name, code in (("loop", None), ("pipe", Code.INPUT_INVALID), ("", Code.INPUT_INVALID)):
-                with pytest.raises((JobFailed, StorageUnavailable)) as caught:
+            for name, code in (("loop", None), ("pipe", InputInvalid), ("", InputInvalid)):
+                with pytest.raises((InputError, StorageUnavailable)) as caught:
                     storage.open(f"{root}/{name}")
-                assert code is None or (isinstance(caught.value, JobFailed) and caught.value.code is code)
+                assert code is None or (isinstance(caught.value, InputError) and type(caught.value) is code)
 
 
 def test_a_server_with_another_key_is_not_talked_to(sftp: OpenSSH, tmp_path: Path) -> None:
@@ -103,14 +103,14 @@ def test_what_s3_refuses(s3: SeaweedFS, tmp_path: Path) -> None:
         assert "wrong" not in str(caught.value)
         with pytest.raises(StorageUnavailable):
             _ = storage(key, secret).draft("job", "x").size
-    with pytest.raises(JobFailed, match="x cannot be read") as failed:
+    with pytest.raises(InputError, match="x cannot be read") as failed:
         storage("nobody", SECRET).open(f"{root}/x")
-    assert failed.value.code is Code.INPUT_NOT_FOUND
+    assert type(failed.value) is InputNotFound
     with pytest.raises(StorageUnavailable), storage("nobody", SECRET).draft("job", "x").append(0) as stream:
         stream.write(b"x")
-    with pytest.raises(JobFailed) as failed:
+    with pytest.raises(InputError) as failed:
         storage(KEY, SECRET, "s3://no-such-bucket").open("s3://no-such-bucket/x")
-    assert failed.value.code is Code.INPUT_NOT_FOUND
+    assert type(failed.value) is InputNotFound
     lost = storage(KEY, SECRET, "s3://no-such-bucket").draft("job", "x")
     with pytest.raises(StorageUnavailable), lost.append(0) as stream:
         stream.write(b"x")

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import trustme
 
-from messages.errors import Code
 from tests.testbed.files import FileServer, Page
 from tests.testbed.server import free_port
-from workers.errors import JobFailed, StorageUnavailable
-from workers.files.storage import InputNotAllowed, Storage
+from workers.errors import StorageUnavailable
+from workers.files.errors import InputError, InputInvalid, InputNotAllowed, InputNotFound
+from workers.files.storage import Storage
 from workers.files.storage.ssrf import is_public, networks
 from workers.settings import HttpsSettings
 
@@ -79,9 +79,9 @@ def test_redirects_are_followed_within_the_roots_only(
             reading("from")
         assert "word" not in str(caught.value)
     redirect("/in/from")
-    with pytest.raises(JobFailed, match="redirected more than") as failed:
+    with pytest.raises(InputError, match="redirected more than") as failed:
         reading("from")
-    assert failed.value.code is Code.INPUT_NOT_FOUND
+    assert type(failed.value) is InputNotFound
     assert "/secret" not in [path for path, *_ in files.asked]
 
 
@@ -170,15 +170,15 @@ def test_bad_manners_of_servers(files: FileServer, reading: Callable[..., bytes]
     page.version = ""
     assert reading() == page.content
     for change, code in (
-        ({"status": 404}, Code.INPUT_NOT_FOUND),
-        ({"status": 410}, Code.INPUT_NOT_FOUND),
-        ({"status": 401}, Code.INPUT_NOT_FOUND),
-        ({"status": 403}, Code.INPUT_NOT_FOUND),
-        ({"status": 206}, Code.INPUT_NOT_FOUND),
-        ({"status": 416}, Code.INPUT_NOT_FOUND),
-        ({"status": 302}, Code.INPUT_NOT_FOUND),
-        ({"headers": {"Content-Encoding": "gzip"}}, Code.INPUT_NOT_FOUND),
-        ({"status": 206, "headers": {"Content-Range": "bytes 5-9/10"}}, Code.INPUT_NOT_FOUND),
+        ({"status": 404}, InputNotFound),
+        ({"status": 410}, InputNotFound),
+        ({"status": 401}, InputNotFound),
+        ({"status": 403}, InputNotFound),
+        ({"status": 206}, InputNotFound),
+        ({"status": 416}, InputNotFound),
+        ({"status": 302}, InputNotFound),
+        ({"headers": {"Content-Encoding": "gzip"}}, InputNotFound),
+        ({"status": 206, "headers": {"Content-Range": "bytes 5-9/10"}}, InputNotFound),
         ({"status": 500}, None),
         ({"status": 503, "headers": {"Retry-After": "17"}}, None),
         ({"status": 429}, None),
@@ -191,9 +191,9 @@ def test_bad_manners_of_servers(files: FileServer, reading: Callable[..., bytes]
                 reading()
             assert away.value.retry_after == (17 if change.get("status") == 503 else None)
         else:
-            with pytest.raises(JobFailed) as failed:
+            with pytest.raises(InputError) as failed:
                 reading()
-            assert failed.value.code is code
+            assert type(failed.value) is code
 
 
 def test_a_file_too_large_for_a_server_without_ranges(
@@ -201,9 +201,9 @@ def test_a_file_too_large_for_a_server_without_ranges(
 ) -> None:
     monkeypatch.setattr("workers.files.storage.http.WHOLE_LIMIT", 1_000)
     files.pages["/in/x.csv"] = Page(bytes(1_001), ranges=False)
-    with pytest.raises(JobFailed, match="more than 1000 bytes") as caught:
+    with pytest.raises(InputError, match="more than 1000 bytes") as caught:
         reading()
-    assert caught.value.code is Code.INPUT_INVALID
+    assert type(caught.value) is InputInvalid
 
 
 def test_who_is_not_trusted_is_not_read_from(

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from messages.errors import Code
 from tests.integration.storage.conftest import Place
-from workers.errors import JobFailed, StorageUnavailable
-from workers.files.storage import InputNotAllowed
+from workers.errors import StorageUnavailable
+from workers.files.errors import InputError, InputInvalid, InputNotAllowed, InputNotFound
 from workers.files.storage.base import AHEAD_MAX, AHEAD_MIN, RangeReader, RemoteFile
 
 everywhere = pytest.mark.parametrize("place", ["s3", "sftp", "web"], indirect=True)
@@ -74,12 +73,12 @@ def test_what_is_not_there(place: Place) -> None:
     place.put("folder/file.csv", b"x")
     for name in ("none.csv", "folder/none.csv", "none/none.csv"):
         place.storage.check(f"{place.root}/{name}")
-        with pytest.raises(JobFailed, match="cannot be read") as caught:
+        with pytest.raises(InputError, match="cannot be read") as caught:
             place.storage.open(f"{place.root}/{name}")
-        assert caught.value.code is Code.INPUT_NOT_FOUND
-    with pytest.raises(JobFailed) as caught:
+        assert type(caught.value) is InputNotFound
+    with pytest.raises(InputError) as caught:
         place.storage.open(f"{place.root}/folder")
-    assert caught.value.code in {Code.INPUT_NOT_FOUND, Code.INPUT_INVALID}
+    assert type(caught.value) in {InputNotFound, InputInvalid}
     for uri in (f"{place.root}x/file.csv", place.root.rpartition("/")[0], f"{place.root}/../file.csv"):
         with pytest.raises(InputNotAllowed):
             place.storage.check(uri)
@@ -94,9 +93,9 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(place: Place) -> None:
         with place.storage.open(uri) as stream:
             stream.read(10)
             place.put("file.csv", new)
-            with pytest.raises(JobFailed, match="has changed while it was read") as caught:
+            with pytest.raises(InputError, match="has changed while it was read") as caught:
                 stream.read()
-        assert caught.value.code is Code.INPUT_INVALID
+        assert type(caught.value) is InputInvalid
 
 
 @everywhere

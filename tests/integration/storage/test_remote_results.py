@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tests.integration.storage.conftest import Place
 from workers.errors import StorageUnavailable
-from workers.files.storage import DraftLost, InputNotAllowed, Storage
+from workers.files.errors import InputNotAllowed
+from workers.files.storage import DraftLost, Storage
 from workers.files.storage.base import ObjectStore, RangeReader
 from workers.files.storage.chunked_draft import PIECE_LIMIT, PIECE_MIN, RemoteDraft
 from workers.files.storage.uris import Location

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, BinaryIO, cast
 
-from messages.errors import Code
-from workers.errors import JobFailed
+from workers.files.errors import InputInvalid
 from workers.files.storage import file_name
 
 #: Bytes that an input may have once it is unpacked.
@@ -27,12 +26,12 @@ _ENCRYPTED = 0x1
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 
-def unreadable(uri: str, reason: str) -> JobFailed:
+def unreadable(uri: str, reason: str) -> InputInvalid:
     """The whole file is no use; the reason says what to do about it."""
-    return JobFailed(Code.INPUT_INVALID, f"{file_name(uri)}: {reason}")
+    return InputInvalid(f"{file_name(uri)}: {reason}")
 
 
-def too_large(uri: str, expanded: int, packed: int) -> JobFailed | None:
+def too_large(uri: str, expanded: int, packed: int) -> InputInvalid | None:
     """What is wrong with so many bytes out of `packed` ones; None if nothing is."""
     if expanded > EXPANDED_LIMIT:
         return unreadable(uri, f"it holds more than {EXPANDED_LIMIT} bytes once unpacked; split it")
@@ -53,7 +52,7 @@ def unpacked(stream: BinaryIO, uri: str, container: str | None) -> Iterator[Bina
         container: `gzip`, `zip` or None.
 
     Raises:
-        JobFailed: `input_invalid`, now or while it is read, for what is broken, encrypted or a bomb.
+        InputInvalid: now or while it is read, for what is broken, encrypted or a bomb.
     """
     if container is None:
         yield stream
@@ -96,7 +95,7 @@ def the_member(archive: zipfile.ZipFile, uri: str) -> zipfile.ZipInfo:
 
 
 def check_member(member: zipfile.ZipInfo, uri: str) -> None:
-    """Raise `input_invalid` for what is encrypted or packed in an unusual way."""
+    """Raise `InputInvalid` for what is encrypted or packed in an unusual way."""
     if member.flag_bits & _ENCRYPTED:
         raise unreadable(uri, "the file is encrypted; save it without a password")
     if member.compress_type not in _METHODS:
@@ -140,7 +139,7 @@ class _Bounded(io.BufferedIOBase):
         """Yes."""
         return True
 
-    def _broken(self, error: Exception) -> JobFailed:
+    def _broken(self, error: Exception) -> InputInvalid:
         return unreadable(
             self._uri, f"it cannot be unpacked to its end ({type(error).__name__}); send it anew"
         )

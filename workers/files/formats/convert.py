@@ -7,11 +7,10 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any, BinaryIO, NamedTuple
 
-from messages.errors import Code
-from workers.errors import JobFailed
+from workers.files.errors import InputInvalid
 from workers.files.formats.archives import unpacked, unreadable
 from workers.files.formats.csv_records import RowError
-from workers.files.formats.csv_table import csv_line, find_header_error, row_error_to_job_failure
+from workers.files.formats.csv_table import csv_line, find_header_error, invalid_row
 from workers.files.formats.reader import Reader, Row, TextReader
 from workers.files.formats.sniff import DetectedFormat
 from workers.files.storage import Draft, Storage, file_name
@@ -26,7 +25,7 @@ REJECT_LIMIT = 32_000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 REJECT_HEADER = ("line", "column", "reason", "row")
 
-#: Raises `JobFailed` for a header that its reader has no use for, given the file's URI.
+#: Raises for a header that its reader has no use for, given the file's URI.
 CheckHeader = Callable[[list[str], str], None]
 #: What is wrong with a row, as (column, reason); None if nothing is.
 CheckRow = Callable[[list[str]], tuple[int | None, str] | None]
@@ -57,7 +56,7 @@ def reading(storage: Storage, found: DetectedFormat, wanted: ReadOptions) -> Ite
     """The input as a table, its header checked.
 
     Raises:
-        JobFailed: `input_invalid` for what cannot be read, or a header that is none.
+        InputInvalid: for what cannot be read, or a header that is none.
     """
     uri = wanted.uri
     with ExitStack() as stack:
@@ -83,7 +82,7 @@ def reading(storage: Storage, found: DetectedFormat, wanted: ReadOptions) -> Ite
             else find_header_error(header, line, allow_repeated=wanted.repeated_headers)
         )
         if trouble:
-            raise row_error_to_job_failure(uri, trouble, reader.unit)
+            raise invalid_row(uri, trouble, reader.unit)
         if wanted.check_header and isinstance(header, list):
             wanted.check_header(header, uri)
         yield reader
@@ -98,7 +97,7 @@ def convert(
     only be read from its beginning there are no checkpoints in between, and a crash begins it anew.
 
     Raises:
-        JobFailed: `input_invalid` for the first bad row if `strict`, or if all are bad.
+        InputInvalid: for the first bad row if `strict`, or if all are bad.
     """
     if at is None or copy.size < at["copied"] or rejects.size < at["listed"]:
         at = {
@@ -128,9 +127,8 @@ def convert(
     if not at["done"]:
         name = file_name(wanted.uri)
         if at["first"] is None:
-            raise JobFailed(Code.INPUT_INVALID, f"{name} holds no rows, only a header")
-        raise JobFailed(
-            Code.INPUT_INVALID,
+            raise InputInvalid(f"{name} holds no rows, only a header")
+        raise InputInvalid(
             f"none of the {at['rejected']} rows of {name} can be used; the first: {at['first']}",
         )
     yield at
@@ -146,9 +144,7 @@ def _rows(reader: Reader, wanted: ReadOptions, at: dict[str, int] | None) -> Ite
         if empty and wanted.strict:
             line = empty.get("line", empty.get("row", 0))
             reason = f"an empty {reader.unit} between rows"
-            raise row_error_to_job_failure(
-                wanted.uri, RowError(line, line, None, reason, "", ""), reader.unit
-            )
+            raise invalid_row(wanted.uri, RowError(line, line, None, reason, "", ""), reader.unit)
         yield row, place
 
 
@@ -168,7 +164,7 @@ def _piece(
                 at["done"] += 1
             elif wrong is not None:
                 if wanted.strict:
-                    raise row_error_to_job_failure(wanted.uri, wrong, reader.unit)
+                    raise invalid_row(wanted.uri, wrong, reader.unit)
                 if bad is None:
                     bad = stack.enter_context(rejects.append(at["listed"]))
                     if not at["listed"]:

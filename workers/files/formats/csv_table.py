@@ -13,8 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 
-from messages.errors import Code
-from workers.errors import JobFailed
+from workers.files.errors import InputInvalid
 from workers.files.formats.csv_records import Records, RowError
 from workers.files.formats.fast_path import count_plain_rows
 from workers.files.storage import file_name
@@ -79,7 +78,7 @@ def dedupe_header(header: Sequence[str]) -> list[str]:
     return names
 
 
-def row_error_to_job_failure(uri: str, bad: RowError, unit: str = "line") -> JobFailed:
+def invalid_row(uri: str, bad: RowError, unit: str = "line") -> InputInvalid:
     """What ends a job because of a bad record: file, line and column; the value in the detail alone.
 
     Values are somebody's data: the detail of an error is told upstream and never logged.
@@ -95,7 +94,7 @@ def row_error_to_job_failure(uri: str, bad: RowError, unit: str = "line") -> Job
     value = bad.value.rstrip("\r\n")
     shown = f"{value[:SHOWN]!r}{'…' if len(value) > SHOWN else ''}"
     detail = f"the value there is {shown}" if value else None
-    return JobFailed(Code.INPUT_INVALID, f"{where}: {bad.reason}", detail)
+    return InputInvalid(f"{where}: {bad.reason}", detail)
 
 
 def find_header_error(
@@ -148,14 +147,14 @@ class Table:
             allow_repeated_headers: whether two columns may have one name (Sayari: several values of one attribute).
 
         Raises:
-            JobFailed: `input_invalid` for an empty file, a header that is empty or repeated, bytes that are not CSV.
+            InputInvalid: for an empty file, a header that is empty or repeated, bytes that are not CSV.
         """
         records = Records(stream)
         header = next(iter(records), [])
         if isinstance(header, RowError):
-            raise row_error_to_job_failure(uri, header)
+            raise invalid_row(uri, header)
         if trouble := find_header_error(header, allow_repeated=allow_repeated_headers):
-            raise row_error_to_job_failure(uri, trouble)
+            raise invalid_row(uri, trouble)
         return cls(stream, uri, header, Position(records.offset, records.line, 0))
 
     def rows(self, after: Position | None = None) -> Iterator[tuple[list[str], Position]]:
@@ -167,7 +166,7 @@ class Table:
             after: the position that came with the last row seen; None for all rows.
 
         Raises:
-            JobFailed: `input_invalid`, naming file, line and column.
+            InputInvalid: names file, line and column.
         """
         start = after or self._start
         self._seek(start)
@@ -177,16 +176,16 @@ class Table:
         blank = 0
         for cells in records:
             if isinstance(cells, RowError):
-                raise row_error_to_job_failure(self._uri, cells)
+                raise invalid_row(self._uri, cells)
             if not cells:
                 blank = blank or records.line
                 continue
             if blank:
-                raise row_error_to_job_failure(
+                raise invalid_row(
                     self._uri, RowError(blank, blank, None, "an empty line between rows", "", "")
                 )
             if wrong := wrong_width(cells, width):
-                raise row_error_to_job_failure(self._uri, records.bad(*wrong, cells))
+                raise invalid_row(self._uri, records.bad(*wrong, cells))
             row += 1
             yield cells, Position(records.offset, records.line, row)
 
@@ -286,4 +285,4 @@ class Table:
         last = self._stream.read(1)
         if last != b"\n" and (not last or self._stream.read(1)):
             reason = "the file has changed since its first rows were read"
-            raise row_error_to_job_failure(self._uri, RowError(start.line, start.line, None, reason, "", ""))
+            raise invalid_row(self._uri, RowError(start.line, start.line, None, reason, "", ""))

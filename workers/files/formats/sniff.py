@@ -81,7 +81,7 @@ def sniff(stream: BinaryIO, uri: str) -> DetectedFormat:
     """Look at an input; it is read through once unless it begins with a signature or byte order mark.
 
     Raises:
-        JobFailed: `input_invalid` for what cannot be read, or may be two things.
+        InputInvalid: for what cannot be read, or may be two things.
     """
     stream.seek(0)
     magic = stream.read(512)

@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from workers.files.storage.drafts import Appender, Draft, DraftLost
 from workers.files.storage.storage import Storage
-from workers.files.storage.uris import InputNotAllowed, file_name
+from workers.files.storage.uris import file_name
 
-__all__ = ["Appender", "Draft", "DraftLost", "InputNotAllowed", "Storage", "file_name"]
+__all__ = ["Appender", "Draft", "DraftLost", "Storage", "file_name"]

@@ -8,8 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from messages.errors import Code
-from workers.errors import JobFailed, StorageUnavailable
+from workers.errors import StorageUnavailable
+from workers.files.errors import InputInvalid
 from workers.files.storage.uris import Location
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class RemoteFile(io.RawIOBase):
         self._ahead = AHEAD_MIN
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """As of any stream. Raises `JobFailed` (`input_invalid`) if the file has changed, `StorageUnavailable`."""
+        """As of any stream. Raises `InputInvalid` if the file has changed, `StorageUnavailable`."""
         view = memoryview(buffer).cast("B")
         if self._at >= self._ranges.size or not view:
             return 0
@@ -152,9 +152,7 @@ class RemoteFile(io.RawIOBase):
         try:
             self._block = fetch_with_reconnect(self._ranges, self._at, end)
         except VersionChanged:
-            raise JobFailed(
-                Code.INPUT_INVALID, f"{self._name} has changed while it was read; send it anew"
-            ) from None
+            raise InputInvalid(f"{self._name} has changed while it was read; send it anew") from None
 
 
 def fetch_with_reconnect(ranges: RangeReader, start: int, end: int) -> bytes:

@@ -13,8 +13,8 @@ from urllib.parse import urljoin
 import httpcore
 import httpx
 
-from messages.errors import Code
-from workers.errors import JobFailed, StorageUnavailable
+from workers.errors import StorageUnavailable
+from workers.files.errors import InputInvalid, InputNotAllowed
 from workers.files.storage.base import (
     AHEAD_MIN,
     CONNECT_TIMEOUT,
@@ -25,7 +25,7 @@ from workers.files.storage.base import (
     VersionChanged,
 )
 from workers.files.storage.ssrf import Network, SsrfGuardBackend, networks_named_by_root
-from workers.files.storage.uris import InputNotAllowed, Location, file_name, remote_location
+from workers.files.storage.uris import Location, file_name, remote_location
 
 #: Redirects that are followed for one request.
 REDIRECTS = 5
@@ -157,8 +157,7 @@ class _Whole(RangeReader):
             for part in body:
                 self.size += len(part)
                 if self.size > WHOLE_LIMIT:
-                    raise JobFailed(
-                        Code.INPUT_INVALID,
+                    raise InputInvalid(
                         f"{name} has more than {WHOLE_LIMIT} bytes, and its server cannot send it in ranges",
                     )
                 self._copy.write(part)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from messages.base import File
-from messages.errors import Code
-from workers.errors import JobFailed, StorageUnavailable
+from workers.errors import StorageUnavailable
+from workers.files.errors import InputInvalid, InputNotAllowed, InputNotFound
 from workers.files.storage.drafts import Draft, DraftLost
-from workers.files.storage.uris import InputNotAllowed, file_name, local_path
+from workers.files.storage.uris import file_name, local_path
 
 # What keeps an input from being opened and is the input's fault; any other error is the machine's.
 _ABSENT = {
@@ -170,12 +170,10 @@ def _open(root: Path, path: Path, uri: str) -> BinaryIO:
             raise StorageUnavailable(
                 f"the inputs cannot be read: {error.strerror or type(error).__name__}"
             ) from error
-        raise JobFailed(
-            Code.INPUT_NOT_FOUND, f"{file_name(uri)} cannot be read: {os.strerror(error.errno or 0)}"
-        ) from None
+        raise InputNotFound(f"{file_name(uri)} cannot be read: {os.strerror(error.errno or 0)}") from None
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise JobFailed(Code.INPUT_INVALID, f"{file_name(uri)} is not a regular file")
+        raise InputInvalid(f"{file_name(uri)} is not a regular file")
     return os.fdopen(handle, "rb")
 
 

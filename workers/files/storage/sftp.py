@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import asyncssh
 from fsspec.asyn import get_loop, sync
 
-from messages.errors import Code
-from workers.errors import JobFailed, StorageUnavailable
+from workers.errors import StorageUnavailable
+from workers.files.errors import InputInvalid, InputNotAllowed
 from workers.files.storage.base import (
     CONNECT_TIMEOUT,
     READ_TIMEOUT,
@@ -22,7 +22,7 @@ from workers.files.storage.base import (
     RangeReader,
     VersionChanged,
 )
-from workers.files.storage.uris import InputNotAllowed, Location, file_name
+from workers.files.storage.uris import Location, file_name
 from workers.settings import SftpSettings
 
 T = TypeVar("T")
@@ -169,7 +169,7 @@ class Sftp(ObjectStore):
         """A regular file, no link, and its version."""
         client = await self.client()
         if not _regular(await client.lstat(path)):
-            raise JobFailed(Code.INPUT_INVALID, f"{file_name(path)} is not a regular file")
+            raise InputInvalid(f"{file_name(path)} is not a regular file")
         handle = await client.open(path, "rb", encoding=None)
         # Nobody can be kept from putting a link there meanwhile, but it would have to be gone again by now.
         if await _real(client, path) != path:

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 import httpcore
 
-from workers.files.storage.uris import InputNotAllowed
+from workers.files.errors import InputNotAllowed
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO, cast
 
 from messages.base import File
-from messages.errors import Code
-from workers.errors import JobFailed
 from workers.extras import importing
+from workers.files.errors import InputNotAllowed, InputNotFound
 from workers.files.storage.base import FileMissing, ObjectStore, RemoteFile, Source
 from workers.files.storage.chunked_draft import RemoteDraft
 from workers.files.storage.drafts import Draft
 from workers.files.storage.local import Local
 from workers.files.storage.uris import (
-    InputNotAllowed,
     Location,
     file_name,
     local_path,
@@ -60,8 +57,6 @@ class Storage:
         except InputNotAllowed as error:
             raise ValueError(f"A storage root is not usable: {error.message}") from None
         self._sources = self._connected(s3 or S3Settings(), sftp or SftpSettings(), https or HttpsSettings())
-        self._prefix = ""
-        self._given: Mapping[str, Callable[[], BinaryIO]] = {}
 
     @classmethod
     def of(cls, settings: StorageSettings) -> Storage:
@@ -70,20 +65,19 @@ class Storage:
             settings.roots(), settings.results, s3=settings.s3, sftp=settings.sftp, https=settings.https
         )
 
-    def stage(self, name: str, given: Mapping[str, Callable[[], BinaryIO]]) -> Storage:
-        """This storage for a stage of a job, whose results are called `<name>.…`.
+    def stage(self, name: str, tables: Mapping[str, Callable[[], BinaryIO]]) -> StageStorage:
+        """Return this storage as a stage of a job sees it.
 
         Args:
             name: of the stage.
-            given: what the job itself gives it to read, by the name that stands in place of a URI: plain CSV.
+            tables: opens the job's own tables (plain CSV), by the name that stands in place of a URI.
         """
-        view = copy.copy(self)
-        view._prefix, view._given = f"{name}.", given  # noqa: SLF001 - of this very class
-        return view
+        return StageStorage(self, name, tables)
 
-    def given(self, uri: str) -> Callable[[], BinaryIO] | None:
-        """What opens a table of the job's own; None if `uri` is an input like any other."""
-        return self._given.get(uri)
+    def own_table(self, uri: str) -> Callable[[], BinaryIO] | None:
+        """Return what opens a table of the job's own, or None if `uri` is an input like any other."""
+        del uri  # only a stage has such tables
+        return None
 
     def check(self, uri: str) -> None:
         """Whether a message may name this input; says nothing of its existence, and asks no other machine.
@@ -100,11 +94,11 @@ class Storage:
     def open(self, uri: str) -> BinaryIO:
         """The input, to be read and closed by the caller; seekable, with a few MiB in memory at most.
 
-        Its methods raise `StorageUnavailable`, and `JobFailed` (`input_invalid`) when the file changes meanwhile.
+        Its methods raise `StorageUnavailable`, and `InputInvalid` when the file changes meanwhile.
 
         Raises:
             InputNotAllowed: as `check`, which may have been long ago.
-            JobFailed: `input_not_found`, `input_invalid` where it is not a regular file.
+            InputNotFound, InputInvalid: there is none, or it is not a regular file.
             StorageUnavailable: it cannot be had now.
         """
         if scheme_of(uri) == "file":
@@ -129,7 +123,7 @@ class Storage:
 
     def draft(self, job_id: str, name: str) -> Draft:
         """The result `name` of a job, at `<results>/<job id>/<name>` once it is published."""
-        folder, part = segment(job_id), segment(self._prefix + name)
+        folder, part = segment(job_id), segment(name)
         if isinstance(self._results, Local):
             return self._results.draft(folder, part)
         store = cast("ObjectStore", self._sources[_client(self._results)])
@@ -151,7 +145,7 @@ class Storage:
         try:
             ranges = self._sources[_client(location)].open(location, roots)
         except FileMissing as absent:
-            raise JobFailed(Code.INPUT_NOT_FOUND, f"{name} cannot be read: {absent}") from None
+            raise InputNotFound(f"{name} cannot be read: {absent}") from None
         return io.BufferedReader(RemoteFile(ranges, name))
 
     def _connected(self, s3: S3Settings, sftp: SftpSettings, https: HttpsSettings) -> dict[str, Source]:
@@ -178,6 +172,43 @@ class Storage:
 
                 found[_client(place)] = Web(web, networks(https.networks))
         return found
+
+
+class StageStorage(Storage):
+    """The storage as a stage of a job sees it: results are called `<stage>.…`, inputs may be the job's own tables."""
+
+    def __init__(self, storage: Storage, stage: str, tables: Mapping[str, Callable[[], BinaryIO]]) -> None:
+        self._storage = storage
+        self._stage = stage
+        self._tables = tables
+
+    def own_table(self, uri: str) -> Callable[[], BinaryIO] | None:
+        """As `Storage.own_table`."""
+        return self._tables.get(uri)
+
+    def check(self, uri: str) -> None:
+        """As `Storage.check`."""
+        self._storage.check(uri)
+
+    def open(self, uri: str) -> BinaryIO:
+        """As `Storage.open`."""
+        return self._storage.open(uri)
+
+    def open_result(self, file: File) -> BinaryIO:
+        """As `Storage.open_result`."""
+        return self._storage.open_result(file)
+
+    def size(self, uri: str) -> int:
+        """As `Storage.size`."""
+        return self._storage.size(uri)
+
+    def draft(self, job_id: str, name: str) -> Draft:
+        """Return the draft of the stage's result `name`: the file is called `<stage>.<name>`."""
+        return self._storage.draft(job_id, f"{self._stage}.{name}")
+
+    def close(self) -> None:
+        """As `Storage.close`."""
+        self._storage.close()
 
 
 def _results_at(root: str) -> Local | Location:

@@ -9,8 +9,7 @@ from ipaddress import IPv6Address
 from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from messages.errors import Code
-from workers.errors import JobFailed
+from workers.files.errors import InputNotAllowed
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -21,13 +20,6 @@ _PORTS = {"https": 443, "http": 80, "sftp": 22}
 _NAME_LIMIT = 200  # bytes of one path part; file systems take 255, `.part` included
 #: What stays as it is in the path of a web address; all else but letters and digits is percent-encoded.
 _WEB_SAFE = "%/:@!$&'()*+,;=-._~"
-
-
-class InputNotAllowed(JobFailed, ValueError):
-    """The URI is not one that a message may name: its command is rejected."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(Code.INPUT_NOT_ALLOWED, reason)
 
 
 class Location(NamedTuple):

@@ -1,1 +1,1 @@
-"""The commands of Creditsafe, one module each."""
+"""The commands of Creditsafe, one module each, and what they share."""

@@ -1,28 +1,24 @@
-"""`creditsafe.add_records` and `creditsafe.delete_records`."""
+"""Add the records of a message to a portfolio: `creditsafe.add_records`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 from clients.creditsafe import RECORDS_LIMIT, Creditsafe, NewRecord
 from clients.creditsafe.paging import PAGE_SIZE, following
 from messages.base import dump
-from messages.creditsafe import AddRecords, AddRecordsResult, DeleteRecords, DeleteRecordsResult
+from messages.creditsafe import AddRecords, AddRecordsResult
 from messages.errors import Code
 from workers.engine.context import Run
 from workers.engine.recovery import baseline, repeatable
 from workers.engine.registry import Services
 from workers.errors import JobFailed, Undecided
-from workers.jobs.creditsafe.counts import count_removed
-from workers.jobs.creditsafe.import_file import record_count
+from workers.jobs.creditsafe.batches import split_into_batches
+from workers.jobs.creditsafe.counts import record_count
 
 #: Records that others added meanwhile, which are looked through for a batch before it is given up.
 SEARCH_LIMIT = 3_000
-
-T = TypeVar("T")
-
-# -- add_records ----------------------------------------------------------------------------------------
 
 
 def add_records(command: AddRecords, run: Run, services: Services) -> AddRecordsResult:
@@ -30,7 +26,7 @@ def add_records(command: AddRecords, run: Run, services: Services) -> AddRecords
     creditsafe, portfolio_id = services.creditsafe, command.portfolio_id
     before = run.once("count", lambda: record_count(creditsafe, portfolio_id), recover=baseline)["records"]
     record_ids: list[str] = []
-    for number, records in enumerate(batches(command.records, RECORDS_LIMIT), start=1):
+    for number, records in enumerate(split_into_batches(command.records, RECORDS_LIMIT), start=1):
         batch = Batch(creditsafe, portfolio_id, [dump(record) for record in records], before)
         added = run.once(f"add batch {number}", batch.send, recover=batch.find)["record_ids"]
         if added is None:
@@ -129,49 +125,3 @@ def same(record: dict[str, Any], listed: dict[str, Any]) -> bool:
     if "reference" in record:
         return bool(record["reference"] == listed.get("reference"))
     return all(listed.get(name) == value for name, value in record.items())
-
-
-# -- delete_records -------------------------------------------------------------------------------------
-
-
-def delete_records(command: DeleteRecords, run: Run, services: Services) -> DeleteRecordsResult:
-    """Delete records by their ids, in batches of at most 300.
-
-    It may be repeated: ids that are not there are ignored. A repeated batch counts only what the repeat has
-    deleted, so that the portfolio's record count has to tell.
-    """
-    creditsafe, portfolio_id = services.creditsafe, command.portfolio_id
-    record_ids = list(dict.fromkeys(command.record_ids))
-    before = run.once("count", lambda: record_count(creditsafe, portfolio_id), recover=repeatable)["records"]
-    told: list[int | None] = []
-    for number, ids in enumerate(batches(record_ids, RECORDS_LIMIT), start=1):
-        deletion = Deletion(creditsafe, portfolio_id, ids)
-        told.append(run.once(f"delete batch {number}", deletion.send, recover=deletion.repeat)["deleted"])
-    known = [count for count in told if count is not None]
-    deleted: int | None = sum(known)
-    if len(known) < len(told):
-        deleted = count_removed(run, creditsafe, portfolio_id, before, least=sum(known), most=len(record_ids))
-    return DeleteRecordsResult(portfolio_id=portfolio_id, deleted=deleted)
-
-
-class Deletion:
-    """Records on their way out of a portfolio."""
-
-    def __init__(self, creditsafe: Creditsafe, portfolio_id: str, record_ids: Sequence[str]) -> None:
-        self._creditsafe = creditsafe
-        self._portfolio_id = portfolio_id
-        self._record_ids = record_ids
-
-    def send(self) -> dict[str, int | None]:
-        """Delete them; how many that were, if the answer says so."""
-        return {"deleted": self._creditsafe.records.delete(self._portfolio_id, self._record_ids).deleted}
-
-    def repeat(self) -> dict[str, int | None]:
-        """Delete what is left of them; how many were there before cannot be told."""
-        self.send()
-        return {"deleted": None}
-
-
-def batches(items: Sequence[T], limit: int) -> list[Sequence[T]]:
-    """The items in order, in as few lists as the limit allows."""
-    return [items[start : start + limit] for start in range(0, len(items), limit)]

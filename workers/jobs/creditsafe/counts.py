@@ -1,11 +1,18 @@
-"""How many records are gone, told by what is left."""
+"""Count the records of a portfolio, and how many were removed from it."""
 
 from __future__ import annotations
 
 from clients.creditsafe import Creditsafe
 from workers.engine.context import Run
 from workers.engine.recovery import repeatable
-from workers.jobs.creditsafe.import_file import record_count
+
+
+def record_count(creditsafe: Creditsafe, portfolio_id: str) -> dict[str, int | None]:
+    """How many `records` a portfolio has: it should say so itself, else the listing does, else None."""
+    count = creditsafe.portfolios.get(portfolio_id).record_count
+    if count is None:
+        count = creditsafe.records.list(portfolio_id, page_size=1).total_count
+    return {"records": count}
 
 
 def count_removed(

@@ -9,8 +9,7 @@ from messages.creditsafe import Deduplicate, DeduplicateResult
 from workers.engine.context import Run
 from workers.engine.recovery import baseline, repeatable
 from workers.engine.registry import Services
-from workers.jobs.creditsafe.counts import count_removed
-from workers.jobs.creditsafe.import_file import record_count
+from workers.jobs.creditsafe.counts import count_removed, record_count
 from workers.jobs.creditsafe.result_files import poll_execution, store
 
 

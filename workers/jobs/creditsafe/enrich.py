@@ -6,7 +6,7 @@ from messages.creditsafe import Enrich, EnrichResult
 from workers.engine.context import Run
 from workers.engine.recovery import repeatable
 from workers.engine.registry import Services
-from workers.jobs.creditsafe.import_file import record_count
+from workers.jobs.creditsafe.counts import record_count
 from workers.jobs.creditsafe.result_files import poll_execution, store
 
 

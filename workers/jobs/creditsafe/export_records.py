@@ -17,7 +17,7 @@ from workers.engine.registry import Services
 from workers.errors import JobFailed
 from workers.files.formats.csv_table import csv_line
 from workers.files.storage import Draft
-from workers.jobs.creditsafe.import_file import record_count
+from workers.jobs.creditsafe.counts import record_count
 from workers.jobs.results import publish_table
 
 #: Rows between two checkpoints while the table is written.

@@ -16,7 +16,7 @@ from messages.errors import Code
 from workers.errors import JobFailed
 from workers.files.formats.csv_table import Position, Table
 from workers.files.storage import file_name
-from workers.jobs.input import Source
+from workers.jobs.input import InputTable
 
 #: Bytes of a part before it is packed, header included; the rest of the limit is for what gzip may add.
 PART_LIMIT = IMPORT_LIMIT - 1_000_000
@@ -38,7 +38,7 @@ class Part(NamedTuple):
     rows: int
 
 
-def read_through(source: Source, at: Any) -> Generator[dict[str, Any]]:
+def read_through(source: InputTable, at: Any) -> Generator[dict[str, Any]]:
     """Check a whole file before anything of it is sent, and find where to cut it.
 
     The last checkpoint holds `done` (records), `ends` (the positions where parts end) and `bytes` (of the file).
@@ -107,7 +107,7 @@ class PartPacker:
         plan: what `read_through` found.
     """
 
-    def __init__(self, source: Source, plan: dict[str, Any]) -> None:
+    def __init__(self, source: InputTable, plan: dict[str, Any]) -> None:
         self.parts = parts_of(plan)
         self._pack = partial(pack, source, plan)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="packing")
@@ -137,7 +137,7 @@ class PartPacker:
             yield content, format
 
 
-def pack(source: Source, plan: dict[str, Any], part: Part) -> tuple[IO[bytes], Format]:
+def pack(source: InputTable, plan: dict[str, Any], part: Part) -> tuple[IO[bytes], Format]:
     """A part as a file of its own, for the caller to close: the same bytes each time, and their format.
 
     Raises:

@@ -17,7 +17,7 @@ from workers.engine.context import Run
 from workers.engine.registry import Services
 from workers.files.formats.csv_table import csv_line, csv_lines
 from workers.files.storage import Appender, Storage
-from workers.jobs.data8.upload import (
+from workers.jobs.data8.dataset_upload import (
     NAME_LIMIT,
     DeclaredTypes,
     blocks_at_once,

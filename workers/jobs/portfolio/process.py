@@ -34,7 +34,8 @@ from workers.errors import JobFailed
 from workers.jobs.creditsafe.deduplicate import deduplicate
 from workers.jobs.creditsafe.enrich import enrich
 from workers.jobs.creditsafe.export_records import export_records
-from workers.jobs.creditsafe.import_file import import_file, run_matching
+from workers.jobs.creditsafe.import_file import import_file
+from workers.jobs.creditsafe.run_matching import run_matching
 from workers.jobs.portfolio.report import Files
 from workers.jobs.portfolio.stages import COMPANIES, ENTITIES, MATCHES, Stages
 from workers.jobs.sayari.fetch_entities import fetch_entities

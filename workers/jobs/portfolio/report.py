@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from messages.base import File
 from messages.errors import Code
 from workers.errors import JobFailed
+from workers.files.errors import InputError
 from workers.files.formats.csv_table import Table, csv_line, dedupe_header
 from workers.files.storage import Draft, Storage
-from workers.jobs.input import Source
+from workers.jobs.input import InputTable
 from workers.jobs.portfolio.report_join import ReportJoin
 from workers.jobs.portfolio.tables import Records, table_of
 from workers.jobs.results import CSV
@@ -31,7 +32,12 @@ class Files:
 
 
 def write_report(
-    storage: Storage, target: Draft, records: Records, cleansed: Records | None, matches: Source, files: Files
+    storage: Storage,
+    target: Draft,
+    records: Records,
+    cleansed: Records | None,
+    matches: InputTable,
+    files: Files,
 ) -> dict[str, int]:
     """Write the report as CSV, from its beginning: a join cannot be gone on with.
 
@@ -71,7 +77,7 @@ def _gather(
     storage: Storage,
     records: Records,
     cleansed: Records | None,
-    matches: Source,
+    matches: InputTable,
     files: Files,
 ) -> list[tuple[str, Sequence[str]]]:
     """Read all that was said; gives vendor and columns of each source, none of one that is not there."""
@@ -121,5 +127,5 @@ def _table(storage: Storage, file: File) -> Iterator[Table]:
     try:
         with storage.open_result(file) as stream:
             yield Table.open(stream, name, allow_repeated_headers=True)
-    except JobFailed as failed:
+    except (InputError, JobFailed) as failed:
         raise JobFailed(Code.VENDOR_FAILED, f"a vendor's file cannot be read: {failed.message}") from failed

@@ -18,9 +18,9 @@ from workers.engine.stages import Stage
 from workers.errors import JobFailed
 from workers.files.formats.csv_table import csv_line, dedupe_header
 from workers.files.storage import Draft, file_name
+from workers.jobs.data8.dataset_upload import column_names
 from workers.jobs.data8.start_job import start_job
-from workers.jobs.data8.upload import column_names
-from workers.jobs.input import Source, intake
+from workers.jobs.input import InputTable, intake
 from workers.jobs.portfolio.columns import REFERENCE, Columns
 from workers.jobs.portfolio.report import Files, write_report
 from workers.jobs.portfolio.report_join import best_matches
@@ -62,8 +62,8 @@ class Stages:
 
     def do(self, name: str, function: Callable[[C, Run, Services], R], command: C) -> R:
         """Run another command's job function as a stage; it may read the working tables."""
-        given = {table: self._table(table).open for table in WORKING}
-        services = replace(self._services, storage=self._services.storage.stage(name, given))
+        tables = {table: self._table(table).open for table in WORKING}
+        services = replace(self._services, storage=self._services.storage.stage(name, tables))
         with self._run.stage(self._stages[name]):
             return function(command, self._run, services)
 
@@ -114,7 +114,7 @@ class Stages:
                 f"which output of the workflow goes on? It has {there}: name it in cleanse.output",
             )
         file = result.outputs[name]
-        source = Source(name, partial(self._services.storage.open_result, file))
+        source = InputTable(name, partial(self._services.storage.open_result, file))
         known = records.columns.by_header(column_names(records.header))
         columns_of = partial(self._columns, name, wish.columns, known=known)
         with self._run.stage(self._stages["prepare"]):
@@ -190,8 +190,8 @@ class Stages:
                 )
         return columns
 
-    def _table(self, name: str) -> Source:
-        return Source(name, self._draft(name).open)
+    def _table(self, name: str) -> InputTable:
+        return InputTable(name, self._draft(name).open)
 
     def _draft(self, name: str) -> Draft:
         return self._services.storage.draft(self._run.job_id, name)

@@ -14,9 +14,9 @@ from messages.errors import Code
 from workers.engine.context import Run
 from workers.errors import JobFailed
 from workers.files.formats.csv_records import RowError
-from workers.files.formats.csv_table import Position, Table, csv_line, row_error_to_job_failure
+from workers.files.formats.csv_table import Position, Table, csv_line, invalid_row
 from workers.files.storage import Draft, file_name
-from workers.jobs.input import Source
+from workers.jobs.input import InputTable
 from workers.jobs.portfolio.columns import Columns
 from workers.observability.turn_stats import TransferKind
 
@@ -28,13 +28,13 @@ WRITE_ROWS = 5_000
 class Records:
     """A table of records, its header, and which of its columns is what."""
 
-    table: Source
+    table: InputTable
     header: list[str]
     columns: Columns
 
 
 @contextmanager
-def table_of(source: Source) -> Iterator[Table]:
+def table_of(source: InputTable) -> Iterator[Table]:
     """A table that the job reads."""
     with source.open() as stream:
         yield Table.open(stream, source.uri)
@@ -44,7 +44,7 @@ def rewrite(
     run: Run,
     step: str,
     kind: TransferKind,
-    source: Source,
+    source: InputTable,
     target: Draft,
     header: list[str],
     row_of: Callable[[list[str], int], list[str] | None],
@@ -54,6 +54,7 @@ def rewrite(
     Args:
         run: the job's turn.
         step: its name.
+        kind: of the transfer, for metrics.
         kind: of the transfer, for metrics.
         source: the other table.
         target: where to.
@@ -65,7 +66,7 @@ def rewrite(
 
 
 def _rewritten(
-    source: Source,
+    source: InputTable,
     target: Draft,
     header: list[str],
     row_of: Callable[[list[str], int], list[str] | None],
@@ -92,7 +93,7 @@ def _rewritten(
             yield at
 
 
-def check_references(source: Source, columns_of: Callable[[list[str]], Columns]) -> list[str]:
+def check_references(source: InputTable, columns_of: Callable[[list[str]], Columns]) -> list[str]:
     """Whether every row has a reference of its own: by it the report is joined; gives the header.
 
     Raises:
@@ -111,19 +112,21 @@ def check_references(source: Source, columns_of: Callable[[list[str]], Columns])
             line = position.line - sum(cell.count("\n") for cell in cells[column:])
             bad = partial(RowError, line, line, column + 1)
             if not reference.strip():
-                raise row_error_to_job_failure(source.uri, bad("the reference is empty", "", ""))
+                raise invalid_row(source.uri, bad("the reference is empty", "", ""))
             try:
                 database.execute("INSERT INTO seen VALUES (?, ?)", (reference, line))
             except sqlite3.IntegrityError:
                 same = database.execute("SELECT line FROM seen WHERE reference = ?", (reference,))
                 reason = f"the reference of line {same.fetchone()[0]} again; every row needs one of its own"
-                raise row_error_to_job_failure(source.uri, bad(reason, reference, "")) from None
+                raise invalid_row(source.uri, bad(reason, reference, "")) from None
         if empty:
             raise JobFailed(Code.INPUT_INVALID, f"{file_name(source.uri)} holds no records, only a header")
         return table.header
 
 
-def check_cleansed(ours: Records, output: Source, columns_of: Callable[[list[str]], Columns]) -> list[str]:
+def check_cleansed(
+    ours: Records, output: InputTable, columns_of: Callable[[list[str]], Columns]
+) -> list[str]:
     """Whether every row of Data8's output is a record of ours, none of them there twice; gives its header.
 
     Raises:

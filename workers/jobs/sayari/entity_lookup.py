@@ -16,7 +16,7 @@ from workers.engine.context import Run
 from workers.errors import JobFailed
 from workers.files.formats.csv_table import Position, Table, csv_line
 from workers.files.storage import Appender, Draft, Storage, file_name
-from workers.jobs.input import Source, intake
+from workers.jobs.input import InputTable, intake
 from workers.observability.turn_stats import TransferKind
 
 #: The column of a file that holds the ids; all others are passed over.
@@ -57,7 +57,7 @@ class Ids:
     def __init__(self, command: EntitiesCommand, run: Run, storage: Storage) -> None:
         self._run = run
         self._given = command.entity_ids or []
-        self._source: Source | None = None
+        self._source: InputTable | None = None
         self.count = len(self._given)
         if command.file is not None:
             self._source = intake(run, storage, command.file, repeated_headers=True)
@@ -87,7 +87,7 @@ class Ids:
             self._source.discard(self._run)
 
 
-def read_through(source: Source, at: Any) -> Generator[dict[str, Any]]:
+def read_through(source: InputTable, at: Any) -> Generator[dict[str, Any]]:
     """Check a whole file of ids; the last checkpoint holds their number as `done`.
 
     Raises:
@@ -104,7 +104,7 @@ def read_through(source: Source, at: Any) -> Generator[dict[str, Any]]:
     yield {"done": last.row}
 
 
-def ids_of(source: Source, after: Position | None) -> Iterator[tuple[str, Position]]:
+def ids_of(source: InputTable, after: Position | None) -> Iterator[tuple[str, Position]]:
     """The ids of a file and the position behind each; errors name file, line and column."""
     uri = source.uri
     with source.open() as stream:

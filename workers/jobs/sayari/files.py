@@ -21,9 +21,9 @@ from messages.errors import Code
 from workers.engine.context import Run
 from workers.errors import JobFailed
 from workers.files.formats.csv_records import RowError
-from workers.files.formats.csv_table import Position, Table, row_error_to_job_failure
+from workers.files.formats.csv_table import Position, Table, invalid_row
 from workers.files.storage import Appender, Draft, file_name
-from workers.jobs.input import Source
+from workers.jobs.input import InputTable
 from workers.observability.turn_stats import TransferKind
 
 #: Rows between two checkpoints while a file is read through.
@@ -36,7 +36,7 @@ HELD = 4 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
 
-def read_through(source: Source, at: Any) -> Generator[dict[str, Any]]:
+def read_through(source: InputTable, at: Any) -> Generator[dict[str, Any]]:
     """Check a whole file before anything of it is sent.
 
     The last checkpoint holds `done` (entities) and `bytes` (of the file).
@@ -53,7 +53,7 @@ def read_through(source: Source, at: Any) -> Generator[dict[str, Any]]:
         last = Position.of(at["at"]) if at else None
         for cells, position in table.rows(last):
             if wrong := nothing_in(cells):
-                raise row_error_to_job_failure(uri, RowError(position.line, position.line, *wrong, "", ""))
+                raise invalid_row(uri, RowError(position.line, position.line, *wrong, "", ""))
             last = position
             if position.row % READ_ROWS == 0:
                 yield {"done": position.row, "at": position.json()}
@@ -86,7 +86,7 @@ def check_header(header: list[str], uri: str) -> None:
 
 
 @contextmanager
-def sendable(source: Source, size: int) -> Iterator[IO[bytes]]:
+def sendable(source: InputTable, size: int) -> Iterator[IO[bytes]]:
     """The file as Sayari takes it, streamed: without byte order mark, which would be part of the first header.
 
     Raises:

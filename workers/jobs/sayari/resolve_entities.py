@@ -22,7 +22,7 @@ from workers.engine.recovery import baseline, repeatable
 from workers.engine.registry import Services
 from workers.engine.signals import VendorJobFailed
 from workers.errors import JobFailed, Undecided
-from workers.jobs.input import Source, intake
+from workers.jobs.input import InputTable, intake
 from workers.jobs.results import NDJSON, publish
 from workers.jobs.sayari.files import (
     PAGE,
@@ -109,7 +109,7 @@ class Batch:
     def __init__(self, command: ResolveEntities, run: Run, services: Services) -> None:
         self._run = run
         self._services = services
-        self._source: Source | None = None
+        self._source: InputTable | None = None
         self._entities: list[UploadEntity] = []
         if command.file is not None:
             self._source = intake(

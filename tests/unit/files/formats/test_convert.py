@@ -21,9 +21,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from messages.errors import Code
 from tests.unit.files.formats.test_csv_table import CELLS
-from workers.errors import JobFailed
+from workers.files.errors import InputError, InputInvalid
 from workers.files.formats import archives, xlsx
 from workers.files.formats import convert as converting
 from workers.files.formats.convert import ReadOptions, convert
@@ -90,10 +89,10 @@ class Folder:
         for name in ("copy", "rejects"):
             self.storage.draft("job", name).remove()
 
-    def refusal(self, content: bytes, name: str = "firms", **options: Any) -> JobFailed:
-        with pytest.raises(JobFailed) as caught:
+    def refusal(self, content: bytes, name: str = "firms", **options: Any) -> InputError:
+        with pytest.raises(InputError) as caught:
             self.take_in(self.put(content, name), **options)
-        assert caught.value.code is Code.INPUT_INVALID
+        assert type(caught.value) is InputInvalid
         return caught.value
 
     def rejects(self) -> Rows:
@@ -287,7 +286,7 @@ def test_a_file_of_bad_rows_alone_is_refused(folder: Folder) -> None:
 def test_a_file_that_changes_meanwhile_is_noticed(folder: Folder) -> None:
     uri = folder.put(b"a;b\n1;2\n")
     assert folder.take_in(uri, size=8)["rows"] == 1
-    with pytest.raises(JobFailed, match="has changed since"):
+    with pytest.raises(InputError, match="has changed since"):
         folder.take_in(uri, size=9)
 
 
@@ -311,7 +310,7 @@ def test_a_gigabyte_in_one_line_is_refused_at_once(folder: Folder) -> None:
     with Path(uri).open("r+b") as stream:
         stream.seek(2**30)
         stream.write(b"x")
-    with pytest.raises(JobFailed, match="more than 8388608 bytes"):
+    with pytest.raises(InputError, match="more than 8388608 bytes"):
         folder.take_in(uri)
 
 

@@ -14,8 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messages.errors import Code
-from workers.errors import JobFailed
+from workers.files.errors import InputError, InputInvalid
 from workers.files.formats.csv_records import CELL_LIMIT, ROW_LIMIT
 from workers.files.formats.csv_table import Position, Table, csv_line
 
@@ -42,9 +41,9 @@ def cells(content: bytes) -> list[list[str]]:
 
 def refusal(content: bytes | BinaryIO) -> str:
     stream = io.BytesIO(content) if isinstance(content, bytes) else content
-    with pytest.raises(JobFailed) as caught:
+    with pytest.raises(InputError) as caught:
         list(Table.open(stream, "file:///inputs/firms.csv").rows())
-    assert caught.value.code is Code.INPUT_INVALID
+    assert type(caught.value) is InputInvalid
     return caught.value.message
 
 
@@ -161,9 +160,9 @@ def test_a_file_cut_since_is_not_silently_finished() -> None:
     content = b"a,b\n1,2\n3,4\n"
     *_, (_, last) = table(content).rows()
     for changed in (content[:8], b"a,b\n1,2\n3,44444\n"):
-        with pytest.raises(JobFailed, match="has changed") as caught:
+        with pytest.raises(InputError, match="has changed") as caught:
             list(table(changed).rows(last))
-        assert caught.value.code is Code.INPUT_INVALID
+        assert type(caught.value) is InputInvalid
 
 
 LINES = st.lists(
@@ -187,11 +186,11 @@ def test_batches_are_the_rows(
     messages: list[str] = []
     try:
         rows.extend(table(content).rows())
-    except JobFailed as failed:
+    except InputError as failed:
         messages.append(failed.message)
     try:
         batches.extend(table(content).batches(None, most, size))
-    except JobFailed as failed:
+    except InputError as failed:
         messages.append(failed.message)
     whole = [cells for cells, _ in rows]
     assert len(set(messages)) == len(messages) // 2, "one refuses, the other does not, or says something else"
@@ -215,11 +214,11 @@ def test_spans_end_behind_rows(
     messages: list[str] = []
     try:
         rows.extend(position for _, position in table(content).rows())
-    except JobFailed as failed:
+    except InputError as failed:
         messages.append(failed.message)
     try:
         spans.extend(table(content).spans(None, size))
-    except JobFailed as failed:
+    except InputError as failed:
         messages.append(failed.message)
     assert len(set(messages)) == len(messages) // 2, "one refuses, the other does not, or says something else"
     assert all(position == rows[position.row - 1] for position in spans)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.files.storage.uris import InputNotAllowed, Location, remote_location, segment
+from workers.files.errors import InputNotAllowed
+from workers.files.storage.uris import Location, remote_location, segment
 
 ROOTS = [
     remote_location(root)

@@ -13,7 +13,7 @@ from messages.errors import Code
 from messages.events import Status
 from sandbox.core import Fault
 from tests.support.sandbox_harness import SandboxHarness, completed, failure
-from workers.jobs.creditsafe import add_records
+from workers.jobs.creditsafe import add_records, delete_records
 
 
 @pytest.fixture
@@ -27,6 +27,7 @@ def portfolio_id(harness: SandboxHarness) -> str:
 @pytest.fixture
 def batches_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(add_records, "RECORDS_LIMIT", 3)
+    monkeypatch.setattr(delete_records, "RECORDS_LIMIT", 3)
     monkeypatch.setattr(add_records, "PAGE_SIZE", 2)
 
 

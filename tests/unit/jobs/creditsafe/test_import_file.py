@@ -1,11 +1,10 @@
-"""The Creditsafe jobs against the simulator, turn by turn."""
+"""Tests of `creditsafe.import_file` against Creditsafe's simulator, turn by turn."""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import io
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.creditsafe import RECORD_FIELDS, MatchingExecution, NewRecord
+from clients.creditsafe import RECORD_FIELDS, NewRecord
 from messages.errors import Code
-from messages.events import Status
 from sandbox.core import Fault
 from tests.support.sandbox_harness import SandboxHarness, failure
 from workers.errors import JobFailed
-from workers.jobs.creditsafe import file_parts, import_file
+from workers.jobs.creditsafe import file_parts
 from workers.jobs.creditsafe.file_parts import pack, parts_of, read_through
-from workers.jobs.creditsafe.import_file import matching, summary_of
-from workers.jobs.input import Source
+from workers.jobs.input import InputTable
 
 
 class Clock:
@@ -41,9 +38,6 @@ def records(harness: SandboxHarness, portfolio_id: str) -> list[dict[str, Any]]:
 
 def table(rows: int) -> str:
     return "name,reference\r\n" + "".join(f'"Company ""{n}""\r\nLtd",{n}\r\n' for n in range(rows))
-
-
-# -- import_file ------------------------------------------------------------------------------------------
 
 
 def test_a_file_becomes_a_new_portfolio(harness: SandboxHarness) -> None:
@@ -221,11 +215,11 @@ def test_parts_hold_every_record_once_and_in_order(
     assert plan["done"] == len(rows)
 
 
-def plain(path: Path) -> Source:
-    return Source(path.as_uri(), lambda: path.open("rb"))
+def plain(path: Path) -> InputTable:
+    return InputTable(path.as_uri(), lambda: path.open("rb"))
 
 
-def planned(source: Source, stops: set[int]) -> dict[str, Any]:
+def planned(source: InputTable, stops: set[int]) -> dict[str, Any]:
     """What `read_through` finds when it is cut off after some of its checkpoints."""
     at: Any = None
     for count in [*sorted(stops), None]:
@@ -256,123 +250,3 @@ def test_every_documented_field_is_a_header(name: str) -> None:
     file_parts.check_header([name], "f.csv")
     with pytest.raises(JobFailed):
         file_parts.check_header([name, name.swapcase()], "f.csv")
-
-
-# -- run_matching -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def portfolio_id(harness: SandboxHarness) -> str:
-    made = harness.creditsafe.portfolios.create("Suppliers").portfolio_id
-    names = ["Tesco PLC", "TESCO plc", "Nobody & Sons"]
-    harness.creditsafe.records.create(made, [NewRecord(name=name) for name in names])
-    return made
-
-
-def test_matching_ends_with_its_summary(harness: SandboxHarness, portfolio_id: str) -> None:
-    job = harness.run("creditsafe.run_matching", portfolio_id=portfolio_id)
-    assert job.result is not None, job.error
-    assert job.result["summary"] == {
-        "total": 3,
-        "matched": 2,
-        "unmatched": 1,
-        "totalRows": 3,
-        "manualMatched": 0,
-        "duplicates": 1,
-    }
-    execution = harness.creditsafe.matching.status(portfolio_id, job.result["execution_id"])
-    assert execution.status == "COMPLETED"
-    assert harness.effects("creditsafe.matching.start") == 1
-
-
-def test_a_lost_start_is_never_repeated_without_a_persons_word(
-    harness: SandboxHarness, portfolio_id: str
-) -> None:
-    harness.fault("creditsafe.matching.start", Fault("lost_after"))
-    job = harness.run("creditsafe.run_matching", portfolio_id=portfolio_id)
-    failure(job, Code.OUTCOME_UNKNOWN)
-    assert harness.effects("creditsafe.matching.start") == 1
-    harness.run("job.retry", id="retry", job_id="job", repeat_effect=True)
-    assert harness.drive().status is Status.COMPLETED
-    assert harness.effects("creditsafe.matching.start") == 2
-
-
-def test_a_failed_run_is_started_anew_by_a_retry(harness: SandboxHarness) -> None:
-    portfolio_id = harness.creditsafe.portfolios.create("Suppliers [fails once]").portfolio_id
-    job = harness.run("creditsafe.run_matching", portfolio_id=portfolio_id)
-    failure(job, Code.VENDOR_FAILED)
-    assert job.error is not None
-    assert job.error["detail"] == "FAILED"
-    harness.run("job.retry", id="retry", job_id="job")
-    job = harness.drive()
-    assert job.result is not None, job.error
-    assert job.result["summary"]["total"] == 0
-
-
-def test_a_run_that_is_under_way_is_waited_for(harness: SandboxHarness, portfolio_id: str) -> None:
-    clock = harness.state.clock = Clock()
-    harness.state.job_seconds = 10
-    harness.arrive("creditsafe.run_matching", portfolio_id=portfolio_id)
-    for _ in range(3):
-        harness.turn()
-    assert harness.job().status is Status.RUNNING
-    clock.now += 10
-    assert harness.drive().status is Status.COMPLETED
-
-
-def test_a_second_run_at_once_is_the_vendors_refusal(harness: SandboxHarness, portfolio_id: str) -> None:
-    harness.state.job_seconds = 1_000
-    harness.creditsafe.matching.start(portfolio_id)
-    job = harness.run("creditsafe.run_matching", portfolio_id=portfolio_id)
-    failure(job, Code.VENDOR_REJECTED)
-    assert job.error is not None
-    assert (job.error["vendor_status"], "in progress" in str(job.error["detail"])) == (409, True)
-
-
-def test_records_are_counted_when_there_is_no_summary(
-    harness: SandboxHarness, portfolio_id: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(import_file, "PAGE_SIZE", 2)
-    monkeypatch.setattr("sandbox.creditsafe.store.Store.match", without_summary())
-    job = harness.run("creditsafe.run_matching", portfolio_id=portfolio_id)
-    assert job.result is not None, job.error
-    assert job.result["summary"] == {"total": 3, "matched": 2, "unmatched": 1}
-
-
-def without_summary() -> Any:
-    """The simulator's matching as of a vendor that does not report how it went."""
-    from sandbox.creditsafe.store import Store  # noqa: PLC0415 - the original, before it is replaced
-
-    original = Store.match
-
-    def match(store: Store, portfolio: str, find: Any) -> dict[str, int]:
-        original(store, portfolio, find)
-        return {}
-
-    return match
-
-
-@pytest.mark.parametrize(
-    ("reported", "summary"),
-    [
-        ({"totalRows": 5, "matched": 3, "unmatched": 2}, (5, 3, 2)),
-        ({"total": 5, "matched": 3}, (5, 3, 2)),
-        ({"matched": 3, "unmatched": 2}, (5, 3, 2)),
-        ({"totalRows": 5, "unmatched": 2}, None),
-        ({"totalRows": "5", "matched": 3}, None),
-        ({}, None),
-    ],
-)
-def test_summaries_are_completed_where_they_can_be(
-    reported: dict[str, Any], summary: tuple[int, int, int] | None
-) -> None:
-    found = summary_of(reported)
-    assert (None if found is None else (found.total, found.matched, found.unmatched)) == summary
-
-
-def test_states_of_matching() -> None:
-    states = Counter(
-        matching(MatchingExecution(status=status)).state
-        for status in ("PENDING", "COMPLETED", "partiallyCompleted", "FAILED", "matchingError", None)
-    )
-    assert states == {"running": 2, "done": 2, "failed": 2}

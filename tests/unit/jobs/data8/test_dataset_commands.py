@@ -11,7 +11,7 @@ from messages.errors import Code
 from sandbox.core import Fault
 from tests.support.sandbox_harness import LIMITS, SandboxHarness, completed, content, failure
 from workers.errors import Reject
-from workers.jobs.data8.upload import dataset_name
+from workers.jobs.data8.dataset_upload import dataset_name
 
 TABLE = 'Account No.,Owner,Priority,Note\r\n007,Nestlé S.A.,1,"two\r\nlines"\r\n12,,-5,\r\n13,トヨタ,,x\r\n'
 FAULTS = {

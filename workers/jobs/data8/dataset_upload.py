@@ -19,7 +19,7 @@ from workers.engine.context import Run
 from workers.errors import JobFailed
 from workers.files.formats.csv_table import Position, Table
 from workers.files.storage import file_name
-from workers.jobs.input import Source
+from workers.jobs.input import InputTable
 
 #: Bytes of the file in one block: the size of a request that Data8 accepts is not published.
 BLOCK_BYTES = 1024 * 1024
@@ -69,7 +69,7 @@ class DeclaredTypes:
 
 
 def inspect(
-    source: Source, types: Assumptions, declared: DeclaredTypes, at: Any
+    source: InputTable, types: Assumptions, declared: DeclaredTypes, at: Any
 ) -> Generator[dict[str, Any]]:
     """Read a file through: its columns as [name, type] in order, and its number of rows as `done`.
 
@@ -115,7 +115,7 @@ def _wrong(uri: str, cells: list[str], column: int, reason: str, position: Posit
     return JobFailed(Code.INPUT_INVALID, f"{file_name(uri)}, line {line}, column {column}: {reason}")
 
 
-def load(run: Run, data8: Data8, slot: str, name: str, source: Source, inspected: dict[str, Any]) -> None:
+def load(run: Run, data8: Data8, slot: str, name: str, source: InputTable, inspected: dict[str, Any]) -> None:
     """Make the completed dataset `name` of an inspected file: create, upload block by block, complete.
 
     `slot` is what the steps are called after.
