@@ -86,7 +86,7 @@ def _row(family: Family, load: Load, jobs: int, *, bounded: bool) -> tuple[str, 
     schedulers: list[Callable[[], Scheduler]] = [
         lambda: FirstCome(exponential(random.Random("60"), 1, 60)),
         MostOverdue,
-        lambda: MostOverdue(budgeted=False),
+        lambda: MostOverdue(rate_limited=False),
     ]
     if family.name in BOUNDED_FAMILIES:  # it takes long
         schedulers.append(lambda: MostOverdue(exact=True))

@@ -88,11 +88,11 @@ class MostOverdue:
 
     Args:
         exact: whether to use the forecast itself instead of the delay curve that the ledger sorts by.
-        budgeted: whether a poll costs as little as under a rate limit.
+        rate_limited: whether a poll costs as little as under a rate limit.
     """
 
     exact: bool = False
-    budgeted: bool = True
+    rate_limited: bool = True
     samples: list[DurationSample] = field(default_factory=list)
     _history: History = field(default_factory=History)
     _built_at: float = -math.inf
@@ -102,10 +102,10 @@ class MostOverdue:
         if now - self._built_at >= HISTORY_TTL_SECONDS:
             self._history, self._built_at = History(self.samples[::-1]), now
         history, elapsed = self._history, now - waiting.began
-        state = PollState(elapsed, waiting.polls, waiting.job.size, budgeted=self.budgeted)
+        state = PollState(elapsed, waiting.polls, waiting.job.size, rate_limited=self.rate_limited)
         waiting.due = now + next_poll_delay(state, MIN_DELAY_SECONDS, MAX_DELAY_SECONDS, history)
         if self.exact:
-            waiting.expected_delay = lambda at: forecast(state, at - now, history).late
+            waiting.expected_delay = lambda at: forecast(state, at - now, history).delay
         else:
             curve = delay_curve(state, history)
             waiting.expected_delay = lambda at: curve.after(at - now)

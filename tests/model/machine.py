@@ -1,4 +1,4 @@
-"""The turn protocol as a state machine: whatever happens, in whatever order, nothing is lost or done twice."""
+"""The turn protocol as a state machine: in any order of events, no job is lost and no effect happens twice."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ DEADLINE = 3_600.0
 LIMITS = RunLimits(
     min_delay=1.0, max_delay=60.0, stall_timeout=1_800.0, time_slice=15.0, effect_settle_seconds=IN_FLIGHT
 )
-#: Rounds of all workers within which the healed system must come to rest.
+#: Rounds of all workers within which the repaired system must come to rest.
 ROUNDS = 60
 SUBJECTS = ("a", "b", "c")
 
-#: All of one rank: what is most likely to be drawn is trouble.
+#: Of these, faults are drawn most often.
 plans = st.sampled_from(
     [
         Plan(),
@@ -122,7 +122,7 @@ class TurnProtocol(RuleBasedStateMachine):
 
     @rule(subject=st.sampled_from(SUBJECTS), other=st.sampled_from([False, False, False, True]))
     def command_is_published_again(self, subject: str, other: bool) -> None:
-        """`other`: of the same id, but with other data."""
+        """`other`: with the same id and other data."""
         more = {"input_filename": "another.csv"} if other else {}
         self.publish(subject, command(subject, workflow=self.kinds[subject], **more))
 
@@ -134,12 +134,12 @@ class TurnProtocol(RuleBasedStateMachine):
     @precondition(lambda self: self.broker.pending)
     @rule(which=st.integers(0, 5), plan=plans, stays=st.booleans())
     def any_message_is_delivered(self, which: int, plan: Plan, stays: bool) -> None:
-        """`stays`: it comes a second time."""
+        """`stays`: it is delivered a second time."""
         self.deliver(self.broker.pending[which % len(self.broker.pending)], plan, stays=stays)
 
     @rule(seconds=st.sampled_from([61.0, 1.0, 0.0]), plan=plans, everywhere=st.booleans())
     def turns_are_handed_out_and_taken(self, seconds: float, plan: Plan, everywhere: bool) -> None:
-        """The usual course of things, of which one piece goes wrong, or one in each turn."""
+        """The usual course of a job, with one fault, or one in each turn."""
         self.clock.advance(seconds)
         self.dispatch()
         pending = list(self.broker.pending)
@@ -157,7 +157,7 @@ class TurnProtocol(RuleBasedStateMachine):
 
     @rule(plan=plans, between=st.sampled_from(["", "", "crash", "quick worker", "quick crash"]))
     def dispatcher_works(self, plan: Plan, between: str) -> None:
-        """`between` publishing and marking it."""
+        """`between`: what happens between publishing the turn and marking it as dispatched."""
         self.dispatch(plan, between)
 
     @rule(seconds=st.sampled_from([6.0, LOST_AFTER_SECONDS + 1, IN_FLIGHT - 10, 100.0, DEADLINE / 2]))
@@ -174,7 +174,7 @@ class TurnProtocol(RuleBasedStateMachine):
 
     @rule(subject=st.sampled_from(SUBJECTS), what=st.sampled_from(["retry", "retry and repeat", "cancel"]))
     def somebody_intervenes(self, subject: str, what: str) -> None:
-        """A command that only has to do with a job as it is now; others are tested in `test_run`."""
+        """A command about a job in its current state; others are tested in `tests/unit/engine`."""
         found = self.ledger.queries.job(subject)
         if found is None or found.status.ended == (what == "cancel"):
             return
@@ -198,14 +198,14 @@ class TurnProtocol(RuleBasedStateMachine):
         self.publish(id_, command(id_, type_, job_id=subject, **data))
 
     def deliver(self, message: Message, plan: Plan | None = None, *, stays: bool = False) -> None:
-        """A worker takes a message; it is gone when the worker has done with it."""
+        """A worker takes a message, which leaves the queue when the worker has settled it."""
         done = self.work(message, plan or Plan())
         if done and not stays:
             self.broker.pending = [each for each in self.broker.pending if each is not message]
             self.old.append(message)
 
     def work(self, message: Message, plan: Plan) -> bool:
-        """Whether the message is done with: acknowledged, or dead-lettered."""
+        """Whether the message is settled: acknowledged, or dead-lettered."""
         before = self.database.plan, self.vendor.plan, self.stopping
         self.database.plan = self.vendor.plan = replace(plan)
         self.stopping = plan.stopping
@@ -240,7 +240,7 @@ class TurnProtocol(RuleBasedStateMachine):
             with self.database.connect() as connection:
                 self.dispatcher._tick(connection.execution_options(kyb_read=True))
         except (Crash, LedgerUnavailable):
-            pass  # it stands by again, or another one does
+            pass  # it stands by again, or another process does
         finally:
             self.database.plan = Plan()
             self.broker.between = lambda: None
@@ -254,7 +254,7 @@ class TurnProtocol(RuleBasedStateMachine):
             case "duplicate":
                 self.work(message, Plan())
             case "usurped before" | "usurped after":
-                self.lose_holds()
+                self.lose_locks()
                 found = self.ledger.queries.job(message.job_id)
                 assert found is not None
                 self.work(Message(message.queue, None, found.id, found.turn), Plan())
@@ -263,8 +263,8 @@ class TurnProtocol(RuleBasedStateMachine):
             case "dispatched":
                 self.dispatch()
 
-    def lose_holds(self) -> None:
-        """A worker lives on, but not its connection to the ledger, nor the hold that it had."""
+    def lose_locks(self) -> None:
+        """A worker survives, but its connection to the ledger breaks, and with it the lock."""
         if self.database.sqlite:
             self.ledger.jobs._locks._held.clear()  # type: ignore[attr-defined]
             return
@@ -285,7 +285,7 @@ class TurnProtocol(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_repeated_without_a_word(self) -> None:
-        """An effect has as many editions as a person or the vendor's own failure gave it reason for."""
+        """An effect has no more generations than a person or the vendor's own failure gave reason for."""
         for subject in SUBJECTS:
             repeats = self.repeats.get(subject, 0)
             for kind in ("keyless", "named", "counted", "labelled"):
@@ -305,10 +305,10 @@ class TurnProtocol(RuleBasedStateMachine):
             self.ended[found.id] = (found.attempt, state)
 
     @invariant()
-    def each_ending_is_told_once_and_last(self) -> None:
+    def each_ending_is_published_once_and_last(self) -> None:
         for stored in self.ledger.queries.events(after=self.read, limit=100_000):
             self.read = stored.number
-            if stored.id in self.published:  # put into the outbox once more, for a repeat
+            if stored.id in self.published:  # published again for a repeated command
                 assert stored.body == self.published[stored.id]
                 continue
             self.published[stored.id] = stored.body
@@ -328,7 +328,7 @@ class TurnProtocol(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost(self) -> None:
-        """A job that has not ended is due, or in a message, or the dispatcher requeues it."""
+        """A job that has not ended is due, or is in a message, or the dispatcher requeues it."""
         coming = {(message.job_id, message.turn) for message in self.broker.pending}
         astray = [
             found.id
@@ -350,7 +350,7 @@ class TurnProtocol(RuleBasedStateMachine):
     # -- the end ----------------------------------------------------------------------------------------
 
     def teardown(self) -> None:
-        """Everything is mended: every job ends, then every one of ours completes, and all is published."""
+        """All faults are repaired: every job ends, then every job completes, and every event is published."""
         self.come_to_rest()
         for attempt in range(4):
             for found in self.all_jobs():
@@ -365,8 +365,8 @@ class TurnProtocol(RuleBasedStateMachine):
                 self.check_result(found.id, found.result["statistics"])
         self.no_effect_is_done_twice()
         self.nothing_is_repeated_without_a_word()
-        self.each_ending_is_told_once_and_last()
-        self.check_told()
+        self.each_ending_is_published_once_and_last()
+        self.check_published()
 
     def come_to_rest(self) -> None:
         for _ in range(ROUNDS):
@@ -382,7 +382,7 @@ class TurnProtocol(RuleBasedStateMachine):
         raise AssertionError(f"not ended after {ROUNDS} rounds: {left}")
 
     def check_result(self, subject: str, done: dict[str, Any]) -> None:
-        """What a completed job says was done has been done."""
+        """Everything that a completed job reports has happened."""
         for kind, answer in done.items():
             if kind == "paged":
                 assert answer == PAGES
@@ -391,7 +391,7 @@ class TurnProtocol(RuleBasedStateMachine):
                 key = str(answer).removeprefix(f"{kind} ")
                 assert self.vendor.done[kind, key] == 1
 
-    def check_told(self) -> None:
+    def check_published(self) -> None:
         """Every event was published, first in the order of the job's sequence, always with the same body."""
         first: dict[str, str] = {}
         for stored in self.broker.published:

@@ -1,7 +1,4 @@
-"""A world to run turns in: its own clock, a vendor in memory, and faults at every place where one can be.
-
-Real are the ledger, the turns, the run and the dispatcher.
-"""
+"""A simulated environment for turns: a clock, a vendor in memory, and a fault at every place where one can occur."""
 
 from __future__ import annotations
 
@@ -32,19 +29,19 @@ from workers.polling.next_poll import PollResult
 
 T = TypeVar("T")
 
-#: Seconds that a request may take to take effect after it was sent, as `RunLimits.effect_settle_seconds` has it.
+#: Seconds within which a request may take effect after it was sent, as `RunLimits.effect_settle_seconds`.
 IN_FLIGHT = 30.0
-#: What a `counted` job adds, and the pages that a `paged` one sends.
+#: The records that a `counted` job adds, and the pages that a `paged` one sends.
 ADDED = 3
 PAGES = 4
 
 
 class Crash(BaseException):
-    """The worker process is gone; nothing of it catches this."""
+    """The worker process has died; none of its code catches this."""
 
 
 class Clock:
-    """Seconds that pass when they are published to, and a little with every look, so that no two moments are one."""
+    """Epoch seconds that a test advances. Each reading is a little later, so that no two times are equal."""
 
     def __init__(self) -> None:
         self.seconds = 1_800_000_000.0
@@ -61,12 +58,14 @@ class Clock:
 
 @dataclass
 class Plan:
-    """What goes wrong while one message is worked on.
+    """A fault during the processing of one message.
 
     Attributes:
-        call: the vendor call, counted from 0, that `trouble` befalls.
-        commit: the commit of the ledger that `breaks` befalls.
-        stopping: whether the process is asked to stop.
+        call: number of the vendor call that it hits; -1 hits none.
+        trouble: the fault of that call.
+        commit: number of the writing commit that it hits; -1 hits none.
+        breaks: how that commit breaks.
+        stopping: whether the worker is shutting down.
     """
 
     call: int = -1
@@ -90,7 +89,7 @@ COMMIT_TROUBLE = ("crash before", "crash after", "away before", "away after")
 
 
 class SimulatedDatabase(Database):
-    """The ledger's database by the world's clock, which may break at any commit that writes."""
+    """The ledger's database with the simulated clock; any commit that writes may break."""
 
     def __init__(self, url: str, clock: Clock) -> None:
         super().__init__(url)
@@ -109,7 +108,7 @@ class SimulatedDatabase(Database):
     def _breaking_commit(self, connection: Any) -> None:
         breaks = self.plan.next_commit() if connection.info.pop("writes", False) else ""
         if breaks.endswith("before"):
-            connection.rollback()  # as the database does when its client is gone
+            connection.rollback()  # as the database does when its client has gone
             raise Crash if breaks.startswith("crash") else LedgerUnavailable("gone before the commit")
         self._commit(connection)
         if breaks == "crash after":
@@ -119,7 +118,7 @@ class SimulatedDatabase(Database):
 
 
 def _hurry(connection: Any, _: object) -> None:
-    """No test loses its power; and with one thread, who waits for a lock waits for ever."""
+    """No fsync, since no test loses power; and no waiting for locks, which one thread would do for ever."""
     connection.execute("PRAGMA synchronous=OFF")
     connection.execute("PRAGMA busy_timeout=0")
 
@@ -135,14 +134,14 @@ def _mark_writes(connection: Connection, _cursor: object, statement: str, *_: ob
 
 @dataclass
 class Late:
-    """A request of somebody who waits no longer, on its way to take effect."""
+    """A request whose caller no longer waits, and which has not taken effect yet."""
 
     at: float
     act: Callable[[], object]
 
 
 class Vendor:
-    """What happened at the vendor: every effect, each by the key that the job gave it."""
+    """The vendor: every effect, by the key that the job gave it."""
 
     def __init__(self, clock: Clock, meanwhile: Callable[[str], None]) -> None:
         self.plan = Plan()
@@ -155,7 +154,7 @@ class Vendor:
         self._looks: Counter[str] = Counter()
 
     def land(self) -> None:
-        """Let requests on their way take effect whose time has come."""
+        """Let requests take effect whose time has come."""
         for late in [late for late in self._late if late.at <= self._clock.seconds]:
             self._late.remove(late)
             try:
@@ -164,7 +163,7 @@ class Vendor:
                 continue
 
     def count(self, kind: str, job_id: str) -> int:
-        """How often an effect of a job happened, whatever its generation."""
+        """Return how often an effect of a job happened, over all generations."""
         return sum(
             n for (each, key), n in self.done.items() if each == kind and key.rpartition("/")[0] == job_id
         )
@@ -183,15 +182,15 @@ class Vendor:
         return self._call(kind, act, effect=True)
 
     def find(self, kind: str, key: str) -> dict[str, str] | None:
-        """The effect by its natural key."""
+        """Return the effect with this natural key."""
         return self._call(kind, lambda: {"key": key} if self.done[kind, key] else None)
 
     def tally(self, job_id: str) -> int:
-        """How many records a job's container holds."""
+        """Return how many records a job's container holds."""
         return self._call("tally", lambda: ADDED * self.count("counted", job_id))
 
     def look(self, key: str) -> PollResult:
-        """The state of the vendor's job: done at the third look."""
+        """Return the state of the vendor job: done at the third poll."""
 
         def act() -> PollResult:
             if key in self.failed:
@@ -203,7 +202,7 @@ class Vendor:
         return self._call("look", act, key=key)
 
     def send(self, job_id: str, page: int) -> None:
-        """One page of a transfer; a second one replaces the first."""
+        """Store one page of a transfer; a second one replaces the first."""
 
         def act() -> None:
             self.pages.setdefault(job_id, {})[page] = page
@@ -241,8 +240,8 @@ class Vendor:
 
 Trouble = Callable[[str], BaseException | None]
 
-#: What is raised after the request was sent and before its effect, before it was sent, and after the effect; None
-#: is the loss of the answer.
+#: What is raised after the request was sent and before its effect, before it was sent, and after the effect; None stands
+#: for a lost answer.
 BEFORE: Mapping[str, Trouble] = {
     "down": lambda name: VendorUnavailable("simulated", name, "cannot be reached"),
     "busy": lambda name: RateLimited("simulated", name, "too many calls", status=429, retry_after=3.0),
@@ -280,7 +279,7 @@ KINDS = ("named", "labelled", "keyless", "counted", "paged", "all")
 
 
 def play(kind: str, run: Run, vendor: Vendor) -> dict[str, Any]:
-    """A job of each kind of effect, or of all; gives what it believes to have done."""
+    """Run a job of one kind of effect, or of all; return what it reports to have done."""
     parts = [part for part in PARTS if kind in {part, "all"}]
     return {part: PARTS[part](run, vendor) for part in parts}
 
@@ -357,7 +356,7 @@ class Message:
 
 @dataclass
 class Broker:
-    """Queues in memory. What is handed over may be cut off in the middle: by a crash, or by a quick worker."""
+    """Queues in memory. Publishing may be cut off by a crash, or overtaken by a quick worker."""
 
     pending: list[Message] = field(default_factory=list)
     published: list[StoredEvent] = field(default_factory=list)

@@ -49,7 +49,7 @@ def code(model: TurnProtocol) -> str:
     return str(error["code"])
 
 
-def test_recovery_that_takes_long_is_not_trusted_from_its_end(model: TurnProtocol) -> None:
+def test_slow_recovery_is_trusted_from_its_beginning_only(model: TurnProtocol) -> None:
     """The request arrives while the vendor says that there is nothing yet."""
     arrive(model, "labelled", Plan(call=0, trouble="lands late, answer lost"))
     turn(model, Plan(call=0, trouble="slow"), seconds=IN_FLIGHT - 10)
@@ -59,8 +59,8 @@ def test_recovery_that_takes_long_is_not_trusted_from_its_end(model: TurnProtoco
     assert job(model).status is Status.COMPLETED
 
 
-def test_lost_answer_at_the_deadline_leaves_a_way_to_find_out(model: TurnProtocol) -> None:
-    """An effect that can be found again is looked for by a plain retry: nobody need decide anything."""
+def test_retry_recovers_the_effect_when_its_answer_was_lost_at_the_deadline(model: TurnProtocol) -> None:
+    """A plain retry looks up an effect that has a natural key: no person need decide."""
     arrive(model, "named", Plan(call=0, trouble="down"))
     turn(model, Plan(call=0, trouble="lost after"), seconds=DEADLINE + 1)
     assert code(model) == Code.VENDOR_UNAVAILABLE
@@ -70,7 +70,7 @@ def test_lost_answer_at_the_deadline_leaves_a_way_to_find_out(model: TurnProtoco
     assert model.vendor.count("named", "a") == 1
 
 
-def test_lost_answer_that_nobody_can_find_out_fails_at_the_deadline_too(model: TurnProtocol) -> None:
+def test_job_fails_as_unknown_when_the_vendor_cannot_say_at_the_deadline(model: TurnProtocol) -> None:
     arrive(model, "keyless", Plan(call=0, trouble="down"))
     turn(model, Plan(call=0, trouble="lost after"), seconds=DEADLINE + 1)
     assert code(model) == Code.OUTCOME_UNKNOWN
@@ -78,8 +78,8 @@ def test_lost_answer_that_nobody_can_find_out_fails_at_the_deadline_too(model: T
     assert model.vendor.count("keyless", "a") == 1
 
 
-def test_second_attempt_that_is_not_sent_does_not_settle_the_first(model: TurnProtocol) -> None:
-    """The first request is on its way while the second meets a vendor that is away."""
+def test_first_attempt_stays_in_doubt_when_the_second_is_not_sent(model: TurnProtocol) -> None:
+    """The first request is still in flight when the second meets an unavailable vendor."""
     arrive(model, "named", Plan(call=0, trouble="lands late, answer lost"))
     turn(model, Plan(call=1, trouble="down"), seconds=3.0)
     turn(model, seconds=IN_FLIGHT)
@@ -88,7 +88,7 @@ def test_second_attempt_that_is_not_sent_does_not_settle_the_first(model: TurnPr
     assert model.vendor.count("named", "a") == 1
 
 
-def test_repeat_effect_counts_the_edition_on(model: TurnProtocol) -> None:
+def test_repeat_effect_raises_the_generation(model: TurnProtocol) -> None:
     """The vendor's first job failed; the answer to the second one was lost for good."""
     arrive(model, "keyless")
     turn(model, Plan(call=0, trouble="vendor job fails"))
@@ -102,7 +102,7 @@ def test_repeat_effect_counts_the_edition_on(model: TurnProtocol) -> None:
     assert model.vendor.done == {("keyless", "a/1"): 1, ("keyless", "a/2"): 1, ("keyless", "a/3"): 1}
 
 
-def test_retry_whose_worker_died_does_not_take_effect_after_another_one(model: TurnProtocol) -> None:
+def test_retry_has_no_effect_when_a_later_one_took_effect_before(model: TurnProtocol) -> None:
     arrive(model, "keyless", Plan(call=0, trouble="lost after"))
     turn(model)
     model.control("job.retry", "a", repeat_effect=True)
@@ -121,16 +121,16 @@ def test_retry_whose_worker_died_does_not_take_effect_after_another_one(model: T
     assert job(model).attempt == 3
 
 
-def test_usurped_turn_that_suspends_ends_quietly(model: TurnProtocol) -> None:
+def test_fenced_turn_ends_quietly_when_it_suspends(model: TurnProtocol) -> None:
     arrive(model, "named")
     turn(model, Plan(call=0, trouble="usurped after"))
-    model.each_ending_is_told_once_and_last()
+    model.each_ending_is_published_once_and_last()
     model.come_to_rest()
     assert job(model).status is Status.COMPLETED
 
 
-def test_turn_that_arrives_before_its_predecessor_lets_go_is_looked_at_again(model: TurnProtocol) -> None:
-    """A worker is quicker than the one that has the hold, and than the dispatcher that marks the turn."""
+def test_turn_is_rescheduled_when_its_predecessor_still_holds_the_lock(model: TurnProtocol) -> None:
+    """A worker is quicker than the one that holds the lock, and than the dispatcher that marks the turn."""
     arrive(model, "named")
 
     def busy() -> None:

@@ -66,9 +66,7 @@ class Queue:
 @example(  # a command has its place in the queue since it was published, not since it arrived
     history=["command", "command", "work", 60.0, "dispatch", LOST_AFTER_SECONDS + 1, "work"]
 )
-def test_a_mere_backlog_is_never_handed_out_again(
-    machine: type[TurnProtocol], history: list[str | float]
-) -> None:
+def test_backlog_is_never_redispatched(machine: type[TurnProtocol], history: list[str | float]) -> None:
     queue = Queue(machine)
     for what in history:
         queue.happen(what)
@@ -77,7 +75,7 @@ def test_a_mere_backlog_is_never_handed_out_again(
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=happenings, lost=st.integers(0, 10))
-def test_what_was_overtaken_is_handed_out_again(
+def test_overtaken_turn_is_redispatched(
     machine: type[TurnProtocol], history: list[str | float], lost: int
 ) -> None:
     queue = Queue(machine)
@@ -101,7 +99,7 @@ def test_what_was_overtaken_is_handed_out_again(
     assert found_lost == {gone.job_id}
 
 
-def test_turn_that_was_taken_before_it_was_marked_is_not_lost_for_good(machine: type[TurnProtocol]) -> None:
+def test_turn_is_not_lost_when_it_began_before_it_was_marked_dispatched(machine: type[TurnProtocol]) -> None:
     """The worker was quicker than the dispatcher, died, and RabbitMQ lost the message."""
     model = machine()
     model.publish("a", command("a", workflow="named"))

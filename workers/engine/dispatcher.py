@@ -141,7 +141,7 @@ class Dispatcher:
         with connection.begin():
             events = self._queue.unpublished_events(connection, BATCH_SIZE)
             due, later = self._queue.due(connection, BATCH_SIZE, IDLE_TICK_SECONDS)
-            turns = self._scheduler.choose(connection, due, BATCH_SIZE)
+            turns = self._scheduler.select(connection, due, BATCH_SIZE)
         if turns:
             self._handoff.publish_turns(turns)
             with self._queue.database.write() as writing:

@@ -1,4 +1,5 @@
 """When to poll a vendor again, learned from how long earlier jobs took. Pure functions, no I/O.
 
-`policy` decides, `distribution` describes durations, `history` estimates them from the ledger's past polls.
+`next_poll` plans the next poll, `policy` decides its delay, `distribution` describes durations and `history` estimates
+them from earlier jobs.
 """

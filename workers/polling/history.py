@@ -1,4 +1,4 @@
-"""Earlier waits, and what is believed of the next one because of them."""
+"""Durations of earlier vendor jobs, and the estimate of the next one from them."""
 
 from __future__ import annotations
 
@@ -9,65 +9,66 @@ from dataclasses import dataclass
 from workers.ledger.records import DurationSample
 from workers.polling.distribution import fit_turnbull, grid_span, lognormal, moments, uninformed_prior
 
-#: So many past waits are looked at.
+#: The newest samples of a step; older ones are ignored.
 HISTORY_JOBS = 300
-#: The smooth curve through the past counts as so many more jobs, a job of which nothing is known as so many.
-CURVE, STRANGER = 2.0, 0.3
-#: The curve is not narrower than this, in logarithms: a tenth.
-NARROWEST = 0.1
-#: Two stretches of the past differ if their mean logarithms do by so many standard errors.
-CHANGE = 4.0
-#: Sizes are used if they explain at least this share of the variance of the logarithms.
-EXPLAINED = 0.15
-#: A vendor's progress is taken to be so wrong until jobs have shown how wrong it is, which counts as so many jobs.
-DOUBT, DOUBTED = 0.7, 3.0
-#: The next first look goes at half its time if fewer than so many of the last so many jobs were seen running by then.
-SEEN, OF = 2, 16
+#: Weights of the two priors, in jobs: a log-normal curve through the samples, and the uninformed prior.
+CURVE_WEIGHT, UNINFORMED_WEIGHT = 2.0, 0.3
+#: Smallest standard deviation of the curve, in logarithms: about a tenth.
+CURVE_SPREAD_MIN = 0.1
+#: Two periods differ if their mean logarithms differ by more than this many standard errors.
+CHANGE_STANDARD_ERRORS = 4.0
+#: Sizes are used only if they explain at least this share of the variance of the logarithms.
+SIZE_EXPLAINED_SHARE = 0.15
+#: Prior of the error of vendor-reported progress (standard deviation of logarithms), and its weight in jobs.
+PROGRESS_ERROR_PRIOR, PROGRESS_ERROR_WEIGHT = 0.7, 3.0
+#: The first poll comes at half its time if fewer than `SEEN_MIN` of the last `SEEN_JOBS` jobs were seen running by then.
+SEEN_MIN, SEEN_JOBS = 2, 16
 
 
 @dataclass(frozen=True)
 class DurationEstimate:
-    """Masses of durations divided by `scale`, and how the vendor's progress errs.
+    """An estimate of a job's duration, on a grid divided by a scale, and of the error of the vendor's progress.
 
     Attributes:
-        masses: on the grid.
-        bias: mean error of durations extrapolated from progress, as a logarithm, per share not done.
-        doubt: its deviation.
-        halve: nobody knows lately whether jobs end long before the first look: it goes at half its time.
+        masses: probabilities on the grid.
+        bias: mean error of durations extrapolated from progress, as a logarithm, per share that is not done.
+        doubt: standard deviation of that error.
+        halve: half the median duration if lately no poll came early enough to show whether jobs end long before the
+            first one; otherwise 0. The first poll then comes at this time.
     """
 
     masses: tuple[float, ...]
     bias: float = 0.0
-    doubt: float = DOUBT
+    doubt: float = PROGRESS_ERROR_PRIOR
     halve: float = 0.0
 
 
 def slack(share: float) -> float:
-    """How much an extrapolation from `share` may err, relative to one from nothing."""
+    """Return how much an extrapolation from `share` may err, relative to one from nothing."""
     return 1.1 - share
 
 
 class History:
-    """Past waits of one command's step, those that ended last first.
+    """Earlier durations of one command's step, newest end first.
 
-    Making it takes some milliseconds; asking it none.
+    Creating one takes a few milliseconds; querying it takes none.
     """
 
-    def __init__(self, pasts: Sequence[DurationSample] = ()) -> None:
-        ended = [past for past in pasts[:HISTORY_JOBS] if 0 < past.ended < math.inf]
-        # jobs that were started together end by their durations: only in the order of their starts is a change one
-        self._pasts = sorted(ended, key=lambda past: -past.began)
-        self._fresh = _fresh(self._pasts)
+    def __init__(self, samples: Sequence[DurationSample] = ()) -> None:
+        ended = [sample for sample in samples[:HISTORY_JOBS] if 0 < sample.ended < math.inf]
+        # A batch finishes shortest-first, which would look like a slowdown: order by start before testing for a change.
+        self._samples = sorted(ended, key=lambda sample: -sample.began)
+        self._fresh_count = _fresh_count(self._samples)
         self._sized: tuple[float, float] | None = None
-        self._plain = self._believe([1.0] * len(self._pasts))
+        self._plain = self._estimate([1.0] * len(self._samples))
         self._relative = self._plain
         self._fit_sizes()
 
     def __len__(self) -> int:
-        return len(self._pasts)
+        return len(self._samples)
 
-    def belief(self, size: int | None) -> tuple[DurationEstimate, float]:
-        """What is believed of a job of `size` rows, and the seconds by which its grid is to be multiplied."""
+    def estimate(self, size: int | None) -> tuple[DurationEstimate, float]:
+        """Return the estimate for a job of `size` rows, and the seconds by which its grid is multiplied."""
         if size is None or self._sized is None:
             return self._plain, 1.0
         fixed, each = self._sized
@@ -75,9 +76,9 @@ class History:
         return (self._relative, scale) if scale > 0 else (self._plain, 1.0)
 
     def _fit_sizes(self) -> None:
-        """Duration = fixed + each · rows by least squares of relative errors, if that explains anything."""
-        known = [(past.size, past.middle) for past in self._pasts if past.size is not None]
-        if len(known) < max(4, 0.8 * len(self._pasts)):
+        """Fit duration = fixed + each · rows by least squares of relative errors, and keep it if it explains enough."""
+        known = [(sample.size, sample.middle) for sample in self._samples if sample.size is not None]
+        if len(known) < max(4, 0.8 * len(self._samples)):
             return
         a = sum(1 / d**2 for _, d in known)
         b = sum(r / d**2 for r, d in known)
@@ -93,78 +94,81 @@ class History:
         if fixed < 0:
             fixed, each = 0.0, v / c
         ratios = [math.log(d / (fixed + each * r)) for r, d in known if fixed + each * r > 0]
-        if len(ratios) < len(known) or _variance(ratios) > (1 - EXPLAINED) * _variance(
+        if len(ratios) < len(known) or _variance(ratios) > (1 - SIZE_EXPLAINED_SHARE) * _variance(
             [math.log(d) for _, d in known]
         ):
             return
-        # the grid's cells are a few percent of a second or more: ratios are kept as if of an usual job
+        # The grid's cells are a few percent of a second or more: ratios are kept as if of an average job.
         usual = math.exp(sum(math.log(d) for _, d in known) / len(known))
         self._sized = fixed / usual, each / usual
-        sizes = [past.size for past in self._pasts]
+        sizes = [sample.size for sample in self._samples]
         typical = sorted(size for size in sizes if size is not None)[len(known) // 2]
         scales = [(fixed + each * (typical if size is None else size)) / usual for size in sizes]
-        self._relative = self._believe(scales)
+        self._relative = self._estimate(scales)
 
-    def _believe(self, scales: Sequence[float]) -> DurationEstimate:
+    def _estimate(self, scales: Sequence[float]) -> DurationEstimate:
         scaled = [
             DurationSample(
-                past.ended / scale,
-                None if past.seen is None else past.seen / scale,
+                sample.ended / scale,
+                None if sample.seen is None else sample.seen / scale,
                 None,
-                past.reported_share,
-                None if past.reported_after is None else past.reported_after / scale,
-                past.began,
+                sample.reported_share,
+                None if sample.reported_after is None else sample.reported_after / scale,
+                sample.began,
             )
-            for past, scale in zip(self._pasts, scales, strict=True)
+            for sample, scale in zip(self._samples, scales, strict=True)
         ]
-        old = [math.log(past.middle) for past in scaled[self._fresh :]]
-        scaled = scaled[: self._fresh + _since_change(old)]
+        old = [math.log(sample.middle) for sample in scaled[self._fresh_count :]]
+        scaled = scaled[: self._fresh_count + _since_change(old)]
         if not scaled:
             return DurationEstimate(tuple(uninformed_prior()))
-        spans = [grid_span(past.after, past.ended) for past in scaled]
-        masses = _smooth(spans, *_rough(scaled))
+        spans = [grid_span(sample.after, sample.ended) for sample in scaled]
+        masses = _smooth(spans, *_weighted_moments(scaled))
         masses = _smooth(spans, *moments(fit_turnbull(spans, masses, 0.0, 3)))
-        bias, doubt = _progress(scaled)
-        return DurationEstimate(tuple(masses), bias, doubt, _blind(scaled))
+        bias, doubt = _progress_error(scaled)
+        return DurationEstimate(tuple(masses), bias, doubt, _half_if_unseen(scaled))
 
 
 def _smooth(spans: Sequence[tuple[int, int]], centre: float, spread: float) -> list[float]:
-    doubtful = math.sqrt((len(spans) * spread**2 + 0.5) / (len(spans) + 1))
-    curve = lognormal(centre, max(doubtful, NARROWEST))
+    spread_with_prior = math.sqrt((len(spans) * spread**2 + 0.5) / (len(spans) + 1))
+    curve = lognormal(centre, max(spread_with_prior, CURVE_SPREAD_MIN))
     prior = [
-        (CURVE * x + STRANGER * y) / (CURVE + STRANGER)
+        (CURVE_WEIGHT * x + UNINFORMED_WEIGHT * y) / (CURVE_WEIGHT + UNINFORMED_WEIGHT)
         for x, y in zip(curve, uninformed_prior(), strict=True)
     ]
-    return fit_turnbull(spans, prior, CURVE + STRANGER, 10)
+    return fit_turnbull(spans, prior, CURVE_WEIGHT + UNINFORMED_WEIGHT, 10)
 
 
-def _rough(pasts: Sequence[DurationSample]) -> tuple[float, float]:
-    """Mean and deviation of the logarithms; the more exactly an end is known, the more it counts."""
-    weights = [0.05 + past.after / past.ended for past in pasts]
-    logs = [math.log(past.middle) for past in pasts]
+def _weighted_moments(samples: Sequence[DurationSample]) -> tuple[float, float]:
+    """Return mean and standard deviation of the logarithms; samples with a narrower interval weigh more."""
+    weights = [0.05 + sample.after / sample.ended for sample in samples]
+    logs = [math.log(sample.middle) for sample in samples]
     total = sum(weights)
     mean = sum(w * x for w, x in zip(weights, logs, strict=True)) / total
     return mean, math.sqrt(sum(w * (x - mean) ** 2 for w, x in zip(weights, logs, strict=True)) / total)
 
 
-def _progress(pasts: Sequence[DurationSample]) -> tuple[float, float]:
+def _progress_error(samples: Sequence[DurationSample]) -> tuple[float, float]:
     errors = [
-        (math.log(past.middle) + math.log(past.reported_share) - math.log(past.reported_after))
-        / slack(past.reported_share)
-        for past in pasts
-        if past.reported_share is not None
-        and past.reported_after is not None
-        and past.reported_share > 0
-        and past.reported_after > 0
+        (math.log(sample.middle) + math.log(sample.reported_share) - math.log(sample.reported_after))
+        / slack(sample.reported_share)
+        for sample in samples
+        if sample.reported_share is not None
+        and sample.reported_after is not None
+        and sample.reported_share > 0
+        and sample.reported_after > 0
     ]
-    count = len(errors) + DOUBTED
+    count = len(errors) + PROGRESS_ERROR_WEIGHT
     bias = sum(errors) / count
-    return bias, math.sqrt((sum((error - bias) ** 2 for error in errors) + DOUBTED * DOUBT**2) / count)
+    return bias, math.sqrt(
+        (sum((error - bias) ** 2 for error in errors) + PROGRESS_ERROR_WEIGHT * PROGRESS_ERROR_PRIOR**2)
+        / count
+    )
 
 
 def _since_change(logs: Sequence[float]) -> int:
-    """How many of the last ones belong together; all, if nothing has changed."""
-    best, since = CHANGE, len(logs)
+    """Return how many of the newest values belong together; all, if nothing has changed."""
+    best, since = CHANGE_STANDARD_ERRORS, len(logs)
     for recent in (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128):
         if len(logs) < recent + 4:
             break
@@ -177,21 +181,21 @@ def _since_change(logs: Sequence[float]) -> int:
     return since
 
 
-def _fresh(pasts: Sequence[DurationSample]) -> int:
-    """How many of the last ones began so lately that of those which began beside them the longest still run."""
-    longest = max((past.ended for past in pasts), default=0.0)
-    now = max((past.began + past.ended for past in pasts), default=0.0)
-    return sum(1 for past in pasts if past.began > now - longest)
+def _fresh_count(samples: Sequence[DurationSample]) -> int:
+    """Return how many of the newest jobs began so lately that slow jobs started with them still run."""
+    longest = max((sample.ended for sample in samples), default=0.0)
+    now = max((sample.began + sample.ended for sample in samples), default=0.0)
+    return sum(1 for sample in samples if sample.began > now - longest)
 
 
-def _blind(pasts: Sequence[DurationSample]) -> float:
-    """The time before which hardly any of the last jobs was seen running, though all took longer; 0 if seen."""
-    last = pasts[:OF]
-    if len(last) < OF:
+def _half_if_unseen(samples: Sequence[DurationSample]) -> float:
+    """Return the time before which hardly any recent job was seen running, though all took longer; 0 if enough were."""
+    last = samples[:SEEN_JOBS]
+    if len(last) < SEEN_JOBS:
         return 0.0
-    half = sorted(past.ended for past in last)[OF // 2] / 2
-    watched = sum(1 for past in last if past.seen is None or past.seen >= half * 0.8)
-    return half if watched < SEEN else 0.0
+    half = sorted(sample.ended for sample in last)[SEEN_JOBS // 2] / 2
+    watched = sum(1 for sample in last if sample.seen is None or sample.seen >= half * 0.8)
+    return half if watched < SEEN_MIN else 0.0
 
 
 def _variance(values: Sequence[float]) -> float:

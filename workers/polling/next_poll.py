@@ -17,18 +17,18 @@ REPORTED_SHARE_MAX = 0.9
 
 @dataclass(frozen=True)
 class PollResult:
-    """What one look at a running vendor job showed.
+    """What one poll of a vendor job showed.
 
     Attributes:
         state: `running`, `done` or `failed`, as the job function understands the vendor.
-        answer: what to record and return when it is done, as plain JSON.
-        percent: 0 to 100, if the vendor says so.
+        answer: what to record and return when the job is done, as plain JSON.
+        percent: 0 to 100, if the vendor reports it.
         eta: when the vendor expects to be done.
-        done: rows or objects finished.
-        total: of so many.
-        detail: the vendor's own words about a failure.
-        retry_after: seconds in which the vendor does not want to be asked again.
-        done_at: when it was done, if the vendor says so.
+        done: rows or objects that are finished.
+        total: rows or objects in all.
+        detail: the vendor's own message about a failure.
+        retry_after: seconds for which the vendor does not want to be polled.
+        done_at: when the job was done, if the vendor reports it.
     """
 
     state: Literal["running", "done", "failed"]
@@ -46,7 +46,7 @@ class PollResult:
         return Progress(step=step, percent=self.percent, done=self.done, total=self.total, eta=self.eta)
 
     def share(self, elapsed: float, now: float) -> float | None:
-        """How much is done, 0 to 1, by the best of what the vendor says; None if it says nothing usable."""
+        """Return how much is done, 0 to 1, by the best of what the vendor reports; None if nothing is usable."""
         if self.done is not None and self.total:
             return self.done / self.total
         if self.percent is not None:
@@ -114,7 +114,7 @@ def plan_first_poll(
         history: durations of earlier jobs.
         rate_limited: whether the vendor's calls have a rate limit.
     """
-    state = PollState(0.0, size=size, budgeted=rate_limited)
+    state = PollState(0.0, size=size, rate_limited=rate_limited)
     return NextPoll(next_poll_delay(state, limits.min_delay, limits.max_delay, history), state)
 
 

@@ -1,8 +1,8 @@
-"""The rule: look again as soon as the job is expected to have sat finished unnoticed for `PRICE` seconds.
+"""The polling policy: poll again as soon as the job is expected to have been finished unnoticed for `POLL_COST_SECONDS`.
 
-With D the duration and t the last look, the next one is at the first t' > t with E[(t' - D)+ | D > t] >= PRICE.
-After some jobs it costs a few percent more than the best that can be done knowing the durations' distribution:
-docs/benchmarks/polling.md has the numbers.
+With D the duration and t the time of the last poll, the next one is at the first t' > t with
+E[(t' - D)+ | D > t] >= POLL_COST_SECONDS. After a few jobs this costs a few percent more than the best possible with
+the durations' distribution known: docs/benchmarks/polling.md has the numbers.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from dataclasses import dataclass
 from workers.polling.distribution import CELLS, EDGES, LOGS, UNKNOWN_MEDIAN_SECONDS
 from workers.polling.history import DurationEstimate, History, slack
 
-#: What one request is worth, in seconds of a result lying there unnoticed.
+#: The cost of one poll, in seconds of an undetected result.
 POLL_COST_SECONDS = 10.0
-#: The same where the vendor's calls are limited: it bears so many, and when they are short the latest go first.
+#: The cost where the vendor has a rate limit: calls within the limit cost little, and the most delayed poll goes first.
 RATE_LIMITED_POLL_COST_SECONDS = 2.0
-#: Near the start it is worth less: half as much at so many seconds. Who waits for a short job waits for each second.
+#: Near the start a poll is cheaper: half the cost after this time, since whoever waits for a short job notices seconds.
 SHORT_JOB_SECONDS = 10.0
-#: A vendor's progress is nonsense so often, whatever it was before ...
+#: Probability that a vendor's progress is nonsense, whatever it was before ...
 PROGRESS_NONSENSE_PROBABILITY = 0.5
-#: ... and then any extrapolation is as likely as any other, in a range of e to the power of this.
+#: ... and then any extrapolation is equally likely within a range of e to the power of this.
 PROGRESS_NONSENSE_LOG_RANGE = 4.0
-#: A belief of which less than this is left has been disproved.
+#: An estimate with less probability left than this is disproved.
 DISPROVED_MASS = 1e-12
-#: From here on a share that has not moved since the look before says nothing: many jobs stay at 99 %.
+#: Above this share, progress that has not changed since the last poll says nothing: many jobs stay at 99 %.
 STUCK_SHARE = 0.95
 
-#: How late a look becomes that has to wait is reckoned right where it is best made, and where it is so late.
+#: The delay curve is exact at two times: the poll's best time, and when the poll is overdue by this long.
 OVERDUE_SECONDS = 60.0
-#: Seconds of lateness that every second of waiting adds at least: nobody waits for ever.
+#: Smallest growth of the expected delay, in seconds per second: no poll waits for ever.
 DELAY_RATE_MIN = 0.001
 
 _NOTHING = History()
@@ -39,92 +39,95 @@ _NOTHING = History()
 
 @dataclass(frozen=True)
 class PollState:
-    """What is known of a running vendor job. Seconds throughout.
+    """What is known of a running vendor job. All times are seconds.
 
     Attributes:
-        elapsed: since it was started; the last look is now, or there was none yet.
-        looks: how many there were.
+        elapsed: since its start; the last poll is now, or there was none yet.
+        polls: number of polls so far.
         size: rows, if known.
-        share: how much is done, 0 to 1, as the vendor says, if it does.
-        share_after: seconds after the start at which that was first seen; None is now.
-        floor: seconds in which the vendor does not want to be asked.
-        budgeted: whether the vendor's calls are limited, so that those within the limit cost little.
+        share: how much is done, 0 to 1, if the vendor reports it.
+        share_after: seconds after the start at which that share was first seen; None means now.
+        floor: seconds for which the vendor does not want to be polled (`Retry-After`).
+        rate_limited: whether the vendor's calls have a rate limit, so that those within it cost little.
     """
 
     elapsed: float
-    looks: int = 0
+    polls: int = 0
     size: int | None = None
     share: float | None = None
     share_after: float | None = None
     floor: float = 0.0
-    budgeted: bool = False
+    rate_limited: bool = False
 
     @property
-    def price(self) -> float:
-        """What a look is worth, in seconds of delay."""
-        return RATE_LIMITED_POLL_COST_SECONDS if self.budgeted else POLL_COST_SECONDS
+    def cost(self) -> float:
+        """The cost of a poll, in seconds of delay."""
+        return RATE_LIMITED_POLL_COST_SECONDS if self.rate_limited else POLL_COST_SECONDS
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is expected of a vendor's job at some time.
+    """What is expected of a vendor job at some time.
 
     Attributes:
-        late: seconds that it has sat finished unnoticed.
-        chance: 0 to 1, that it is finished: `late` grows by as much each second.
+        delay: seconds that it has been finished unnoticed.
+        probability: 0 to 1, that it is finished: `delay` grows by this much each second.
     """
 
-    late: float
-    chance: float
+    delay: float
+    probability: float
 
 
 def next_poll_delay(
-    evidence: PollState, min_delay: float, max_delay: float, history: History = _NOTHING
+    state: PollState, min_delay: float, max_delay: float, history: History = _NOTHING
 ) -> float:
-    """Seconds until the vendor is asked again, within the bounds; the vendor's own floor is above them."""
-    delay = _best(evidence, evidence.price, history)
-    belief, scale = history.belief(evidence.size)
-    if not evidence.looks and belief.halve:
-        elapsed = _elapsed(evidence)
-        delay = min(delay, max(belief.halve * scale - elapsed, delay / 2))
+    """Return the delay until the next poll, in seconds, clamped to `[min_delay, max_delay]`.
+
+    `Retry-After` takes precedence over `max_delay`.
+    """
+    delay = _best_delay(state, state.cost, history)
+    estimate, scale = history.estimate(state.size)
+    if not state.polls and estimate.halve:
+        elapsed = _elapsed(state)
+        delay = min(delay, max(estimate.halve * scale - elapsed, delay / 2))
     delay = min(max(delay, min_delay), max_delay)
-    return max(delay, evidence.floor) if math.isfinite(evidence.floor) else delay
+    return max(delay, state.floor) if math.isfinite(state.floor) else delay
 
 
-def forecast(evidence: PollState, delay: float, history: History = _NOTHING) -> Forecast:
-    """What is expected of a vendor's job `delay` seconds after `evidence`, if it is not looked at before."""
-    elapsed = _elapsed(evidence)
-    remaining = _remaining(evidence, elapsed, history)
+def forecast(state: PollState, delay: float, history: History = _NOTHING) -> Forecast:
+    """Return what is expected of a vendor job `delay` seconds after `state`, if it is not polled before."""
+    elapsed = _elapsed(state)
+    remaining = _remaining(state, elapsed, history)
     if remaining is None:
         more = UNKNOWN_MEDIAN_SECONDS + elapsed
         return Forecast(delay - more * math.log1p(delay / more), delay / (more + delay))
     first, masses, scale = remaining
     total = sum(masses)
     until = elapsed + delay
-    done = late = 0.0
+    done = undetected = 0.0
     at = elapsed
     for cell, mass in enumerate(masses, first):
         end = EDGES[cell + 1] * scale
         if end >= until:
             part = mass * (until - at) / (end - at) if end > at else mass
-            late += (done + part / 2) * (until - at)
-            return Forecast(late / total, (done + part) / total)
-        late += (done + mass / 2) * (end - at)
+            undetected += (done + part / 2) * (until - at)
+            return Forecast(undetected / total, (done + part) / total)
+        undetected += (done + mass / 2) * (end - at)
         done, at = done + mass, end
-    return Forecast(late / total + until - at, 1.0)
+    return Forecast(undetected / total + until - at, 1.0)
 
 
 @dataclass(frozen=True)
 class DelayCurve:
-    """How late a look is that has to wait: w seconds after `due`, `base` + `rate` w + `accel` w² seconds.
+    """The expected detection delay of a poll that has to wait: w seconds after `due`, `base` + `rate` w + `accel` w² seconds.
 
-    It never grows by more than a second in a second.
+    It never grows by more than a second per second.
 
     Attributes:
-        due: seconds from the last look to the best time of the next.
-        base: seconds late that it is expected to be then.
-        rate: the chance that the vendor's job is done by then.
-        accel: how that chance grows.
+        due: seconds from the last poll to the best time of the next.
+        base: expected delay at that time.
+        rate: probability that the vendor job is done by then.
+        accel: how that probability grows.
     """
 
     due: float
@@ -133,103 +136,101 @@ class DelayCurve:
     accel: float
 
     def after(self, delay: float) -> float:
-        """Expected seconds, `delay` seconds after the last look."""
+        """Return the expected delay, in seconds, `delay` seconds after the last poll."""
         waited = delay - self.due
         return self.base + min(waited, (self.rate + self.accel * max(waited, 0.0)) * waited)
 
 
-def delay_curve(evidence: PollState, history: History = _NOTHING) -> DelayCurve:
-    """How late the next look becomes: right at its best time, and where it is `SCARCE` seconds late."""
-    delay, scarce = (_best(evidence, price, history) for price in (evidence.price, OVERDUE_SECONDS))
-    due, later = (forecast(evidence, after, history) for after in (delay, scarce))
-    slope, span = max(due.chance, DELAY_RATE_MIN), scarce - delay
-    bend = max(later.late - due.late - slope * span, 0.0) / span**2 if span > 0 else 0.0
-    return DelayCurve(delay, due.late, slope, bend)
+def delay_curve(state: PollState, history: History = _NOTHING) -> DelayCurve:
+    """Return the delay curve of the next poll, exact at its best time and when it is `OVERDUE_SECONDS` late."""
+    delay, overdue = (_best_delay(state, cost, history) for cost in (state.cost, OVERDUE_SECONDS))
+    due, later = (forecast(state, after, history) for after in (delay, overdue))
+    slope, span = max(due.probability, DELAY_RATE_MIN), overdue - delay
+    acceleration = max(later.delay - due.delay - slope * span, 0.0) / span**2 if span > 0 else 0.0
+    return DelayCurve(delay, due.delay, slope, acceleration)
 
 
-def _elapsed(evidence: PollState) -> float:
-    return min(max(0.0, evidence.elapsed), EDGES[-1])  # 0.0 comes first: it is what is left of NaN
+def _elapsed(state: PollState) -> float:
+    return min(max(0.0, state.elapsed), EDGES[-1])  # 0.0 comes first, so that NaN becomes 0
 
 
-def _told(evidence: PollState, elapsed: float) -> tuple[float, float] | None:
-    """A share that can be believed, and when it was reached."""
-    share = evidence.share
+def _usable_share(state: PollState, elapsed: float) -> tuple[float, float] | None:
+    """Return the vendor's share if it is usable, and when it was reached."""
+    share = state.share
     if share is None or not 0 < share < 1:
         return None
-    after = elapsed if evidence.share_after is None else evidence.share_after
+    after = elapsed if state.share_after is None else state.share_after
     if not 0 < after <= elapsed or (share >= STUCK_SHARE and after < elapsed):
         return None
     return share, after
 
 
-def _worth(price: float, at: float) -> float:
-    return price * at / (at + SHORT_JOB_SECONDS)
+def _cost_at(cost: float, at: float) -> float:
+    return cost * at / (at + SHORT_JOB_SECONDS)
 
 
-def _strange(elapsed: float, price: float) -> float:
-    """The wait for a job of which nothing is known: it grows with the time already waited."""
+def _delay_if_unknown(elapsed: float, cost: float) -> float:
+    """Return the delay for a job of which nothing is known: it grows with the time already waited."""
     more = UNKNOWN_MEDIAN_SECONDS + elapsed
-    low, high = 0.0, 4 * math.sqrt(2 * price * more) + 4 * price
+    low, high = 0.0, 4 * math.sqrt(2 * cost * more) + 4 * cost
     for _ in range(40):
         middle = (low + high) / 2
-        if middle - more * math.log1p(middle / more) < _worth(price, elapsed + middle):
+        if middle - more * math.log1p(middle / more) < _cost_at(cost, elapsed + middle):
             low = middle
         else:
             high = middle
     return high
 
 
-def _remaining(
-    evidence: PollState, elapsed: float, history: History
-) -> tuple[int, list[float], float] | None:
-    """The cells in which the job may yet end: the first, the masses from there on, and what the grid is multiplied by.
+def _remaining(state: PollState, elapsed: float, history: History) -> tuple[int, list[float], float] | None:
+    """Return the cells in which the job may still end: the first, the masses from there on, and the scale of the grid.
 
-    None if nothing is known, or the belief is disproved.
+    None if nothing is known, or the estimate is disproved.
     """
-    belief, scale = history.belief(evidence.size)
-    told = _told(evidence, elapsed)
+    estimate, scale = history.estimate(state.size)
+    reported = _usable_share(state, elapsed)
     start = elapsed / scale
     first = bisect_right(EDGES, start) - 1
-    if first >= CELLS or (told is None and not len(history)):
+    if first >= CELLS or (reported is None and not len(history)):
         return None
-    masses = list(belief.masses[first:])
+    masses = list(estimate.masses[first:])
     masses[0] *= (EDGES[first + 1] - start) / (EDGES[first + 1] - EDGES[first])
-    if told is not None:
-        masses = _weighed(masses, first, belief, scale, told)
+    if reported is not None:
+        masses = _weighted(masses, first, estimate, scale, reported)
     return None if sum(masses) < DISPROVED_MASS else (first, masses, scale)
 
 
-def _best(evidence: PollState, price: float, history: History) -> float:
-    """Seconds until the job is expected to have sat finished for as long as a look is worth."""
-    elapsed = _elapsed(evidence)
-    remaining = _remaining(evidence, elapsed, history)
+def _best_delay(state: PollState, cost: float, history: History) -> float:
+    """Return the seconds until the job is expected to have been finished unnoticed for as long as a poll costs."""
+    elapsed = _elapsed(state)
+    remaining = _remaining(state, elapsed, history)
     if remaining is None:
-        return _strange(elapsed, price)
+        return _delay_if_unknown(elapsed, cost)
     first, masses, scale = remaining
     total = sum(masses)
-    done = late = 0.0
+    done = undetected = 0.0
     at = elapsed
     for cell, mass in enumerate(masses, first):
         end = EDGES[cell + 1] * scale
         width = end - at
-        later = late + (done + mass / 2) * width
-        target = _worth(price, end) * total
+        later = undetected + (done + mass / 2) * width
+        target = _cost_at(cost, end) * total
         if later >= target:
-            missing = max(target - late, 0.0)
+            missing = max(target - undetected, 0.0)
             slope = mass / width
             root = math.sqrt(done * done + 2 * slope * missing)
             return at + (2 * missing / (done + root) if done + root > 0 else width) - elapsed
-        done, late, at = done + mass, later, end
-    return _strange(elapsed, price)
+        done, undetected, at = done + mass, later, end
+    return _delay_if_unknown(elapsed, cost)
 
 
-def _weighed(
-    masses: list[float], first: int, belief: DurationEstimate, scale: float, told: tuple[float, float]
+def _weighted(
+    masses: list[float], first: int, estimate: DurationEstimate, scale: float, reported: tuple[float, float]
 ) -> list[float]:
-    """The masses, as likely as they make the share that was told."""
-    share, after = told
-    spread = belief.doubt * slack(share)
-    centre = math.log(after) - math.log(share) - math.log(scale) + belief.bias * slack(share)
+    """Return the masses, weighted by how likely they make the reported share."""
+    share, after = reported
+    spread = estimate.doubt * slack(share)
+    centre = math.log(after) - math.log(share) - math.log(scale) + estimate.bias * slack(share)
     peak = (1 - PROGRESS_NONSENSE_PROBABILITY) / (spread * math.sqrt(2 * math.pi))
     ground = PROGRESS_NONSENSE_PROBABILITY / PROGRESS_NONSENSE_LOG_RANGE
     steep = -0.5 / spread**2

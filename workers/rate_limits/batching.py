@@ -1,7 +1,7 @@
-"""How the threads of a process have their calls counted: those asked for at one time together, and some ahead.
+"""Permits for all threads of a process: those requested at one time are acquired together, and some ahead of use.
 
-Counting is a transaction, and takes as long as a fast vendor's answer. Where calls come much faster than that, fewer
-transactions than calls are needed.
+Counting is a transaction, and takes as long as a fast vendor's answer. Where calls are much more frequent than that,
+fewer transactions than calls suffice.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 
-#: A call that is counted ahead is made within so many seconds, or never.
+#: A permit that is acquired ahead of use is used within this time, or never.
 PREFETCH_TTL_SECONDS = 0.05
-#: Of as many calls as were last asked for in that time, one of so many is counted ahead: hardly any is for nothing.
+#: At most one permit for every this many requested in the last `PREFETCH_TTL_SECONDS` is acquired ahead, so that few expire
+#: unused.
 PREFETCH_RATIO = 3
 
 
 class BatchedLimiter:
-    """Calls of one class, counted for all threads of a process.
+    """A rate limiter for one class of operations that counts for all threads of a process together.
 
     Args:
-        count: counts calls, as many as fit, at most so many: gives how many those are, and the seconds until one
-            more fits. May raise.
-        spare: calls that may be counted ahead, and be for nothing.
+        count: counts at most as many calls as its argument, as many as fit; returns their number and the seconds until
+            one more fits. It may raise.
+        spare: permits that may be acquired ahead of use, and may expire unused.
     """
 
     def __init__(self, count: Callable[[int], tuple[int, float]], spare: int) -> None:
@@ -32,39 +33,39 @@ class BatchedLimiter:
         self._spare = spare
         self._lock = threading.Lock()
         self._counting = threading.Lock()
-        self._asking: list[Future[float]] = []
-        self._asked: deque[float] = deque(maxlen=max(spare, 1) * PREFETCH_RATIO)
+        self._requests: list[Future[float]] = []
+        self._requested_at: deque[float] = deque(maxlen=max(spare, 1) * PREFETCH_RATIO)
         self._ahead = 0
         self._good_until = 0.0
 
     def take(self) -> float:
-        """Take one call: 0 if it may be made now, else the seconds until one may. Raises as `count`."""
-        mine: Future[float] = Future()
+        """Acquire a permit: return 0, or the seconds until there may be one. Raises as `count` does."""
+        request: Future[float] = Future()
         with self._lock:
             now = time.monotonic()
-            self._asked.append(now)
+            self._requested_at.append(now)
             if self._ahead and now < self._good_until:
                 self._ahead -= 1
                 return 0.0
-            self._asking.append(mine)
+            self._requests.append(request)
         with self._counting:
-            if not mine.done():  # by the thread that counted before
+            if not request.done():  # not done by the thread that counted before
                 self._count_all()
-        return mine.result()
+        return request.result()
 
     def _count_all(self) -> None:
         now = time.monotonic()
         with self._lock:
-            asking, self._asking = self._asking, []
-            pace = sum(at > now - PREFETCH_TTL_SECONDS for at in self._asked)
+            requests, self._requests = self._requests, []
+            pace = sum(at > now - PREFETCH_TTL_SECONDS for at in self._requested_at)
             ahead = min(pace // PREFETCH_RATIO, self._spare)
         try:
-            fitting, wait = self._count(len(asking) + ahead)
+            fitting, wait = self._count(len(requests) + ahead)
         except BaseException as error:
-            for each in asking:
+            for each in requests:
                 each.set_exception(error)
             raise
-        for number, each in enumerate(asking):
+        for number, each in enumerate(requests):
             each.set_result(0.0 if number < fitting else wait)
         with self._lock:
-            self._ahead, self._good_until = max(fitting - len(asking), 0), now + PREFETCH_TTL_SECONDS
+            self._ahead, self._good_until = max(fitting - len(requests), 0), now + PREFETCH_TTL_SECONDS

@@ -1,7 +1,7 @@
-"""The call budget of one vendor: at most N calls in any window, by class of operation.
+"""Rate limits of a vendor: at limit N calls in any window (a sliding window), by class of operations.
 
-`SharedRateLimiter` counts for all workers of a ledger, in the ledger's own database; `LocalRateLimiter` for one process that
-has no ledger. Both never wait: they say how long to wait, and the job waits in the ledger.
+`SharedRateLimiter` counts for all workers of a ledger, in the ledger's own database; `LocalRateLimiter` counts for one
+process without a ledger. Neither waits: they return how long to wait, and the job waits in the ledger.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ from workers.ledger.schema import vendor_call, vendor_pause
 from workers.rate_limits.batching import PREFETCH_TTL_SECONDS, BatchedLimiter
 from workers.settings import Rate
 
-# Statements of every call, built once: to build one takes longer than to run it.
+# Statements of every call, built once: building one takes longer than running it.
 _MINE = (vendor_call.c.vendor == bindparam("whose"), vendor_call.c.kind == bindparam("what"))
 _TIMES = select(vendor_call.c.at).where(*_MINE).order_by(vendor_call.c.at.desc())
-_LAST = _TIMES.limit(bindparam("most")).offset(bindparam("behind"))
+_LAST = _TIMES.limit(bindparam("limit")).offset(bindparam("offset"))
 _FORGET = delete(vendor_call).where(*_MINE, vendor_call.c.at <= bindparam("past"))
 _SET_BACK = update(vendor_call).where(*_MINE, vendor_call.c.at > bindparam("now")).values(at=bindparam("now"))
 _COUNT = insert(vendor_call)
 
 log = structlog.get_logger("kyb.rate_limits")
 
-#: Seconds by which windows are longer than asked for: a call reaches the vendor a little after it was counted,
-#: one sooner than another.
+#: Windows are longer by this than the rate asks: a call reaches the vendor a little after it was counted, one sooner than
+#: another.
 WINDOW_SLACK_SECONDS = 0.1
-#: A call that could not be counted because the ledger is away may be asked for again after so many seconds.
+#: When the ledger is unavailable, a call may be requested again after this.
 LEDGER_RETRY_SECONDS = 1.0
-#: A process that hangs while it counts is cut off after so many milliseconds; the others wait for it.
+#: PostgreSQL ends the transaction of a process that hangs while it counts, since the others wait for it.
 COUNT_TIMEOUT_MILLISECONDS = 5_000
-#: A look at the ledger for vendors that want to be left alone is good for so many seconds.
+#: How long the pauses of vendors, as read from the ledger, are valid.
 PAUSE_CHECK_SECONDS = 0.5
-#: The part of a budget that may be counted ahead by one process at most, and be for nothing.
+#: Largest share of a rate limit that one process may acquire ahead of use, and may waste.
 PREFETCH_SHARE = 0.05
-#: The part of a budget that looks at running jobs leave to starts, uploads and downloads. What becomes free goes there
-#: first, so it need not be large.
+#: Share of a rate limit that polls leave to starts, uploads and downloads. Permits that become free go there first, so it
+#: need not be large.
 RESERVED_SHARE = 0.05
 
 
 def rate_limit_key(vendor: str, kind: str) -> str:
-    """What the ledger calls the budget of a class of operations."""
+    """Return the ledger's name of the rate limit of a class of operations."""
     return f"{vendor} {kind}"
 
 
-def _spare(rate: Rate) -> int:
-    """Calls that one process may count ahead: no more than come about in that time, or many would be for nothing."""
+def _prefetch_limit(rate: Rate) -> int:
+    """Return the calls that one process may acquire ahead: as few as are free in that time, or many would be wasted."""
     return int(rate.calls * min(PREFETCH_SHARE, PREFETCH_TTL_SECONDS / rate.seconds))
 
 
@@ -90,14 +90,15 @@ class LocalRateLimiter:
 
 
 class SharedRateLimiter:
-    """Counts the calls of all workers of a ledger.
+    """A sliding-window rate limit for the calls of all workers of a ledger.
 
-    A call is counted when it is about to be made, or less than `counting.AHEAD` before: within the `SPREAD`.
+    A call is counted when it is about to be made, or less than `batching.PREFETCH_TTL_SECONDS` before, which the
+    `WINDOW_SLACK_SECONDS` cover.
 
     Args:
         database: the ledger's.
-        vendor: whose budget it is.
-        rates: the limit of each class; a class without one is free.
+        vendor: the vendor's name.
+        rates: the limit of each class of operations; a class without one is not limited.
     """
 
     def __init__(self, database: Database, vendor: str, rates: Mapping[str, Rate | None]) -> None:
@@ -105,22 +106,21 @@ class SharedRateLimiter:
         self._vendor = vendor
         self._full_until: dict[str, float] = {}
         self._pauses: dict[str, float] = {}
-        self._looked = -PAUSE_CHECK_SECONDS
+        self._pauses_read_at = -PAUSE_CHECK_SECONDS
         self._counters = {
-            kind: BatchedLimiter(partial(self._take, kind, rate), _spare(rate))
+            kind: BatchedLimiter(partial(self._take, kind, rate), _prefetch_limit(rate))
             for kind, rate in rates.items()
             if rate is not None
         }
 
     def __call__(self, kind: str) -> float:
-        """Take one call of the class `kind`: 0 if it may be made now, else seconds until it may.
+        """Acquire a permit for one call of the class `kind`; return 0, or the seconds until there may be one.
 
-        With the ledger away no call is allowed, as none could be counted. That is told as a wait, which is as
-        much as to say that nothing was sent.
+        Without the ledger no call can be counted, so none is allowed. That is returned as a wait: nothing was sent.
         """
-        left = self._full_until.get(kind, 0.0) - time.monotonic()
-        if left > 0:
-            return left  # a full window stays full for so long, whatever the others do
+        remaining = self._full_until.get(kind, 0.0) - time.monotonic()
+        if remaining > 0:
+            return remaining  # a full window stays full for this long, whatever other workers do
         try:
             wait = self._paused(kind)
             counter = self._counters.get(kind)
@@ -134,45 +134,47 @@ class SharedRateLimiter:
         return wait
 
     def pause(self, kind: str, seconds: float) -> None:
-        """The vendor wants no call of the class `kind` for so many seconds: tell all workers of the ledger."""
+        """Pause the calls of the class `kind` for all workers of the ledger, as the vendor asked."""
         try:
             with self._database.write() as connection:
                 until = self._database.now() + seconds
-                told = self._database.insert(vendor_pause).values(vendor=self._vendor, kind=kind, until=until)
+                upsert = self._database.insert(vendor_pause).values(
+                    vendor=self._vendor, kind=kind, until=until
+                )
                 later = vendor_pause.c.until < until
                 connection.execute(
-                    told.on_conflict_do_update(
+                    upsert.on_conflict_do_update(
                         index_elements=["vendor", "kind"], set_={"until": until}, where=later
                     )
                 )
-        except LedgerUnavailable as error:  # the others find out by themselves
+        except LedgerUnavailable as error:  # the other workers get the vendor's answer themselves
             log.warning("vendor pause not shared", error=str(error))
-        self._looked = -PAUSE_CHECK_SECONDS
+        self._pauses_read_at = -PAUSE_CHECK_SECONDS
 
     def _paused(self, kind: str) -> float:
-        """Seconds for which the vendor wants to be left alone, as the ledger last said."""
+        """Return the seconds for which the vendor's calls are paused, as last read from the ledger."""
         now = time.monotonic()
-        if now - self._looked >= PAUSE_CHECK_SECONDS:
+        if now - self._pauses_read_at >= PAUSE_CHECK_SECONDS:
             with self._database.read() as connection:
                 mine = select(vendor_pause).where(vendor_pause.c.vendor == self._vendor)
                 self._pauses = {row.kind: row.until for row in connection.execute(mine)}
-            self._looked = now
+            self._pauses_read_at = now
         until = self._pauses.get(kind)
         return max(until - self._database.now(), 0.0) if until is not None else 0.0
 
     def _take(self, kind: str, rate: Rate, wanted: int) -> tuple[int, float]:
-        """Count as many of the `wanted` calls as fit into the window; those, and the seconds until one more does."""
+        """Count as many of the `wanted` calls as fit into the window; return their number, and the seconds until one more fits."""
         window = rate.seconds + WINDOW_SLACK_SECONDS
         mine = {"whose": self._vendor, "what": kind}
-        most = min(wanted, rate.calls)
+        limit = min(wanted, rate.calls)
         with self._database.write() as connection:
-            now = self._alone(connection, kind)
-            # of as many calls as a window holds, the first: where they have left it, so many more fit
-            last = mine | {"most": most, "behind": rate.calls - most}
+            now = self._lock_count(connection, kind)
+            # Fetch the oldest of the last `rate.calls` calls: each one outside the window frees a permit.
+            last = mine | {"limit": limit, "offset": rate.calls - limit}
             times = connection.scalars(_LAST, last).all()
             first = [at for at in times if at > now - window]
-            fitting = most - len(first)
-            if len(first) < len(times):  # else nothing much has left the window
+            fitting = limit - len(first)
+            if len(first) < len(times):  # otherwise little has left the window
                 connection.execute(_FORGET, mine | {"past": now - window})
             if fitting:
                 counted = {"vendor": self._vendor, "kind": kind, "at": now}
@@ -181,11 +183,11 @@ class SharedRateLimiter:
                 connection.execute(_SET_BACK, mine | {"now": now})
             return fitting, min(min(first, default=now) + window - now, window)
 
-    def _alone(self, connection: Connection, kind: str) -> float:
-        """Let nobody else count until the end of the transaction; gives the time, in epoch seconds."""
+    def _lock_count(self, connection: Connection, kind: str) -> float:
+        """Lock the count until the end of the transaction; return the time, in epoch seconds."""
         if self._database.sqlite:
-            return time.time()  # a writing transaction is alone from its beginning
-        key = hashlib.blake2b(f"budget {self._vendor} {kind}".encode(), digest_size=8).digest()
+            return time.time()  # a writing transaction is exclusive from its beginning
+        key = hashlib.blake2b(f"rate limit {self._vendor} {kind}".encode(), digest_size=8).digest()
         connection.execute(
             text(
                 "SELECT set_config('idle_in_transaction_session_timeout', :longest, true), "
@@ -197,9 +199,9 @@ class SharedRateLimiter:
 
 
 def remaining_calls(database: Database, rates: Mapping[tuple[str, str], Rate]) -> dict[tuple[str, str], int]:
-    """Of each vendor and class, the calls that all workers together may still make now.
+    """Return the calls that all workers together may still make now, by vendor and class of operations.
 
-    Raises `LedgerUnavailable`. Nothing is asked of the ledger where there is no limit.
+    Raises `LedgerUnavailable`. The ledger is not read if there is no limit.
     """
     if not rates:
         return {}

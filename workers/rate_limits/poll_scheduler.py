@@ -1,7 +1,7 @@
-"""Which looks at vendors are handed out, when more are due than their budgets allow.
+"""Which polls are dispatched, when more are due than the vendors' rate limits allow.
 
-Jobs that wait share their vendor's calls. The looks that go first are those of the jobs that are expected to have
-sat finished for longest; a part of every budget is left to starts, uploads and downloads, which always go.
+Waiting jobs share their vendor's calls. Polls of the jobs that are expected to have been finished unnoticed for longest
+go first. A share of every rate limit is reserved for starts, uploads and downloads, which always go.
 """
 
 from __future__ import annotations
@@ -18,41 +18,40 @@ from workers.settings import Rate
 
 
 class PollScheduler:
-    """Chooses among due turns.
+    """Selects among due turns.
 
     Args:
         queue: the due turns.
-        rates: of each vendor and class of operations that has one.
+        rates: the rate limit of each vendor and class of operations that has one.
     """
 
     def __init__(self, queue: DispatchQueue, rates: Mapping[tuple[str, str], Rate]) -> None:
         self._queue = queue
         self._rates = {rate_limit_key(*key): (key, rate) for key, rate in rates.items()}
 
-    def choose(self, connection: Connection, due: Sequence[DueTurn], limit: int) -> list[DueTurn]:
-        """The turns to hand out now.
+    def select(self, connection: Connection, due: Sequence[DueTurn], limit: int) -> list[DueTurn]:
+        """Return the turns to dispatch now.
 
         Args:
             connection: to the ledger, in a transaction.
-            due: the first turns that are due.
-            limit: how many of each kind to hand out at most.
+            due: the first due turns.
+            limit: largest number of each kind to dispatch.
         """
         if all(turn.rate_limit not in self._rates for turn in due):
             return list(due)
-        budgets = list(self._rates)
-        chosen = self._queue.due_except_polls(connection, budgets, limit)
-        out = self._queue.polls_in_flight(
-            connection, budgets
-        )  # those that have begun are counted among the calls
-        for budget in budgets:
-            left = min(self._left(connection, budget) - out.get(budget, 0), limit)
-            if left > 0:
-                chosen += self._queue.due_polls(connection, budget, left)
-        return chosen
+        rate_limits = list(self._rates)
+        selected = self._queue.due_except_polls(connection, rate_limits, limit)
+        # Polls that have begun are counted as calls.
+        in_flight = self._queue.polls_in_flight(connection, rate_limits)
+        for rate_limit in rate_limits:
+            allowed = min(self._polls_allowed(connection, rate_limit) - in_flight.get(rate_limit, 0), limit)
+            if allowed > 0:
+                selected += self._queue.due_polls(connection, rate_limit, allowed)
+        return selected
 
-    def _left(self, connection: Connection, budget: str) -> int:
-        """How many looks the budget allows just now, without its reserve."""
-        (vendor, kind), rate = self._rates[budget]
+    def _polls_allowed(self, connection: Connection, rate_limit: str) -> int:
+        """Return how many polls the rate limit allows now, without the reserved share."""
+        (vendor, kind), rate = self._rates[rate_limit]
         now = self._queue.database.now()
         paused = select(vendor_pause.c.until).where(
             vendor_pause.c.vendor == vendor, vendor_pause.c.kind == kind, vendor_pause.c.until > now

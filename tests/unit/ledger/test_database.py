@@ -27,14 +27,14 @@ def ask(opened: Database) -> object:
         return connection.scalar(text("SELECT pg_backend_pid()"))
 
 
-def test_one_that_was_idle_is_tried_before_use_and_replaced(
+def test_connection_is_replaced_when_it_broke_while_idle(
     ledger_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "IDLE_TEST_AFTER_SECONDS", 0.0)
     assert ask(ledger_database) is not None
 
 
-def test_one_that_was_just_used_is_trusted_and_its_end_is_an_unavailable_ledger(
+def test_broken_connection_is_an_unavailable_ledger_when_it_was_just_used(
     ledger_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "IDLE_TEST_AFTER_SECONDS", 600.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,31 +37,107 @@ def test_migrations_lead_to_the_schema(database: Database) -> None:
 
 
 def test_migrations_only_expand(database: Database) -> None:
-    """Workers of the version before go on reading and writing what they know, whichever migration comes."""
+    """Workers of the previous version can still read and write what they know after each migration."""
     files = ScriptDirectory(str(MIGRATIONS))
     assert [each.revision for each in files.walk_revisions()][::-1] == revisions()
-    before: dict[str, dict[str, Any]] = {}
-    demands: dict[str, Any] = {}
+    before = None
     for revision in revisions():
         database.upgrade(revision)
-        with database.read() as connection:
-            looked = inspect(connection)
-            tables = looked.get_table_names()
-            after = {name: {c["name"]: c for c in looked.get_columns(name)} for name in tables}
-            now_demands = {name: looked.get_unique_constraints(name) for name in tables}
-        for table, columns in before.items():
-            for name, column in columns.items():
-                found = after[table][name]
-                assert str(found["type"]) == str(column["type"]), f"{revision} changes {table}.{name}"
-                assert found["nullable"] == column["nullable"], f"{revision} changes {table}.{name}"
-            for name in after[table].keys() - columns.keys():
-                found = after[table][name]
-                assert found["nullable"] or found["default"] is not None, f"{revision} demands {table}.{name}"
-            assert now_demands[table] == demands[table], f"{revision} demands more of {table}"
-        before, demands = after, now_demands
+        after = tables_of(database)
+        assert before is None or narrowed(before, after) == [], revision
+        before = after
 
 
-def test_workers_of_this_version_bear_the_tables_of_the_next(database: Database) -> None:
+@pytest.mark.parametrize(
+    ("planted", "problems"),
+    [
+        ("ALTER TABLE step ADD COLUMN remark TEXT", []),
+        ("ALTER TABLE step ADD COLUMN remark TEXT NOT NULL DEFAULT ''", []),
+        ("CREATE TABLE audit (id TEXT PRIMARY KEY)", []),
+        ("ALTER TABLE step DROP COLUMN size", ["step.size is gone"]),
+        ("DROP TABLE vendor_pause", ["vendor_pause is gone"]),
+        ("ALTER TABLE step RENAME COLUMN size TO records", ["step.size is gone"]),
+        ("ALTER TABLE audit_log ADD COLUMN who TEXT NOT NULL", ["audit_log.who is required"]),
+        ("ALTER TABLE audit_log ALTER COLUMN note SET NOT NULL", ["audit_log.note is required"]),
+        ("ALTER TABLE audit_log ALTER COLUMN note TYPE VARCHAR(3)", ["audit_log.note has another type"]),
+        (
+            "ALTER TABLE audit_log ADD CONSTRAINT one UNIQUE (note)",
+            ["audit_log has another unique constraint"],
+        ),
+    ],
+)
+def test_check_of_migrations_finds_a_planted_one_that_narrows(
+    planted: str, problems: list[str], database: Database
+) -> None:
+    if database.sqlite and any(
+        word in planted for word in (" ALTER COLUMN ", " CONSTRAINT ", "who TEXT NOT NULL")
+    ):
+        planted = _SQLITE_REBUILDS[planted]
+    database.upgrade()
+    with database.write() as connection:
+        connection.execute(text("CREATE TABLE audit_log (id INTEGER PRIMARY KEY, note TEXT)"))
+    before = tables_of(database)
+
+    with database.write() as connection:
+        for statement in planted.split(";"):
+            connection.execute(text(statement))
+
+    assert narrowed(before, tables_of(database)) == problems
+
+
+#: SQLite cannot alter columns: such a migration rebuilds the table.
+_SQLITE_REBUILDS = {
+    f"ALTER TABLE audit_log {change}": f"DROP TABLE audit_log; CREATE TABLE audit_log ({columns})"
+    for change, columns in {
+        "ADD COLUMN who TEXT NOT NULL": "id INTEGER PRIMARY KEY, note TEXT, who TEXT NOT NULL",
+        "ALTER COLUMN note SET NOT NULL": "id INTEGER PRIMARY KEY, note TEXT NOT NULL",
+        "ALTER COLUMN note TYPE VARCHAR(3)": "id INTEGER PRIMARY KEY, note VARCHAR(3)",
+        "ADD CONSTRAINT one UNIQUE (note)": "id INTEGER PRIMARY KEY, note TEXT, CONSTRAINT one UNIQUE (note)",
+    }.items()
+}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The columns and unique constraints of all tables, by table."""
+
+    columns: dict[str, dict[str, Any]]
+    unique: dict[str, Any]
+
+
+def tables_of(database: Database) -> Tables:
+    with database.read() as connection:
+        inspector = inspect(connection)
+        names = inspector.get_table_names()
+        columns = {name: {c["name"]: c for c in inspector.get_columns(name)} for name in names}
+        return Tables(columns, {name: inspector.get_unique_constraints(name) for name in names})
+
+
+def narrowed(before: Tables, after: Tables) -> list[str]:
+    """What a worker that knows only the tables `before` can no longer do."""
+    problems = []
+    for table, columns in before.columns.items():
+        if table not in after.columns:
+            problems.append(f"{table} is gone")
+            continue
+        for name, column in columns.items():
+            now = after.columns[table].get(name)
+            if now is None:
+                problems.append(f"{table}.{name} is gone")
+            elif str(now["type"]) != str(column["type"]):
+                problems.append(f"{table}.{name} has another type")
+            elif column["nullable"] and not now["nullable"]:
+                problems.append(f"{table}.{name} is required")
+        for name in after.columns[table].keys() - columns.keys():
+            added = after.columns[table][name]
+            if not added["nullable"] and added["default"] is None:
+                problems.append(f"{table}.{name} is required")
+        if after.unique[table] != before.unique[table]:
+            problems.append(f"{table} has another unique constraint")
+    return problems
+
+
+def test_worker_starts_when_the_tables_are_of_the_next_version(database: Database) -> None:
     """They start, or go on, when `kyb ledger upgrade` of the next version has run before them."""
     database.upgrade()
     with database.write() as connection:
@@ -69,14 +146,14 @@ def test_workers_of_this_version_bear_the_tables_of_the_next(database: Database)
     database.check()
 
 
-def test_database_that_is_away_is_said_to_be() -> None:
+def test_read_raises_ledger_unavailable_when_there_is_no_database() -> None:
     database = Database("postgresql://nobody@127.0.0.1:1/none")
     with pytest.raises(LedgerUnavailable), database.read():
         raise AssertionError("there is no database to read")
     database.close()
 
 
-def test_what_no_database_will_ever_store_is_a_defect_and_not_waited_for(postgres_url: str) -> None:
+def test_value_too_large_for_an_index_is_no_unavailable_ledger(postgres_url: str) -> None:
     database = Database(postgres_url)
     value = "SELECT string_agg(md5(i::text), '') AS name FROM generate_series(1, 2000) i"
     with database.write() as connection:

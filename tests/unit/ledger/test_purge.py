@@ -1,4 +1,4 @@
-"""A purge takes what ended long ago, and is told; whatever has not ended stays, whatever its age."""
+"""A purge deletes old jobs whose events are published. Unfinished jobs stay, whatever their age."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ lives = st.lists(st.tuples(st.booleans(), st.integers(0, 60), st.booleans()), ma
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lives=lives, days=st.integers(0, 60))
-def test_only_what_ended_long_ago_and_is_told_goes(
+def test_purge_deletes_only_old_jobs_whose_events_are_published(
     harness: TurnHarness, lives: list[tuple[bool, int, bool]], days: int
 ) -> None:
     for number, (ended, age, told) in enumerate(lives):

@@ -52,12 +52,12 @@ HISTORIES = st.lists(PASTS, max_size=40).map(History)
 EVIDENCE = st.builds(
     PollState,
     elapsed=ANY,
-    looks=st.integers(0, 10**6),
+    polls=st.integers(0, 10**6),
     size=st.none() | st.integers(-5, 10**12),
     share=st.none() | ANY,
     share_after=st.none() | ANY,
     floor=st.just(0.0),
-    budgeted=st.booleans(),
+    rate_limited=st.booleans(),
 )
 LIMITS = RunLimits(
     min_delay=0.5, max_delay=3600.0, stall_timeout=60.0, time_slice=15.0, effect_settle_seconds=0.0
@@ -66,35 +66,35 @@ LIMITS = RunLimits(
 
 @given(EVIDENCE, HISTORIES, st.floats(0, 1e5), st.floats(0, 1e5))
 @settings(deadline=None, max_examples=60)
-def test_what_is_expected_only_grows(
+def test_forecast_grows_with_the_delay(
     evidence: PollState, history: History, sooner: float, more: float
 ) -> None:
     first, second = (forecast(evidence, delay, history) for delay in (sooner, sooner + more))
-    assert -1e-6 <= first.late <= sooner + 1e-6
-    assert 0 <= first.chance <= second.chance + 1e-9 <= 1 + 1e-6
+    assert -1e-6 <= first.delay <= sooner + 1e-6
+    assert 0 <= first.probability <= second.probability + 1e-9 <= 1 + 1e-6
     slack = 1e-6 * (1 + sooner + more)
-    assert first.chance * more - slack <= second.late - first.late <= second.chance * more + slack
+    assert first.probability * more - slack <= second.delay - first.delay <= second.probability * more + slack
 
 
 @given(st.lists(PASTS, max_size=40).map(History), st.floats(0, 3_000), st.booleans())
 @settings(deadline=None, max_examples=60)
-def test_the_look_comes_when_it_is_expected_to_be_as_late_as_a_request_is_worth(
-    history: History, elapsed: float, budgeted: bool
+def test_next_poll_comes_when_the_expected_delay_reaches_its_cost(
+    history: History, elapsed: float, rate_limited: bool
 ) -> None:
-    evidence = PollState(elapsed, looks=1, budgeted=budgeted)
+    evidence = PollState(elapsed, polls=1, rate_limited=rate_limited)
     delay = next_poll_delay(evidence, 0.0, 1e6, history)
     if delay < 1e6:
         worth = (
-            (RATE_LIMITED_POLL_COST_SECONDS if budgeted else POLL_COST_SECONDS)
+            (RATE_LIMITED_POLL_COST_SECONDS if rate_limited else POLL_COST_SECONDS)
             * (elapsed + delay)
             / (elapsed + delay + SHORT_JOB_SECONDS)
         )
-        assert forecast(evidence, delay, history).late == pytest.approx(worth, rel=0.2, abs=0.2)
+        assert forecast(evidence, delay, history).delay == pytest.approx(worth, rel=0.2, abs=0.2)
 
 
 @given(EVIDENCE, HISTORIES, st.lists(st.floats(0, 1e5), min_size=2, max_size=9))
 @settings(deadline=None, max_examples=60)
-def test_a_look_that_has_to_wait_becomes_ever_later(
+def test_delay_curve_grows_when_the_poll_has_to_wait(
     evidence: PollState, history: History, delays: list[float]
 ) -> None:
     expected = delay_curve(evidence, history)
@@ -104,16 +104,16 @@ def test_a_look_that_has_to_wait_becomes_ever_later(
 
 
 @pytest.mark.parametrize("looks", [0, 1])
-def test_no_look_is_forgotten_that_was_planned_long_before_the_job_can_end(looks: int) -> None:
+def test_delay_curve_grows_when_the_poll_was_planned_long_before_the_end(looks: int) -> None:
     ends = [900.0 + 9 * (n % 21 - 10) for n in range(200)]
     blind = History(
         [DurationSample(end, 0.0 if n < 16 else end - 20, began=-10.0 * n) for n, end in enumerate(ends)]
     )
-    evidence = PollState(0.0, looks, budgeted=True)
+    evidence = PollState(0.0, looks, rate_limited=True)
     if not looks:  # nobody knows how early jobs end lately
         assert next_poll_delay(evidence, 0.0, 1e5, blind) < 500
     for after in (900.0, 950.0, 1_000.0, 1_500.0, 3_000.0):
-        true = forecast(evidence, after, blind).late
+        true = forecast(evidence, after, blind).delay
         assert delay_curve(evidence, blind).after(after) == pytest.approx(
             true, rel=0.3, abs=0.3 * OVERDUE_SECONDS
         )
@@ -121,7 +121,7 @@ def test_no_look_is_forgotten_that_was_planned_long_before_the_job_can_end(looks
 
 @given(EVIDENCE, HISTORIES, st.floats(0.001, 60), st.floats(60, 1e5))
 @settings(deadline=None, max_examples=60)
-def test_wait_is_within_the_bounds_whatever_the_evidence(
+def test_delay_is_within_its_bounds_for_any_state(
     evidence: PollState, history: History, least: float, most: float
 ) -> None:
     assert least <= next_poll_delay(evidence, least, most, history) <= most
@@ -129,16 +129,14 @@ def test_wait_is_within_the_bounds_whatever_the_evidence(
 
 @given(EVIDENCE, HISTORIES, st.floats(0, 1e6))
 @settings(deadline=None, max_examples=60)
-def test_vendor_is_not_asked_before_it_wants_to_be(
-    evidence: PollState, history: History, floor: float
-) -> None:
+def test_delay_is_at_least_retry_after(evidence: PollState, history: History, floor: float) -> None:
     asked = replace(evidence, floor=floor)
     wait = next_poll_delay(evidence, 1, 300, history)
     assert next_poll_delay(asked, 1, 300, history) == max(wait, floor)
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6), st.none() | st.integers(0, 10**9))
-def test_without_history_more_time_waited_is_never_a_shorter_wait(
+def test_delay_never_shrinks_with_elapsed_time_when_there_is_no_history(
     one: float, other: float, size: int | None
 ) -> None:
     earlier, later = sorted((one, other))
@@ -148,19 +146,19 @@ def test_without_history_more_time_waited_is_never_a_shorter_wait(
 
 @given(st.floats(5, 1_000), st.floats(0.95, 1.05))
 @settings(deadline=None, max_examples=30)
-def test_regular_jobs_are_met_at_their_end(seconds: float, like: float) -> None:
+def test_poll_meets_the_end_when_jobs_are_regular(seconds: float, like: float) -> None:
     history = History([DurationSample(seconds * like ** (n % 2)) for n in range(50)])
     assert seconds * 0.8 <= next_poll_delay(PollState(0), 0, math.inf, history) <= seconds * 1.15 + 15
 
 
-def test_size_says_more_than_the_average() -> None:
+def test_estimate_uses_the_size_when_it_explains_durations() -> None:
     history = History([DurationSample(10 + rows / 100, size=rows) for rows in range(1_000, 100_000, 1_000)])
     for rows in (2_000, 20_000, 200_000):
         wait = next_poll_delay(PollState(0, size=rows), 0, math.inf, history)
         assert wait == pytest.approx(10 + rows / 100, rel=0.15, abs=15)
 
 
-def test_believable_progress_is_used_and_a_stall_at_the_end_is_not() -> None:
+def test_progress_is_used_unless_it_stalls_near_the_end() -> None:
     told = History(
         [
             DurationSample(1_000 * (1 + n % 7), reported_share=0.5, reported_after=500 * (1 + n % 7))
@@ -174,13 +172,13 @@ def test_believable_progress_is_used_and_a_stall_at_the_end_is_not() -> None:
     assert next_poll_delay(stalled, 1, 1e5, told) == next_poll_delay(PollState(2_000, 5), 1, 1e5, told)
 
 
-def test_a_vendor_that_has_become_slower_is_soon_believed() -> None:
+def test_estimate_follows_soon_when_the_vendor_becomes_slower() -> None:
     before = [DurationSample(100.0 + n % 9) for n in range(200)]
     changed = History([*(DurationSample(400.0 + n) for n in range(8)), *before])
     assert next_poll_delay(PollState(0), 1, 1e5, changed) > 300
 
 
-def test_jobs_that_were_started_together_and_end_by_their_durations_are_no_change() -> None:
+def test_estimate_sees_no_change_when_a_batch_ends_shortest_first() -> None:
     batches = [
         DurationSample(seconds, seconds * 0.95, began=10_000.0 * batch + n % 7)
         for batch in range(4)
@@ -190,16 +188,16 @@ def test_jobs_that_were_started_together_and_end_by_their_durations_are_no_chang
     for known in (batches, [past for past in batches if past.began < 30_000.0] + latest):
         history = History(sorted(known, key=lambda past: -(past.began + past.ended)))
         assert next_poll_delay(PollState(0), 1, 1e5, history) < 100  # the short ones are not forgotten
-        assert next_poll_delay(PollState(200, looks=1), 1, 1e5, history) > 1_500  # nor the long ones
+        assert next_poll_delay(PollState(200, polls=1), 1, 1e5, history) > 1_500  # nor the long ones
 
 
-def test_jobs_that_end_long_before_the_first_look_are_found_out() -> None:
+def test_first_poll_moves_forward_when_jobs_may_end_long_before_it() -> None:
     blind = History([DurationSample(910, 0) for _ in range(100)])
     assert next_poll_delay(PollState(0), 1, 1e5, blind) < 500
 
 
 @pytest.mark.long
-def test_rule_is_near_the_optimum_and_useless_progress_does_no_harm() -> None:
+def test_policy_is_near_the_optimum_and_useless_progress_does_no_harm() -> None:
     jobs = 60
     best, ten, many = (
         row_of_optimum(jobs),
@@ -233,7 +231,7 @@ def wait_of(harness: TurnHarness, id: str) -> float:
     return due_at - harness.ledger.database.now()
 
 
-def test_first_look_comes_when_earlier_jobs_were_done(bench_of: Callable[..., TurnHarness]) -> None:
+def test_first_poll_comes_when_earlier_jobs_were_done(bench_of: Callable[..., TurnHarness]) -> None:
     def play(run: Run) -> dict[str, Any]:
         return {"answer": run.poll("finish", lambda: PollResult("done", "ok"), size=100)}
 
@@ -258,7 +256,7 @@ def test_first_look_comes_when_earlier_jobs_were_done(bench_of: Callable[..., Tu
     assert len(reads) == 1
 
 
-def test_where_calls_are_limited_a_look_comes_sooner(bench_of: Callable[..., TurnHarness]) -> None:
+def test_poll_comes_sooner_when_the_vendor_has_a_rate_limit(bench_of: Callable[..., TurnHarness]) -> None:
     def ask() -> PollResult:
         count_call(Observation("sayari", "projects.progress", 200, 0.1))
         return PollResult("running")
@@ -276,7 +274,7 @@ def test_where_calls_are_limited_a_look_comes_sooner(bench_of: Callable[..., Tur
     assert waits[2] < 0.8 * waits[0]
 
 
-def test_what_a_look_showed_is_kept_for_later_jobs(bench_of: Callable[..., TurnHarness]) -> None:
+def test_poll_records_what_it_showed_for_later_jobs(bench_of: Callable[..., TurnHarness]) -> None:
     looks = iter(
         [
             PollResult("running", done=3, total=4),
@@ -295,7 +293,7 @@ def test_what_a_look_showed_is_kept_for_later_jobs(bench_of: Callable[..., TurnH
     assert found.started_at <= found.reported_at < found.last_polled_at <= found.ended_at
 
 
-def test_hint_of_the_vendor_is_obeyed_beyond_the_longest_wait(bench_of: Callable[..., TurnHarness]) -> None:
+def test_retry_after_takes_precedence_over_the_longest_delay(bench_of: Callable[..., TurnHarness]) -> None:
     looks = iter([PollResult("running", retry_after=7_200.0)])
     harness = bench_of(lambda run: {"answer": run.poll("finish", lambda: next(looks))})
     harness.arrive()
@@ -303,7 +301,7 @@ def test_hint_of_the_vendor_is_obeyed_beyond_the_longest_wait(bench_of: Callable
     assert wait_of(harness, "job") > 7_100
 
 
-def test_a_stage_of_a_portfolio_and_its_command_alone_are_the_same_work() -> None:
+def test_stage_and_its_command_share_their_history() -> None:
     both = [("creditsafe.run_matching", "match"), ("portfolio.process", "match: match")]
     assert comparable_steps("creditsafe.run_matching", "match") == both
     assert comparable_steps("portfolio.process", "match: match") == both

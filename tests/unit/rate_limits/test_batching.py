@@ -25,7 +25,7 @@ class Counted:
 
 
 @pytest.mark.parametrize("spare", [0, 20])
-def test_no_more_calls_are_allowed_than_were_counted(spare: int) -> None:
+def test_batching_allows_no_more_calls_than_were_counted(spare: int) -> None:
     counted = Counted(300, seconds=0.001)
     counter = BatchedLimiter(counted, spare)
     with ThreadPoolExecutor(8) as threads:
@@ -35,7 +35,7 @@ def test_no_more_calls_are_allowed_than_were_counted(spare: int) -> None:
     assert len(counted.times) < 300
 
 
-def test_calls_far_apart_are_counted_one_by_one() -> None:
+def test_calls_are_counted_one_by_one_when_they_are_far_apart() -> None:
     counted = Counted(100)
     counter = BatchedLimiter(counted, spare=20)
     for _ in range(PREFETCH_RATIO):
@@ -44,7 +44,7 @@ def test_calls_far_apart_are_counted_one_by_one() -> None:
     assert [calls for _, calls in counted.times] == [1] * PREFETCH_RATIO
 
 
-def test_a_call_counted_ahead_is_made_soon_or_never() -> None:
+def test_permit_acquired_ahead_expires_when_it_is_not_used_soon() -> None:
     counted = Counted(100_000)
     counter = BatchedLimiter(counted, spare=20)
     made = 0
@@ -57,7 +57,7 @@ def test_a_call_counted_ahead_is_made_soon_or_never() -> None:
     assert len(counted.times) > transactions
 
 
-def test_whoever_waits_is_told_of_trouble() -> None:
+def test_every_waiting_thread_gets_the_error_when_counting_fails() -> None:
     def count(_: int) -> tuple[int, float]:
         raise OSError("away")
 

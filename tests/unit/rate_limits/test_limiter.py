@@ -54,7 +54,7 @@ def rows(database: Database) -> int:
 
 
 @pytest.mark.parametrize("processes", [1, 3, 8])
-def test_no_window_holds_more_calls_than_allowed_however_many_processes_make_them(
+def test_no_window_holds_more_calls_than_its_rate_with_any_number_of_processes(
     database: Database, ledger_url: str, processes: int
 ) -> None:
     rate = Rate(calls=8, seconds=0.5)
@@ -64,7 +64,7 @@ def test_no_window_holds_more_calls_than_allowed_however_many_processes_make_the
     assert 0 < rows(database) <= rate.calls  # what has left the window is not kept
 
 
-def test_calls_of_many_threads_are_counted_together(sqlite: Database) -> None:
+def test_calls_of_many_threads_share_a_transaction(sqlite: Database) -> None:
     transactions: list[str] = []
     event.listen(
         sqlite.engine,
@@ -78,7 +78,7 @@ def test_calls_of_many_threads_are_counted_together(sqlite: Database) -> None:
     assert len(transactions) < 200
 
 
-def test_a_budget_that_is_used_up_was_not_counted_for_nothing(sqlite: Database) -> None:
+def test_used_up_rate_limit_was_used_for_calls_alone(sqlite: Database) -> None:
     """Looks come several at a time, whenever some calls have become free."""
     budget = SharedRateLimiter(sqlite, "sayari", {"standard": Rate(calls=30, seconds=60)})
     made = 0
@@ -89,13 +89,13 @@ def test_a_budget_that_is_used_up_was_not_counted_for_nothing(sqlite: Database) 
     assert made + waits.count(0.0) == 30
 
 
-def test_calls_counted_for_each_process_alone_would_be_found_out() -> None:
+def test_load_test_detects_limiters_that_count_each_process_alone() -> None:
     rate = Rate(calls=8, seconds=60)
     alone = [LocalRateLimiter({"standard": rate}) for _ in range(2)]
     assert overfull([span for budget in alone for span in make_calls(budget, 8)], rate)
 
 
-def test_the_wait_is_until_the_next_slot(database: Database) -> None:
+def test_limiter_returns_the_seconds_until_the_next_permit(database: Database) -> None:
     one, other = (
         SharedRateLimiter(database, "sayari", {"standard": Rate(calls=2, seconds=30)}) for _ in range(2)
     )
@@ -110,7 +110,7 @@ def test_the_wait_is_until_the_next_slot(database: Database) -> None:
     assert rows(database) == 2
 
 
-def test_vendors_and_classes_are_counted_apart(database: Database) -> None:
+def test_vendors_and_classes_have_separate_counts(database: Database) -> None:
     rate = Rate(calls=1, seconds=60)
     sayari = SharedRateLimiter(database, "sayari", {"standard": rate, "advanced": rate})
     data8 = SharedRateLimiter(database, "data8", {"standard": rate})
@@ -118,7 +118,9 @@ def test_vendors_and_classes_are_counted_apart(database: Database) -> None:
     assert all(wait > 50 for wait in (sayari("standard"), sayari("advanced"), data8("standard")))
 
 
-def test_free_calls_and_full_windows_cost_hardly_a_look_at_the_database(sqlite: Database) -> None:
+def test_limiter_hardly_queries_the_ledger_when_calls_are_free_or_the_window_is_full(
+    sqlite: Database,
+) -> None:
     statements: list[str] = []
     event.listen(
         sqlite.engine, "before_cursor_execute", lambda _c, _u, statement, *_: statements.append(statement)
@@ -136,7 +138,7 @@ def test_free_calls_and_full_windows_cost_hardly_a_look_at_the_database(sqlite: 
     assert statements == []
 
 
-def test_a_clock_set_back_delays_by_one_window_at_most(sqlite: Database) -> None:
+def test_limiter_delays_by_one_window_at_most_when_the_clock_is_set_back(sqlite: Database) -> None:
     rates = {"standard": Rate(calls=2, seconds=60)}
     budget = SharedRateLimiter(sqlite, "sayari", rates)
     assert [budget("standard"), budget("standard")] == [0.0, 0.0]
@@ -147,7 +149,7 @@ def test_a_clock_set_back_delays_by_one_window_at_most(sqlite: Database) -> None
         assert all(at <= time.time() for at in connection.scalars(select(vendor_call.c.at)))
 
 
-def test_with_the_ledger_away_no_call_is_allowed() -> None:
+def test_limiter_allows_no_call_when_the_ledger_is_unavailable() -> None:
     away = Database("postgresql://nobody@127.0.0.1:1/nothing")
     assert (
         SharedRateLimiter(away, "sayari", {"standard": Rate(calls=1, seconds=1)})("standard")
@@ -156,13 +158,13 @@ def test_with_the_ledger_away_no_call_is_allowed() -> None:
     away.close()
 
 
-def test_a_process_alone_counts_for_itself() -> None:
+def test_local_limiter_returns_the_wait_when_its_window_is_full() -> None:
     budget = LocalRateLimiter({"standard": Rate(calls=2, seconds=30), "advanced": None})
     assert [budget("standard"), budget("standard"), budget("advanced")] == [0.0, 0.0, 0.0]
     assert 29 < budget("standard") < 30 + WINDOW_SLACK_SECONDS + 0.01
 
 
-def test_clients_of_one_ledger_share_a_budget_and_those_without_do_not(sqlite: Database) -> None:
+def test_clients_share_a_rate_limit_when_they_have_the_same_ledger(sqlite: Database) -> None:
     settings = SayariSettings.model_validate(
         {"base_url": "http://127.0.0.1:1", "client_id": "c", "client_secret": "s", "rate": "1/minute"}
     )
@@ -177,7 +179,7 @@ def test_clients_of_one_ledger_share_a_budget_and_those_without_do_not(sqlite: D
     assert told == ["VendorUnavailable", "RateLimited", "VendorUnavailable"]
 
 
-def test_a_job_that_waits_for_the_budget_has_not_failed(sqlite_url: str, tmp_path: Path) -> None:
+def test_job_has_not_failed_when_it_waits_for_the_rate_limit(sqlite_url: str, tmp_path: Path) -> None:
     waits = [5.0] * 10
 
     def effect() -> dict[str, bool]:
@@ -198,7 +200,7 @@ def test_a_job_that_waits_for_the_budget_has_not_failed(sqlite_url: str, tmp_pat
     harness.database.close()
 
 
-def test_too_many_calls_by_the_vendors_word_is_a_failed_attempt(sqlite_url: str, tmp_path: Path) -> None:
+def test_attempt_has_failed_when_the_vendor_answers_429(sqlite_url: str, tmp_path: Path) -> None:
     def effect() -> dict[str, bool]:
         raise RateLimited("data8", "jobs.create", "too many calls", status=429, retry_after=5)
 
@@ -208,7 +210,9 @@ def test_too_many_calls_by_the_vendors_word_is_a_failed_attempt(sqlite_url: str,
     harness.database.close()
 
 
-def test_a_job_whose_deadline_passes_while_it_waits_for_the_budget(sqlite_url: str, tmp_path: Path) -> None:
+def test_job_fails_when_its_deadline_passes_while_it_waits_for_the_rate_limit(
+    sqlite_url: str, tmp_path: Path
+) -> None:
     def effect() -> dict[str, bool]:
         raise RateLimited("data8", "jobs.create", "our own call budget is used up", retry_after=60)
 

@@ -60,10 +60,12 @@ def waiting(harness: TurnHarness, urgencies: dict[str, PollUrgency | None]) -> N
 def chosen(harness: TurnHarness, ration: PollScheduler) -> list[DueTurn]:
     with harness.database.read() as connection:
         due, _ = harness.ledger.dispatch.due(connection, BATCH_SIZE)
-        return ration.choose(connection, due, BATCH_SIZE)
+        return ration.select(connection, due, BATCH_SIZE)
 
 
-def test_the_latest_go_first_and_a_part_is_left_to_the_others(bench_of: Callable[..., TurnHarness]) -> None:
+def test_scheduler_selects_the_most_delayed_polls_and_reserves_a_share(
+    bench_of: Callable[..., TurnHarness],
+) -> None:
     harness = bench_of(lambda _: {})
     now = harness.ledger.database.now()
     looks: dict[str, PollUrgency | None] = {
@@ -100,7 +102,9 @@ def test_the_latest_go_first_and_a_part_is_left_to_the_others(bench_of: Callable
     assert {turn.job_id for turn in chosen(harness, ration)} == set(other)
 
 
-def test_without_a_limit_the_first_due_go_first(bench_of: Callable[..., TurnHarness]) -> None:
+def test_scheduler_selects_in_order_of_time_when_there_is_no_rate_limit(
+    bench_of: Callable[..., TurnHarness],
+) -> None:
     harness = bench_of(lambda _: {})
     waiting(harness, {f"look-{n}": PollUrgency(SAYARI, 0.0, 0.0, float(n), 0.0) for n in range(5)})
     assert [turn.job_id for turn in chosen(harness, PollScheduler(harness.ledger.dispatch, {}))] == [
@@ -108,7 +112,7 @@ def test_without_a_limit_the_first_due_go_first(bench_of: Callable[..., TurnHarn
     ]
 
 
-def test_a_look_that_was_refused_is_as_urgent_as_before(bench_of: Callable[..., TurnHarness]) -> None:
+def test_poll_stays_as_urgent_when_it_was_refused(bench_of: Callable[..., TurnHarness]) -> None:
     urgency = PollUrgency(SAYARI, 1_000.0, 10.0, 0.25, 0.125)
     refusals = [RateLimited("sayari", "progress", "our own call budget is used up", retry_after=5.0)]
     refusals += [RateLimited("sayari", "progress", "too many calls", status=429, retry_after=5.0)]
@@ -132,7 +136,7 @@ def test_a_look_that_was_refused_is_as_urgent_as_before(bench_of: Callable[..., 
         assert harness.turn().urgency == urgency
 
 
-def test_a_vendor_that_wants_to_be_left_alone_is_left_alone_by_all(ledger_url: str, sandbox: Sandbox) -> None:
+def test_no_worker_polls_a_vendor_while_it_is_paused(ledger_url: str, sandbox: Sandbox) -> None:
     settings = SayariSettings.model_validate(
         {"base_url": f"{sandbox.url}/sayari", "client_id": USERNAME, "client_secret": PASSWORD, "rate": None}
     )
