@@ -44,7 +44,9 @@ from workers.rate_limits.poll_scheduler import PollScheduler
 
 QUEUES = ("kyb.control", "kyb.data8")
 DEADLINE = 3_600.0
-LIMITS = RunLimits(min_delay=1.0, max_delay=60.0, stall=1_800.0, slice=15.0, effect_settle_seconds=IN_FLIGHT)
+LIMITS = RunLimits(
+    min_delay=1.0, max_delay=60.0, stall_timeout=1_800.0, time_slice=15.0, effect_settle_seconds=IN_FLIGHT
+)
 #: Rounds of all workers within which the repaired system must come to rest.
 ROUNDS = 60
 SUBJECTS = ("a", "b", "c")

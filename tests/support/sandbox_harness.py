@@ -23,7 +23,9 @@ from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
 from workers.ledger.records import Job
 
-LIMITS = RunLimits(min_delay=0.001, max_delay=0.01, stall=60.0, slice=15.0, effect_settle_seconds=0.0)
+LIMITS = RunLimits(
+    min_delay=0.001, max_delay=0.01, stall_timeout=60.0, time_slice=15.0, effect_settle_seconds=0.0
+)
 
 
 class SandboxHarness:

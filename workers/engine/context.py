@@ -273,7 +273,7 @@ class Run:
         last = saved = step.value if step is not None and step.state == "open" else None
         first = records_done(last)
         began = checked = self._monotonic()
-        time_slice = TransferSlice(began, self._limits.slice, self._stopping, lambda: self._claim.now)
+        time_slice = TransferSlice(began, self._limits.time_slice, self._stopping, lambda: self._claim.now)
         self._slice = time_slice
         with closing(work(last)) as pieces:
             try:
@@ -357,7 +357,7 @@ class Run:
 
     def _suspend_if_slice_over(self) -> None:
         """Suspend a turn that has completed a step and used up its time slice: it starts no further step."""
-        over = self._monotonic() - self._began >= self._limits.slice or self._stopping()
+        over = self._monotonic() - self._began >= self._limits.time_slice or self._stopping()
         if self._step_completed and over:
             raise Suspended(self._claim.now)
 

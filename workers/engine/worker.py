@@ -252,8 +252,8 @@ def run_limits_from(settings: Settings) -> RunLimits:
     return RunLimits(
         min_delay=settings.polling.min_delay,
         max_delay=settings.polling.max_delay,
-        stall=settings.polling.stall,
-        slice=settings.worker.turn,
+        stall_timeout=settings.polling.stall,
+        time_slice=settings.worker.turn,
         effect_settle_seconds=EFFECT_SETTLE_TIMEOUTS * longest_timeout(settings),
         rate_limits=frozenset(rate_limit_key(*key) for key in rate_limits_from(settings)),
     )

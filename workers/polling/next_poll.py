@@ -68,7 +68,7 @@ class PollLimits(Protocol):
         """Longest delay between two polls, in seconds."""
 
     @property
-    def stall(self) -> float:
+    def stall_timeout(self) -> float:
         """How long a vendor job may report no progress, in seconds."""
 
 
@@ -137,7 +137,7 @@ def plan_next_poll(
     reports = any(value is not None for value in seen.values())
     unchanged = reports and seen == step.value
     unchanged_since = step.last_progress_at or step.started_at
-    if unchanged and now - unchanged_since >= limits.stall:
+    if unchanged and now - unchanged_since >= limits.stall_timeout:
         return Stalled(now - unchanged_since)
     elapsed = now - step.started_at
     since = step.last_progress_at if unchanged and step.last_progress_at is not None else now

@@ -75,7 +75,9 @@ def test_once_records_no_intent_when_nothing_was_sent(
 
 
 def test_poll_fails_the_job_when_the_vendor_makes_no_progress(harness_of: HarnessFactory) -> None:
-    limits = RunLimits(min_delay=0.001, max_delay=0.01, stall=0.0, slice=15, effect_settle_seconds=0)
+    limits = RunLimits(
+        min_delay=0.001, max_delay=0.01, stall_timeout=0.0, time_slice=15, effect_settle_seconds=0
+    )
     harness = harness_of(lambda run: run.poll("finish", lambda: PollResult("running", percent=99.0)), limits)
     harness.arrive()
     harness.drive()
@@ -109,7 +111,7 @@ def test_run_starts_no_further_step_when_its_time_slice_is_over(
     parts = ("one", "two", "three")
     harness = harness_of(
         lambda run: {name: run.once(name, partial(vendor.do, name)) for name in parts},
-        replace(LIMITS, slice=0.0),
+        replace(LIMITS, time_slice=0.0),
     )
     harness.arrive()
     assert vendor.done == ["one"]

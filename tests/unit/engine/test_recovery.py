@@ -64,7 +64,9 @@ def test_recovery_fails_the_job_when_it_is_undecided(
 def test_recovery_trusts_not_found_only_when_no_request_can_be_in_flight(
     harness_of: HarnessFactory, vendor: EffectVendor
 ) -> None:
-    limits = RunLimits(min_delay=0.001, max_delay=0.01, stall=60, slice=15, effect_settle_seconds=3600)
+    limits = RunLimits(
+        min_delay=0.001, max_delay=0.01, stall_timeout=60, time_slice=15, effect_settle_seconds=3600
+    )
     findable: list[dict[str, Any]] = []
 
     def job_function(run: Run) -> dict[str, Any]:

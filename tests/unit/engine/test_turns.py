@@ -55,7 +55,7 @@ def test_turn_fails_the_job_when_the_error_is_final(
 
 def test_turn_counts_no_failure_when_the_circuit_is_open(harness_of: HarnessFactory) -> None:
     """However long the vendor was unavailable, the next turn is due when the circuit admits a probe."""
-    limits = RunLimits(min_delay=1, max_delay=300, stall=60, slice=15, effect_settle_seconds=0)
+    limits = RunLimits(min_delay=1, max_delay=300, stall_timeout=60, time_slice=15, effect_settle_seconds=0)
     outage: list[Exception] = [CircuitOpenError("data8", "jobs.get", "not called", retry_after=7.0)] * 30
     outage += [VendorUnavailable("data8", "jobs.get", "cannot be reached")] * 12
 

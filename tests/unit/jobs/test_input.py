@@ -57,7 +57,7 @@ def came_to(type_: str, result: dict[str, Any]) -> int:
 @pytest.mark.parametrize("type_", COMMANDS)
 @pytest.mark.parametrize("write", [semicolons, parquet])
 def test_any_kind(harness: SandboxHarness, type_: str, write: Any) -> None:
-    harness.limit(replace(LIMITS, slice=0.0))
+    harness.limit(replace(LIMITS, time_slice=0.0))
     uri = harness.file(write([header_of(type_), *GOOD[1:]]), "firms.bin")
     result = completed(harness.run(type_, **data_of(type_, uri)))
     assert came_to(type_, result) == 2

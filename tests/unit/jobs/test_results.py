@@ -132,7 +132,7 @@ def test_conversions_read_back_and_are_the_same_again(
         first = publishing.publish(header, rows, format)
         monkeypatch.setattr(results, "CONVERT_ROWS", 2)
         publishing.turns.turns = Turns(
-            turns._store, turns._jobs, turns._services, replace(LIMITS, slice=0.0), 60.0, lambda: False
+            turns._store, turns._jobs, turns._services, replace(LIMITS, time_slice=0.0), 60.0, lambda: False
         )
         second = publishing.publish(header, rows, format)
         assert read(first) == rows

@@ -22,7 +22,9 @@ from workers.ledger.records import Job
 from workers.observability import tracing
 from workers.settings import load
 
-LIMITS = RunLimits(min_delay=0.001, max_delay=0.01, stall=60.0, slice=15.0, effect_settle_seconds=0.0)
+LIMITS = RunLimits(
+    min_delay=0.001, max_delay=0.01, stall_timeout=60.0, time_slice=15.0, effect_settle_seconds=0.0
+)
 
 
 class ServiceHarness:

@@ -59,7 +59,9 @@ EVIDENCE = st.builds(
     floor=st.just(0.0),
     rate_limited=st.booleans(),
 )
-LIMITS = RunLimits(min_delay=0.5, max_delay=3600.0, stall=60.0, slice=15.0, effect_settle_seconds=0.0)
+LIMITS = RunLimits(
+    min_delay=0.5, max_delay=3600.0, stall_timeout=60.0, time_slice=15.0, effect_settle_seconds=0.0
+)
 
 
 @given(EVIDENCE, HISTORIES, st.floats(0, 1e5), st.floats(0, 1e5))

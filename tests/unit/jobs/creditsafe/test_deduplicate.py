@@ -40,7 +40,7 @@ def rows(file: dict[str, Any]) -> list[dict[str, str]]:
 def impatient(harness: SandboxHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every piece of a file is a slice of its own, and a piece is small."""
     monkeypatch.setattr(result_files, "PIECE", 4_000)
-    harness.limit(replace(LIMITS, slice=0.0))
+    harness.limit(replace(LIMITS, time_slice=0.0))
 
 
 # -- deduplicate ------------------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ def test_what_creditsafe_added_is_in_columns_of_its_own(harness: SandboxHarness,
 
 def test_it_goes_on_page_by_page_whatever_breaks(harness: SandboxHarness, portfolio_id: str) -> None:
     whole = export(harness, portfolio_id, id="whole")
-    harness.limit(replace(LIMITS, slice=0.0))
+    harness.limit(replace(LIMITS, time_slice=0.0))
     for _ in range(3):
         harness.fault("creditsafe.records.list", Fault("slow"))
         harness.fault("creditsafe.records.list", Fault("lost_after"))
@@ -97,7 +97,7 @@ def test_it_goes_on_page_by_page_whatever_breaks(harness: SandboxHarness, portfo
 
 
 def test_a_portfolio_that_shrinks_meanwhile_is_read_anew(harness: SandboxHarness, portfolio_id: str) -> None:
-    harness.limit(replace(LIMITS, slice=0.0))
+    harness.limit(replace(LIMITS, time_slice=0.0))
     harness.arrive("creditsafe.export_records", portfolio_id=portfolio_id)
     first, *_ = harness.creditsafe.records.all(portfolio_id)
     harness.creditsafe.records.delete(portfolio_id, [first.record_id])
@@ -109,7 +109,7 @@ def test_a_portfolio_that_shrinks_meanwhile_is_read_anew(harness: SandboxHarness
 
 
 def test_records_that_are_added_meanwhile_come_at_the_end(harness: SandboxHarness, portfolio_id: str) -> None:
-    harness.limit(replace(LIMITS, slice=0.0))
+    harness.limit(replace(LIMITS, time_slice=0.0))
     harness.arrive("creditsafe.export_records", portfolio_id=portfolio_id)
     harness.creditsafe.records.create(portfolio_id, [NewRecord(name="Late", tax_code="7")])
     file = completed(harness.drive())["records"]

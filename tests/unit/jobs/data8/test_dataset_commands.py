@@ -79,7 +79,7 @@ def test_what_does_not_fit_the_declared_types_is_named_and_leaves_nothing_at_dat
 def test_a_wrong_cell_far_down_is_found_where_it_is(harness: SandboxHarness) -> None:
     rows = ['"a\nb",1', *(f"x,{n}" for n in range(2_500)), 'y,"\n"', "z,1"]
     uri = harness.file("t,n\n" + "\n".join(rows))
-    harness.limit(replace(LIMITS, slice=0))
+    harness.limit(replace(LIMITS, time_slice=0))
 
     job = harness.run("data8.upload_dataset", file=uri, columns={"n": "whole_number"})
 
@@ -98,7 +98,7 @@ def test_a_name_that_another_dataset_has_or_had_is_refused(harness: SandboxHarne
 @pytest.mark.parametrize("rows", [1, 2_001])
 def test_an_output_dataset_becomes_a_file(harness: SandboxHarness, rows: int) -> None:
     name = output_of(harness, rows)
-    harness.limit(replace(LIMITS, slice=0))
+    harness.limit(replace(LIMITS, time_slice=0))
 
     result = completed(harness.run("data8.download_dataset", dataset=name))
 

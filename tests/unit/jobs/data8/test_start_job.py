@@ -96,7 +96,7 @@ def test_many_rows_go_in_blocks_and_keep_their_order(harness: SandboxHarness, ro
 def test_slices_go_on_where_they_were(harness: SandboxHarness) -> None:
     table = [["n"], *([str(n)] for n in range(20_500))]
     uri = harness.file(text_of(table), "in.csv")
-    harness.limit(replace(LIMITS, slice=0))
+    harness.limit(replace(LIMITS, time_slice=0))
 
     job = harness.run(START, workflow="Echo", inputs={"In": {"file": uri}})
 

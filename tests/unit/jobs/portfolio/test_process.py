@@ -69,7 +69,7 @@ def companies(harness: SandboxHarness) -> str:
 def test_every_record_comes_back_with_what_every_vendor_says_of_it(
     harness: SandboxHarness, companies: str, slices: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    harness.limit(replace(LIMITS, slice=slices))
+    harness.limit(replace(LIMITS, time_slice=slices))
     monkeypatch.setattr(tables, "WRITE_ROWS", 2)
     monkeypatch.setattr(start_job, "BLOCK_LIMIT", 2)
     harness.arrive(TYPE, file=companies, name="Customers", **ALL)

@@ -57,7 +57,7 @@ def objects(file: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def in_small_pieces(harness: SandboxHarness) -> None:
-    harness.limit(replace(LIMITS, slice=0))
+    harness.limit(replace(LIMITS, time_slice=0))
     harness.state.page_limit = 1
 
 

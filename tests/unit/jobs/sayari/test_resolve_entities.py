@@ -95,7 +95,7 @@ def test_entities_are_resolved(harness: SandboxHarness) -> None:
 
 @pytest.mark.parametrize("rows", [1, 100, 101, 250])
 def test_lists_are_fetched_to_their_end(harness: SandboxHarness, rows: int) -> None:
-    harness.limit(replace(LIMITS, slice=0))
+    harness.limit(replace(LIMITS, time_slice=0))
     text = "name\n" + "".join("Tesco\n" if n % 2 else f"Nobody {n}\n" for n in range(rows))
     resolved, unresolved = lists(resolve(harness, file=harness.file(text)))
     assert (len(resolved), len(unresolved)) == (rows // 2, rows - rows // 2)
@@ -245,7 +245,7 @@ def test_a_file_that_changes_meanwhile(harness: SandboxHarness) -> None:
 
 
 def test_a_lost_result_is_written_again(harness: SandboxHarness) -> None:
-    harness.limit(replace(LIMITS, slice=0))
+    harness.limit(replace(LIMITS, time_slice=0))
     arrive(harness, file=harness.file("name\n" + "Tesco\n" * 250))
     while not (parts := list(harness.folder.glob("results/job/resolved.jsonl.part"))):
         harness.turn()

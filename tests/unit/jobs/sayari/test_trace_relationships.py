@@ -49,7 +49,7 @@ def ids(file: dict[str, Any]) -> list[str]:
 
 def in_small_pieces(harness: SandboxHarness) -> None:
     """A turn for every page, and pages of one."""
-    harness.limit(replace(LIMITS, slice=0))
+    harness.limit(replace(LIMITS, time_slice=0))
     harness.state.page_limit = 1
 
 
