@@ -127,7 +127,7 @@ class Simulator:
         raise NotImplementedError
 
     def authorised(self, request: Request) -> bool:
-        """Whether the request carries a token of ours that has not expired."""
+        """Return whether the request has a valid token of this simulator."""
         raise NotImplementedError
 
     def routes(self) -> list[Route]:

@@ -1,6 +1,6 @@
 """The services that run over a portfolio: each is started, then asked for by its execution id.
 
-None of the starts is idempotent and none takes a key of ours: a start whose answer was lost cannot be
+None of the starts is idempotent and none takes an idempotency key: a start whose answer was lost cannot be
 found again. An enrichment may be billed again.
 """
 

@@ -104,7 +104,7 @@ class ClientSecret(Answer):
 
 
 class NewClientSecret(ClientSecret):
-    """A client secret with its value, which is told this once and never again."""
+    """A client secret with its value, which the vendor returns only once."""
 
     generated_secret: str = Field(repr=False)
 
@@ -196,7 +196,7 @@ class Job(JobRef):
 
         Args:
             codes: the status codes of success and failure.
-            outputs: its output datasets, if they were looked at: all complete means success, too.
+            outputs: its output datasets, if the caller read them: all complete means success, too.
 
         Returns:
             `failed` by a code of failure; `done` when finished and so by code or by its outputs;

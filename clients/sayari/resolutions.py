@@ -1,6 +1,6 @@
 """Bulk resolution: upload what is known of entities, wait, fetch those found and those not found.
 
-There is no job id: progress belongs to the project. Two uploads into one project cannot be told apart.
+There is no job id: progress belongs to the project. Two uploads into one project are indistinguishable.
 """
 
 from __future__ import annotations

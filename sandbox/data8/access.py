@@ -165,7 +165,7 @@ class Access(Part):
 
     @serves("POST /ClientCredential/{id}/secrets")
     async def client_credentials__secrets__create(self, request: Request) -> Response:
-        """A new secret; its value is told this once."""
+        """Create a secret; only this answer has its value."""
         sent = await body(request, SecretBody, plain=True)
         credential = self._credential(request)
         secret = Secret(next(self._secret_ids), secrets.token_urlsafe(32), _epoch(sent), sent.description)

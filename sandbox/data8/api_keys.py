@@ -92,7 +92,7 @@ class ApiKeys(Part):
 
     @serves("PUT /ApiKey/{key}")
     async def api_keys__update(self, request: Request) -> Response:
-        """All of its details anew; the key itself stays."""
+        """Replace all details of the key; the key itself stays."""
         sent = await body(request, ApiKeyBody, plain=True)
         key = self._key(request)
         if sent.key not in {None, key.key}:

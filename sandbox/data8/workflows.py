@@ -120,7 +120,7 @@ def check_deceased(inputs: Inputs, parameters: Mapping[str, str]) -> dict[str, l
     """Mark contacts as deceased, and count the accounts that share a contact's first column.
 
     One in ten contacts is, by a checksum of the record, so that a test can tell which; with a
-    `MaxContactAge` of 0 nobody is checked.
+    `MaxContactAge` of 0 no contact is checked.
     """
     accounts: dict[str, int] = {}
     for row in inputs["Accounts"].rows():

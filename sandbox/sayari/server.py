@@ -37,7 +37,7 @@ class Sayari(Graph, SavedResources, Resolutions):
         self._tokens.clear()
 
     def authorised(self, request: Request) -> bool:
-        """Whether the request carries a token of ours that has not expired."""
+        """Return whether the request has a valid token of this simulator."""
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         return kind == "Bearer" and self._tokens.get(token, 0.0) > self.state.clock()
 

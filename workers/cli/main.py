@@ -87,7 +87,7 @@ def main() -> None:
         if known is None:
             raise
         line, code = known
-        print(f"kyb: {line}", file=sys.stderr)  # noqa: T201 - the place where it is meant to be said
+        print(f"kyb: {line}", file=sys.stderr)  # noqa: T201 - errors go to standard error
         sys.exit(code)
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a request is told without repeating it: it may be personal data or a secret."""
+"""Validation errors of requests do not repeat values, which may be personal data or secrets."""
 
 from __future__ import annotations
 

@@ -96,9 +96,11 @@ def discard(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Throw letters discard_letter, for good."""
+    """Discard dead letters permanently."""
     if (all or id is not None) and not dry_run and not yes and not settings().embedded:
-        typer.confirm(f"discard {'every letter' if all else f'the letters of {id}'}?", abort=True, err=True)
+        typer.confirm(
+            f"discard {'every dead letter' if all else f'the dead letters of {id}'}?", abort=True, err=True
+        )
 
     def discard_letter(_: DeadLetterQueues, channel: Any, letter: DeadLetter) -> str:
         if dry_run:

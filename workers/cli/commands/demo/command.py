@@ -40,7 +40,7 @@ POLL_INTERVAL_SECONDS = 0.1
 
 
 class DemoSettings(Settings):
-    """Settings of the demo alone: the environment of whoever runs it has no say."""
+    """Settings of the demo, which ignore the environment."""
 
     @classmethod
     def settings_customise_sources(
