@@ -15,6 +15,8 @@ import pytest
 
 from messages.errors import Code
 from tests.support.sandbox_harness import LIMITS, SandboxHarness, completed, content, failure
+from workers.files.errors import InputError, InputInvalid, InputNotAllowed, InputNotFound
+from workers.jobs.input import input_failure
 
 GOOD = [["name", "town"], ["Nestlé S.A.", "Vevey; VD"], ["Two\nlines", ""]]
 COMMANDS: dict[str, dict[str, Any]] = {
@@ -91,3 +93,16 @@ def test_a_header_of_another_file_is_refused_before_anything_happens(harness: Sa
         message = failure(harness.run(type_, type_, **data_of(type_, uri)), Code.INPUT_INVALID)
         assert message.startswith("firms.parquet, line 1, column 1: 'firm' is not a")
     assert not harness.state.effects
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InputNotAllowed("a"), Code.INPUT_NOT_ALLOWED),
+        (InputNotFound("a"), Code.INPUT_NOT_FOUND),
+        (InputInvalid("a", "b"), Code.INPUT_INVALID),
+    ],
+)
+def test_input_failure_keeps_message_and_detail_when_it_adds_the_code(error: InputError, code: Code) -> None:
+    failed = input_failure(error)
+    assert (failed.code, failed.message, failed.detail) == (code, error.message, error.detail)

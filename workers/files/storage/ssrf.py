@@ -1,4 +1,9 @@
-"""Connections that only go where they may: the address that was looked at is the one that is connected to."""
+"""SSRF (server-side request forgery) guard: inputs over HTTP are read from public addresses only.
+
+The guard resolves a host once and connects to an address that it has checked, so DNS rebinding cannot swap the
+address in between. It refuses private, loopback, link-local and cloud metadata addresses, also behind a redirect,
+unless a setting or a root allows them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +18,7 @@ from workers.files.errors import InputNotAllowed
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-#: Public by number, and still only there for machines inside: Azure's metadata.
+#: Not private by the registry, yet reachable only from inside a network, such as Azure's metadata service.
 _INSIDE = (ip_network("168.63.129.16/32"), ip_network("100.64.0.0/10"), ip_network("192.0.0.0/24"))
 #: IPv6 addresses that stand for the IPv4 address in their last four bytes.
 _TRANSLATED = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"), ip_network("::/96"))
@@ -21,12 +26,12 @@ _LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Comma-separated addresses and networks, e.g. `10.1.0.0/16, fd00::/8`. Raises `ValueError`."""
+    """Parse comma-separated addresses and networks, e.g. `10.1.0.0/16, fd00::/8`. Raise `ValueError`."""
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def networks_named_by_root(host: str) -> tuple[Network, ...]:
-    """The addresses that a root allows by naming them: its own, if its host is one, or this machine's."""
+    """Return the addresses that a root allows by naming them: its host's own, or loopback for `localhost`."""
     if host == "localhost":
         return _LOOPBACK
     try:
@@ -36,7 +41,7 @@ def networks_named_by_root(host: str) -> tuple[Network, ...]:
 
 
 def is_public(address: Address) -> bool:
-    """Whether it is on the internet, and so is every other address that it stands for."""
+    """Return whether the address, and every address that it maps to, is public."""
     for meant in _meanings(address):
         if meant.is_multicast or not meant.is_global or any(_in(meant, network) for network in _INSIDE):
             return False
@@ -44,11 +49,11 @@ def is_public(address: Address) -> bool:
 
 
 class SsrfGuardBackend(httpcore.NetworkBackend):
-    """Connects to public addresses, and to others only where they are allowed.
+    """An httpcore backend that connects to public addresses, and to others only where they are allowed.
 
     Args:
-        allowed: networks inside that may be reached.
-        named: hosts, and networks inside that they alone may be at.
+        allowed: private networks that may be reached.
+        named: private networks that only the host of the same key may resolve to.
     """
 
     def __init__(self, allowed: Sequence[Network], named: dict[str, tuple[Network, ...]]) -> None:
