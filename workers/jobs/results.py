@@ -29,15 +29,15 @@ def publish(run: Run, draft: Draft, name: str, media_type: str, records: int | N
 
 
 def publish_table(run: Run, storage: Storage, name: str, records: int, format: TableFormat) -> File:
-    """Make the draft `<name>.csv` the job's result `name`, as `<name>.<format>`.
+    """Publish the draft `<name>.csv` as the job's result `name`, in the file `<name>.<format>`.
 
     Args:
-        run: the job's turn.
+        run: the job's run.
         storage: where the draft is: a whole table as `csv_line` writes it, with a header row.
         name: of the result.
-        records: rows of the table, its header not counted.
-        format: `csv` stays as it is; `jsonl` has an object a row and `parquet` a row a row, all values strings.
-            A name that the header repeats is told apart by a number, as in `distinct`.
+        records: rows of the table without its header.
+        format: `csv` stays as it is; `jsonl` has one object a row and `parquet` one row a row, with all values as strings.
+            Repeated names in the header get a number, as in `dedupe_header`.
 
     Raises:
         DraftLost: nothing was written.

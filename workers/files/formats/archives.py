@@ -32,7 +32,7 @@ def unreadable(uri: str, reason: str) -> InputInvalid:
 
 
 def too_large(uri: str, expanded: int, packed: int) -> InputInvalid | None:
-    """What is wrong with so many bytes out of `packed` ones; None if nothing is."""
+    """Return why this many bytes out of `packed` ones are refused (a decompression bomb); None if they are not."""
     if expanded > EXPANDED_LIMIT:
         return unreadable(uri, f"it holds more than {EXPANDED_LIMIT} bytes once unpacked; split it")
     if expanded > RATIO_FROM and expanded > RATIO_LIMIT * packed:

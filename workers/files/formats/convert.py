@@ -32,15 +32,15 @@ CheckRow = Callable[[list[str]], tuple[int | None, str] | None]
 
 
 class ReadOptions(NamedTuple):
-    """What is asked of an input.
+    """How an input is read.
 
     Attributes:
         uri: of the input.
-        strict: whether its first bad row ends the job.
-        check_header: of the reader.
-        check_row: of the reader.
+        strict: whether the first bad row ends the job.
+        check_header: raises for a header that the job cannot use.
+        check_row: returns why the job cannot use a row.
         repeated_headers: whether columns may share a name.
-        size: bytes that it had when it was looked at; None if that is not known.
+        size: bytes of the file when it was first checked; None if unknown.
     """
 
     uri: str
@@ -91,13 +91,13 @@ def reading(storage: Storage, found: DetectedFormat, wanted: ReadOptions) -> Ite
 def convert(
     storage: Storage, found: DetectedFormat, wanted: ReadOptions, copy: Draft, rejects: Draft, at: Any
 ) -> Generator[dict[str, Any]]:
-    """Write the copy and the rejects, from a checkpoint on.
+    """Write the copy and the rejects, continuing at a checkpoint.
 
-    The last checkpoint holds `done` (rows of the copy), `rejected` and `rows` (their sum). Where a format can
-    only be read from its beginning there are no checkpoints in between, and a crash begins it anew.
+    The last checkpoint holds `done` (rows of the copy), `rejected` and `rows` (their sum). A format that can only be read
+    from its beginning has no checkpoints in between; after a crash it is converted again from the beginning.
 
     Raises:
-        InputInvalid: for the first bad row if `strict`, or if all are bad.
+        InputInvalid: for the first bad row if `strict`, or if all rows are bad.
     """
     if at is None or copy.size < at["copied"] or rejects.size < at["listed"]:
         at = {

@@ -100,10 +100,10 @@ class Records:
         self._cell = re.compile(rf'(?:"(?:[^"]++|"")*+"|[^"{between}\r\n][^{between}\r\n]*+)?{between}')
 
     def __iter__(self) -> Iterator[list[str] | RowError]:
-        """Each record's cells, none for an empty line, or what is wrong with it.
+        """Yield each record's cells, none for an empty line, or the error of a bad record.
 
-        Where quotes do not match, nobody knows where the record ends: its first line is the bad record, and
-        reading goes on behind that.
+        Where quotes do not match, the end of the record is unknown: its first line is the bad record, and reading continues
+        on the next line.
         """
         reader = self._reader()
         while True:

@@ -79,14 +79,14 @@ def dedupe_header(header: Sequence[str]) -> list[str]:
 
 
 def invalid_row(uri: str, bad: RowError, unit: str = "line") -> InputInvalid:
-    """What ends a job because of a bad record: file, line and column; the value in the detail alone.
+    """Return the error for a bad record: file, line and column. The value is in the detail alone.
 
-    Values are somebody's data: the detail of an error is told upstream and never logged.
+    Values may be personal data: the detail of an error goes to upstream systems and is never logged.
 
     Args:
-        uri: of the file; its last part is named.
-        bad: what is wrong.
-        unit: what the file is counted in: `line` or `row`.
+        uri: of the file; the message names its last part.
+        bad: the error of the record.
+        unit: what the file counts: `line` or `row`.
     """
     where = f"{file_name(uri)}, {unit} {bad.line}"
     if bad.column:
@@ -192,10 +192,10 @@ class Table:
     def batches(
         self, after: Position | None, rows: int, size: int
     ) -> Iterator[tuple[list[list[str]], Position]]:
-        """The rows behind `after` in batches, each with the position behind it; errors as `rows`, but much faster.
+        """Yield the rows after `after` in batches, each with the position at its end; errors as `rows`, but much faster.
 
-        A batch depends on where it begins alone: it holds `rows` rows, or fewer at the end of the file, and where
-        so many do not fit into `size` bytes (a larger row is a batch of its own).
+        A batch depends only on where it begins. It holds `rows` rows, or fewer at the end of the file or where they would
+        exceed `size` bytes (a larger row is a batch of its own).
         """
         position = after or self._start
         self._seek(position)

@@ -17,10 +17,10 @@ class DraftLost(OSError):
 
 
 class Draft(ABC):
-    """A result while it is written: invisible under its name until it is published.
+    """A result while it is written, invisible under its name until it is published.
 
-    Whoever writes keeps the offset reached and goes on from there after a crash. Every method raises
-    `StorageUnavailable` where the storage cannot do it now.
+    The writer keeps the offset that it reached and continues there after a crash. Every method raises
+    `StorageUnavailable` if the storage cannot do it now.
     """
 
     @property
@@ -62,13 +62,13 @@ class Draft(ABC):
 
 
 class Appender:
-    """Writes a draft in many small pieces, which it gathers: each time that a draft is stored costs a disk or a request.
+    """Writes a draft in many small pieces and buffers them, since each store costs a disk sync or a request.
 
-    What is gathered is lost in a crash. So whoever records how far it has come stores it first, as `Run.transfer`
-    does when it is given `store`.
+    Buffered data is lost in a crash. So `store` comes before the offset is recorded, as `Run.transfer` does with its
+    argument `store`.
 
     Args:
-        draft: to write to; `begin` comes first.
+        draft: to write to; call `begin` first.
     """
 
     def __init__(self, draft: Draft) -> None:

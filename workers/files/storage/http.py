@@ -212,7 +212,7 @@ def _version(headers: dict[str, str]) -> tuple[str, ...]:
 
 
 def _exactly(body: Iterator[bytes], size: int) -> bytes:
-    """So many bytes of an answer; it is read no further."""
+    """Return the first bytes of an answer; the rest is not read."""
     content = bytearray()
     for part in body:
         content += part

@@ -80,11 +80,11 @@ class Storage:
         return None
 
     def check(self, uri: str) -> None:
-        """Whether a message may name this input; says nothing of its existence, and asks no other machine.
+        """Check that a message may name this input. This says nothing of its existence, and contacts no other machine.
 
         Raises:
-            InputNotAllowed: not below an input root once symlinks, `..` and percent-encoding are resolved. Links
-                of another machine are looked at when the input is opened.
+            InputNotAllowed: it is not below an input root once symlinks, `..` and percent-encoding are resolved. Symlinks
+                on another machine are resolved when the input is opened.
         """
         if scheme_of(uri) == "file":
             self._local.check(uri)

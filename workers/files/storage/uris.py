@@ -183,7 +183,7 @@ def _checked(path: str) -> str:
 
 
 def _decoded(path: str, *, once: bool) -> str:
-    """The path percent-decoded, if it is harmless: on the web, however often somebody decodes it."""
+    """Return the percent-decoded path if it is safe; for HTTP also if a server decodes it once more."""
     if _BROKEN_PERCENT.search(path):
         raise InputNotAllowed("a % in the path must be followed by two hex digits, write %25")
     decoded = text = _unquoted(path)

@@ -39,10 +39,10 @@ def add_records(command: AddRecords, run: Run, services: Services) -> AddRecords
 class Batch:
     """Records on their way into a portfolio that held `before` records; None if that is not known.
 
-    A create request takes no key of ours. When its answer is lost, the portfolio tells whether it took effect:
-    by how many records there are, and by looking at the new ones. Assumed: a request adds all of its records
-    or none, a listing shows records in the order in which they came and their `reference` as it was given,
-    and nobody deletes any meanwhile.
+    A create request has no idempotency key. When its answer is lost, the number of records in the portfolio, and the new
+    ones themselves, show whether it took effect. Assumed: a request adds all of its records or none, a listing shows
+    records in the order in which they came with their `reference` unchanged, and no other client deletes records in the
+    meantime.
     """
 
     def __init__(

@@ -14,10 +14,10 @@ from workers.jobs.creditsafe.result_files import poll_execution, store
 
 
 def deduplicate(command: Deduplicate, run: Run, services: Services) -> DeduplicateResult:
-    """Identify a portfolio's duplicates, store Creditsafe's file of them, then remove them if asked to.
+    """Identify a portfolio's duplicates, store Creditsafe's file of them, and remove them if the command asks for it.
 
-    To identify changes no record, so it is repeated when its answer is lost. A removal is of what the latest
-    run identified: nobody else should identify duplicates in the portfolio meanwhile.
+    Identification changes no record, so it is repeated when its answer is lost. A removal concerns what the latest run
+    identified: no other client should identify duplicates in the portfolio at the same time.
     """
     duplicates, portfolio_id = services.creditsafe.duplicates, command.portfolio_id
     count = run.once("count", lambda: record_count(services.creditsafe, portfolio_id), recover=repeatable)[

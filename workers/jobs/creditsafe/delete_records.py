@@ -46,6 +46,6 @@ class Deletion:
         return {"deleted": self._creditsafe.records.delete(self._portfolio_id, self._record_ids).deleted}
 
     def repeat(self) -> dict[str, int | None]:
-        """Delete what is left of them; how many were there before cannot be told."""
+        """Delete those that still exist; how many existed before is then unknown."""
         self.send()
         return {"deleted": None}

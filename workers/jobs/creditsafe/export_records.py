@@ -29,8 +29,8 @@ _FIRST = ("recordId", *RECORD_FIELDS, "matchStatus")
 def export_records(command: ExportRecords, run: Run, services: Services) -> ExportRecordsResult:
     """Store all records of a portfolio as a table.
 
-    Which columns it has is known when all records are read. So they are read from Creditsafe into a file of
-    ours first, and the table is written from that.
+    Its columns are known only when all records have been read. So the records are first read into a private file, and the
+    table is written from that.
     """
     creditsafe, portfolio_id = services.creditsafe, command.portfolio_id
     count = run.once("count", lambda: record_count(creditsafe, portfolio_id), recover=repeatable)["records"]
@@ -47,13 +47,13 @@ def export_records(command: ExportRecords, run: Run, services: Services) -> Expo
 
 
 def read_all(creditsafe: Creditsafe, portfolio_id: str, listed: Draft, at: Any) -> Generator[dict[str, Any]]:
-    """Read the records page by page and keep each as one line of JSON: its cells by column.
+    """Read the records page by page and store each as one line of JSON: its cells by column.
 
-    Assumed: a listing shows records in the order in which they came. So those added meanwhile do no harm,
-    but if there are fewer all of a sudden, some may have moved to a page that was read: it begins anew.
+    Assumed: a listing shows records in the order in which they came. Records that are added meanwhile do no harm. If there
+    are suddenly fewer, some may have moved to a page that was already read, so reading starts again.
 
-    The checkpoints hold the next `page`, `offset` (bytes written), `done` and `total` (records), and `names`
-    (of the columns).
+    The checkpoints hold the next `page`, `offset` (bytes written), `done` and `total` (records), and `names` (of the
+    columns).
 
     Raises:
         JobFailed: `vendor_failed` if the listing ends before its own count.

@@ -84,7 +84,7 @@ def parts_of(plan: dict[str, Any]) -> list[Part]:
 def check_header(header: list[str], uri: str) -> None:
     """Raise `input_invalid`, with file, line and column, for a header that is no field of a record.
 
-    The name itself is only repeated when others are known: else the row may be somebody's data.
+    The name itself is repeated only if other names are known. Otherwise the row may be data.
     """
     known = [name for name in header if name in RECORD_FIELDS]
     for column, name in enumerate(header, start=1):

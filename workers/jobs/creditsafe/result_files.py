@@ -61,11 +61,11 @@ def store(run: Run, services: Services, name: str, status: Callable[[], FileExec
     """Store the file of a finished run as the result `name`.
 
     Args:
-        run: of the job.
-        services: its tools.
-        name: of the result; the file's name is this and what its type ends with.
-        status: asks Creditsafe for the run. Each attempt asks anew: links are short-lived, and no place
-            for the ledger.
+        run: the job's run.
+        services: the vendors' clients and the storage.
+        name: of the result; the file's extension follows its type.
+        status: reads the run from Creditsafe. Each attempt reads it again: links are short-lived and do not belong into
+            the ledger.
     """
 
     def draft(media_type: str) -> Draft:
@@ -80,14 +80,14 @@ def store(run: Run, services: Services, name: str, status: Callable[[], FileExec
 def download(
     creditsafe: Creditsafe, status: Callable[[], FileExecution], draft: Callable[[str], Draft], at: Any
 ) -> Generator[dict[str, Any]]:
-    """Fetch a file in pieces. What a host hands out only as a whole is begun anew each time.
+    """Fetch a file in pieces. If its host serves only the whole file, each attempt starts again.
 
-    The checkpoints hold `offset` (bytes so far), `size`, `etag`, `media_type`, the state of `Lines` and, in the
-    end, `records`: rows if it is CSV, else None.
+    The checkpoints hold `offset` (bytes so far), `size`, `etag`, `media_type`, the state of `Lines` and, in the end,
+    `records`: rows if it is CSV, else None.
 
     Raises:
         JobFailed: `vendor_failed` if there is no file.
-        Unavailable: the link has expired, or the connection broke: to be tried again with another link.
+        VendorUnavailable: the link has expired, or the connection broke: a retry gets another link.
     """
     if at is None or draft(at["media_type"]).size < at["offset"]:
         at = {"offset": 0, "etag": None}

@@ -19,8 +19,8 @@ from workers.polling.next_poll import PollResult
 def run_matching(command: RunMatching, run: Run, services: Services) -> RunMatchingResult:
     """Match a portfolio's records with Creditsafe's companies.
 
-    A start takes no key of ours and a portfolio does not list its runs: when its answer is lost, nobody can
-    tell, and the job fails as `outcome_unknown` instead of starting a second run.
+    A start has no idempotency key, and a portfolio does not list its runs. When the answer is lost, Creditsafe cannot say
+    whether a run began, and the job fails as `outcome_unknown` instead of starting a second one.
     """
     creditsafe, portfolio_id = services.creditsafe, command.portfolio_id
     count = run.once("count", lambda: record_count(creditsafe, portfolio_id), recover=repeatable)["records"]

@@ -236,7 +236,7 @@ def changed(uri: str) -> JobFailed:
 
 
 def dataset_name(job_id: str, slot: str) -> str:
-    """The dataset for a slot of a job: readable, and nobody else's thanks to its hash."""
+    """Return the dataset name for a slot of a job: readable, and unique by its hash."""
     return "_".join(filter(None, ("kyb", plain(job_id), plain(slot), digest(job_id, slot))))
 
 

@@ -1,4 +1,4 @@
-"""Which column of a table is which field of Creditsafe's records, and what Sayari is told of a record."""
+"""The columns of a table: which is which field of Creditsafe's records, and which attributes Sayari gets."""
 
 from __future__ import annotations
 
@@ -113,10 +113,10 @@ class Columns:
 
 
 def key_of(pairs: Sequence[tuple[str, str]]) -> str | None:
-    """What tells entities apart by what Sayari was told of them; None if that is nothing.
+    """Return the key of an entity by the attributes that Sayari got; None if there are none.
 
-    Assumed: Sayari shows an uploaded entity's attributes as they were sent, but for white space. It takes no
-    reference of ours, and looking one up among identifiers would find strangers.
+    Assumed: Sayari shows an uploaded entity's attributes as they were sent, except white space. It accepts no reference
+    from the uploader, and a lookup among identifiers would find other entities.
     """
     told = sorted((attribute, " ".join(value.split())) for attribute, value in pairs if value)
     return "\n".join(f"{attribute}\t{value}" for attribute, value in told) or None

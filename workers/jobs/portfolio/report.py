@@ -39,18 +39,18 @@ def write_report(
     matches: InputTable,
     files: Files,
 ) -> dict[str, int]:
-    """Write the report as CSV, from its beginning: a join cannot be gone on with.
+    """Write the report as CSV, from its beginning: a join cannot continue at a checkpoint.
 
-    Its columns are those of the input, then `data8.…`, `creditsafe.…` and `sayari.…`; empty where nothing was said.
-    The same files give the same bytes.
+    Its columns are those of the input, then `data8.…`, `creditsafe.…` and `sayari.…`, empty where a vendor reported
+    nothing. The same files give the same bytes.
 
     Args:
         storage: where the files are.
-        target: where to.
+        target: where the report is written.
         records: the input.
-        cleansed: what Data8 made of it; Sayari was told of this, if it is there.
-        matches: the best matches at Sayari, if something was asked about them.
-        files: what the vendors said.
+        cleansed: Data8's output; if there is one, Sayari got it instead of the input.
+        matches: the best matches at Sayari, if they were queried.
+        files: the vendors' results.
 
     Returns:
         `done`, the rows, and `unplaced`, as in the result.

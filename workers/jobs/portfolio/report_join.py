@@ -55,7 +55,7 @@ class ReportJoin:
         self._database.close()
 
     def records(self, table: Table, columns: Columns, *, sent: bool) -> None:
-        """The input; `sent` if it is what Sayari was told, too."""
+        """Add the input; `sent` if Sayari got it."""
         reference = columns.reference or 0
         self._database.executemany(
             "INSERT INTO record (reference, key) VALUES (?, ?)",
@@ -63,7 +63,7 @@ class ReportJoin:
         )
 
     def cleansed(self, table: Table, columns: Columns) -> list[str]:
-        """Data8's output, which is what Sayari was told; gives the columns it adds."""
+        """Add Data8's output, which Sayari got; return the columns that it adds."""
         reference = columns.reference or 0
         for cells, _ in table.rows():
             self._place("cleansed (reference, cells)", cells[reference], [_without(cells, reference)])
@@ -111,7 +111,7 @@ class ReportJoin:
         return [table.header[n] for n in places]
 
     def resolved(self, lines: BinaryIO) -> list[str]:
-        """Sayari's resolved entities; records of which it was told the same have the same."""
+        """Add Sayari's resolved entities; records with the same attributes have the same entity."""
         for entity in map(json.loads, lines):
             key, ids = shown_key(entity.get("attributes") or {}), ranked(entity)
             known = self._database.execute("SELECT 1 FROM record WHERE key = ?", (key,)).fetchone()
@@ -181,7 +181,7 @@ class ReportJoin:
 
 
 def entity_key(columns: Columns, cells: Sequence[str]) -> str | None:
-    """The key of what Sayari is told of a row."""
+    """Return the key of the attributes of a row that Sayari gets."""
     return key_of(list(zip(columns.entity_header, columns.entity(cells), strict=True)))
 
 

@@ -68,9 +68,9 @@ class Stages:
             return function(command, self._run, services)
 
     def take_in(self) -> tuple[Records, File | None]:
-        """The input, copied: with a column of references in front if it has none, else as it is.
+        """Return the copied input, with a column of references in front if it has none, and the rejected rows.
 
-        Gives the rows that were left out, too. Nothing happens at a vendor before all of it has been looked at.
+        The whole input is checked before anything happens at a vendor.
         """
         run, command = self._run, self._command
         with run.stage(self._stages["prepare"]):
@@ -94,11 +94,11 @@ class Stages:
         return Records(self._table(INPUT), header, columns), rejects
 
     def cleanse(self, wish: Cleansing, records: Records) -> tuple[StartJobResult, Records]:
-        """Have Data8 run the workflow over the records; gives what goes on in their place, too.
+        """Run Data8's workflow over the records; return also what continues in their place.
 
         Raises:
-            JobFailed: `input_invalid` if it cannot be told which output that is, or it carries no references;
-                `vendor_failed` if a row of it is no record of ours.
+            JobFailed: `input_invalid` if it is unclear which output that is, or the output carries no references;
+                `vendor_failed` if a row of it is no record of the input.
         """
         start = StartJob(
             workflow=wish.workflow, inputs={wish.slot: Input(file=INPUT)}, parameters=wish.parameters
@@ -176,7 +176,7 @@ class Stages:
     def _columns(
         self, uri: str, given: Mapping[str, str], header: list[str], known: Mapping[str, str] | None = None
     ) -> Columns:
-        """The columns of a table that goes to the vendors. Raises `input_invalid` if one would be told nothing."""
+        """Return the columns of a table that goes to the vendors. Raises `input_invalid` if a vendor would get none."""
         columns = Columns.of(header, uri, given, known)
         for vendor, told in (
             ("Creditsafe", set(columns.record_header) - {REFERENCE}),

@@ -127,11 +127,11 @@ def check_references(source: InputTable, columns_of: Callable[[list[str]], Colum
 def check_cleansed(
     ours: Records, output: InputTable, columns_of: Callable[[list[str]], Columns]
 ) -> list[str]:
-    """Whether every row of Data8's output is a record of ours, none of them there twice; gives its header.
+    """Check that every row of Data8's output is a record of the input, none of them twice; return its header.
 
     Raises:
-        JobFailed: `input_invalid` for an output without references, `vendor_failed` for a row that is no record of
-            ours: nothing may be imported twice or under a strange name.
+        JobFailed: `input_invalid` for an output without references, `vendor_failed` for a row that is no record of the
+            input: nothing may be imported twice or under another name.
     """
     with closing(scratch()) as database:
         database.execute(

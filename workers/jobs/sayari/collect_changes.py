@@ -1,8 +1,8 @@
-"""`sayari.collect_changes`: what a data release has changed about the saved resources of a project.
+"""The command `sayari.collect_changes`: what a data release has changed about the saved resources of a project.
 
-Sayari clears the notifications of a whole resource, or of the whole project, whatever they are by then; and a
-new data release replaces them all. So a resource is cleared only if its notifications, looked at once more, are
-just those that the file holds. What comes between that look and the clearing, one call later, nobody can save.
+Sayari clears the notifications of a whole resource, or of the whole project, whatever they are at that time, and a new
+data release replaces them all. So a resource is cleared only if its notifications, read once more, are exactly those
+in the file. A notification that arrives between this read and the clearing, one call later, is lost.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def nothing_in(cells: list[str]) -> tuple[None, str] | None:
 def check_header(header: list[str], uri: str) -> None:
     """Raise `input_invalid`, with file, line and column, for a header that is no attribute of Sayari's.
 
-    The name itself is only repeated when others are known: else the row may be somebody's data.
+    The name itself is repeated only if other names are known. Otherwise the row may be data.
     """
     known = any(map(known_header, header))
     for column, name in enumerate(header, start=1):

@@ -1,9 +1,9 @@
-"""`sayari.resolve_entities`: a list of entities into a project, and which of them Sayari knows.
+"""The command `sayari.resolve_entities`: a list of entities goes into a project, and Sayari resolves them.
 
-Progress belongs to a project, not to an upload. So every job has a project of its own unless the command
-names an existing one. In that case what was there before is left out by its upload time; where Sayari
-does not tell that time, the results are those of the whole project, and `uploaded` counts them all.
-Nobody else should upload to that project meanwhile: the job would end as failed rather than mix them up.
+Progress belongs to a project, not to an upload. So every job has a project of its own unless the command names an
+existing one. Entities that were there before are then left out by their upload time. If Sayari does not report that
+time, the results are those of the whole project, and `uploaded` counts them all. No other client should upload to that
+project at the same time: the job would fail rather than mix them up.
 """
 
 from __future__ import annotations
