@@ -17,7 +17,8 @@ import pika
 import pytest
 
 from sandbox import Sandbox
-from tests.integration.cli.conftest import Ended, Kyb, home, kyb
+from tests.integration.cli.conftest import home, kyb
+from tests.support.cli import CliResult, Kyb
 from workers.ledger.database import Database
 
 __all__ = ["home", "kyb"]
@@ -163,7 +164,7 @@ def workers(
 def operator(kyb: Kyb, workers: Workers, monkeypatch: pytest.MonkeyPatch) -> Kyb:
     """`kyb …` in this process, with the workers' settings as they are then."""
 
-    def run(*arguments: str) -> Ended:
+    def run(*arguments: str) -> CliResult:
         for name, value in workers.environment.items():
             monkeypatch.setenv(name, value)
         return kyb(*arguments)

@@ -11,7 +11,7 @@ import pytest
 from sandbox import Sandbox
 from sandbox.core import Fault
 from tests.end_to_end.conftest import Upstream, Workers
-from tests.integration.cli.conftest import Ended, Kyb
+from tests.support.cli import CliResult, Kyb
 from workers.ledger.database import Database
 
 FINAL = ("completed", "failed", "cancelled", "rejected")
@@ -25,7 +25,7 @@ def ledger_url(postgres_url: str) -> str:
     return postgres_url
 
 
-def done(ended: Ended) -> Any:
+def done(ended: CliResult) -> Any:
     """What a command of the operator has printed as JSON."""
     assert ended.code == 0, ended.err
     return ended.json

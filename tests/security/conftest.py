@@ -9,24 +9,22 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from sandbox import Sandbox
 from sandbox.core import USERNAME
+from tests.support.waiting import wait_until
 from workers.engine.admission import Admission
 from workers.files.storage import Storage
 from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
 from workers.ledger.records import Job
-
-T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 #: With characters that URLs and forms spell otherwise.
@@ -51,7 +49,7 @@ def marked_sandbox(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox
 
 
 @dataclass
-class Plant:
+class Installation:
     """A worker process at work on its own ledger; `jobs` are done, then `let_out` is all it has shown."""
 
     folder: Path
@@ -85,7 +83,7 @@ class Plant:
 
     def ended(self, id: str, seconds: float = 40.0) -> Job:
         """The job when it has ended."""
-        return eventually(lambda: self._ended(id), seconds)
+        return wait_until(lambda: self._ended(id), seconds)
 
     def _ended(self, id: str) -> Job | None:
         found = self.ledger.queries.job(id)
@@ -111,8 +109,8 @@ class Plant:
 
 
 @pytest.fixture
-def installation(tmp_path: Path, marked_sandbox: Sandbox) -> Iterator[Plant]:
-    made = Plant(
+def installation(tmp_path: Path, marked_sandbox: Sandbox) -> Iterator[Installation]:
+    made = Installation(
         tmp_path,
         marked_sandbox.environment()
         | SECRETS
@@ -131,12 +129,3 @@ def installation(tmp_path: Path, marked_sandbox: Sandbox) -> Iterator[Plant]:
     assert made.environment["KYB_DATA8__CLIENT_ID"] == USERNAME
     yield made
     made.stop()
-
-
-def eventually(found: Callable[[], T | None], seconds: float = 20.0) -> T:
-    """Look again and again until there is something: another process does not tell."""
-    ends = time.monotonic() + seconds
-    while (what := found()) is None:
-        assert time.monotonic() < ends, "it never came about"
-        time.sleep(0.05)
-    return what

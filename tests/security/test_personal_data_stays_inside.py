@@ -14,7 +14,7 @@ import pytest
 from messages.envelope import InvalidCommand
 from sandbox import Sandbox
 from sandbox.core import Fault
-from tests.security.conftest import Plant
+from tests.security.conftest import Installation
 
 #: A name, and no company's.
 PERSON = "Zyxwv Personmark"
@@ -33,7 +33,7 @@ def commands(path: str) -> list[Command]:
     ]
 
 
-def run(installation: Plant, work: list[Command]) -> dict[str, str]:
+def run(installation: Installation, work: list[Command]) -> dict[str, str]:
     """The jobs' statuses or error codes by command."""
     installation.start()
     for number, (type_, data) in enumerate(work):
@@ -42,7 +42,7 @@ def run(installation: Plant, work: list[Command]) -> dict[str, str]:
     return {job.command: str(job.error["code"]) if job.error else str(job.status) for job in ended}
 
 
-def lets_nothing_out(installation: Plant, *tables: str) -> None:
+def lets_nothing_out(installation: Installation, *tables: str) -> None:
     """Neither log nor ledger, but that the `detail` of an error may show upstream the cell that is wrong."""
     rows = re.sub(r'"the value there is (?:[^"\\]|\\.)*"', "", installation.rows(*tables))
     for place in (installation.log(), rows):
@@ -52,7 +52,7 @@ def lets_nothing_out(installation: Plant, *tables: str) -> None:
     )  # there was something to look at
 
 
-def test_files_that_are_worked_on(installation: Plant, marked_sandbox: Sandbox) -> None:
+def test_files_that_are_worked_on(installation: Installation, marked_sandbox: Sandbox) -> None:
     """They go through, over server faults and lost answers."""
     for operation in (
         "data8.datasets.data.upload",
@@ -80,7 +80,7 @@ WRONG = {
 }
 
 
-def test_files_that_are_wrong(installation: Plant) -> None:
+def test_files_that_are_wrong(installation: Installation) -> None:
     work: list[Command] = []
     for name, content in WRONG.items():
         (installation.folder / f"{name}.csv").write_bytes(content)
@@ -90,7 +90,7 @@ def test_files_that_are_wrong(installation: Plant) -> None:
     lets_nothing_out(installation)
 
 
-def test_rows_that_are_left_out(installation: Plant) -> None:
+def test_rows_that_are_left_out(installation: Installation) -> None:
     """They are in the list of rejects and nowhere else."""
     (installation.folder / "clients.csv").write_text(f'{GOOD}"{PERSON}"x,GB\n{PERSON}\n')
     done = run(
@@ -108,7 +108,7 @@ def test_rows_that_are_left_out(installation: Plant) -> None:
 
 
 def test_vendor_that_answers_with_the_records_of_another_shape(
-    installation: Plant, marked_sandbox: Sandbox
+    installation: Installation, marked_sandbox: Sandbox
 ) -> None:
     """What we cannot read is not repeated."""
     (installation.folder / "clients.csv").write_text(GOOD)
@@ -123,14 +123,14 @@ def test_vendor_that_answers_with_the_records_of_another_shape(
     lets_nothing_out(installation)
 
 
-def test_entities_of_a_command_are_in_its_data_alone(installation: Plant) -> None:
+def test_entities_of_a_command_are_in_its_data_alone(installation: Installation) -> None:
     done = run(installation, [("sayari.resolve_entities", {"entities": [{"name": [PERSON]}]})])
     assert done["sayari.resolve_entities"] == "completed"
     lets_nothing_out(installation, "step", "event")
     assert PERSON in installation.rows("job")
 
 
-def test_command_that_is_rejected_repeats_no_values(installation: Plant) -> None:
+def test_command_that_is_rejected_repeats_no_values(installation: Installation) -> None:
     wrong_data: list[dict[str, Any]] = [
         {"entities": [{"name": PERSON}]},
         {"entities": [{PERSON: "x"}]},

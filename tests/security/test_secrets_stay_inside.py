@@ -13,7 +13,8 @@ import pytest
 from clients.errors import VendorError
 from sandbox import Sandbox
 from sandbox.core import Fault
-from tests.security.conftest import MARK, SECRETS, TOKEN, Plant, eventually
+from tests.security.conftest import MARK, SECRETS, TOKEN, Installation
+from tests.support.waiting import wait_until
 from workers.engine.client_factory import build_services
 from workers.engine.registry import Services
 from workers.ledger.database import Database
@@ -41,12 +42,12 @@ def echo(vendor: str, *, token: bool = True, **fault: Any) -> Fault:
     return Fault("status", body=json.dumps(body), **fault)
 
 
-def lets_nothing_out(installation: Plant) -> None:
+def lets_nothing_out(installation: Installation) -> None:
     for place in (installation.log(), installation.rows()):
         assert MARK not in place
 
 
-def test_jobs_that_go_well_or_not(installation: Plant, marked_sandbox: Sandbox) -> None:
+def test_jobs_that_go_well_or_not(installation: Installation, marked_sandbox: Sandbox) -> None:
     """Completed, failed at the vendor, refused with the secrets in the error, and cut off."""
     (installation.folder / "companies.csv").write_text("name\nAcme\n")
     marked_sandbox.state.faults["data8.jobs.get"].append(echo("data8", status=500))
@@ -75,7 +76,7 @@ def test_jobs_that_go_well_or_not(installation: Plant, marked_sandbox: Sandbox) 
     assert "vendor call" in installation.log()  # so debug lines were there to look at
 
 
-def test_credentials_that_are_refused(installation: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_that_are_refused(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     for vendor in ("creditsafe.access", "data8.access", "sayari.server"):
         monkeypatch.setattr(f"sandbox.{vendor}.PASSWORD", "another")
     installation.start()
@@ -101,7 +102,7 @@ def test_credentials_that_are_refused(installation: Plant, monkeypatch: pytest.M
     ],
 )
 def test_servers_that_are_away_and_settings_that_are_wrong(
-    installation: Plant, environment: dict[str, str]
+    installation: Installation, environment: dict[str, str]
 ) -> None:
     if "KYB_DATA8" in environment:
         for name in [name for name in installation.environment if name.startswith("KYB_DATA8__")]:
@@ -112,7 +113,7 @@ def test_servers_that_are_away_and_settings_that_are_wrong(
     def said() -> bool | None:
         return True if worker.poll() is not None or "broker unavailable" in installation.log() else None
 
-    eventually(said)
+    wait_until(said)
     assert installation.log()
     assert MARK not in installation.log()
 
@@ -126,7 +127,7 @@ TOKENS = {"creditsafe": "creditsafe.authenticate", "data8": "data8.token", "saya
 
 
 @pytest.fixture
-def services(installation: Plant, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
+def services(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
     """The clients as a worker has them."""
     for name, value in installation.environment.items():
         monkeypatch.setenv(name, value)

@@ -14,7 +14,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -22,6 +21,7 @@ import pytest
 from sandbox import Sandbox
 from tests.deployment.image.build import IMAGE, ROOT, base, build, engine, inspected, require_tools
 from tests.end_to_end.conftest import Upstream
+from tests.support.waiting import wait_until
 from tests.testbed.server import free_port
 
 pytestmark = pytest.mark.timeout(600)
@@ -154,7 +154,7 @@ def test_worker_does_a_job_and_ends_within_its_grace(
             return httpx.get(f"{probes}/readyz", trust_env=False).status_code == 200
         return False
 
-    eventually(ready, container)
+    wait_until(ready, 60.0, lambda: logs(container))
     assert httpx.get(f"{probes}/livez", trust_env=False).status_code == 200
     upstream = Upstream(amqp_url)
     inputs = {"Companies": {"file": "/data/in/companies.csv"}}
@@ -176,13 +176,6 @@ def test_worker_does_a_job_and_ends_within_its_grace(
     assert seconds < GRACE
 
 
-def eventually(holds: Callable[[], bool], container: str, seconds: float = 60.0) -> None:
-    ends = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < ends, logs(container)
-        time.sleep(0.1)  # a container tells nobody when it is ready
-
-
-def logs(container: str) -> Any:
+def logs(container: str) -> str:
     done = engine("podman", "logs", container, check=False)
-    return done.stdout + done.stderr
+    return str(done.stdout + done.stderr)

@@ -11,7 +11,7 @@ import pytest
 
 from sandbox import Sandbox
 from tests.end_to_end.conftest import Upstream, Workers
-from tests.integration.cli.conftest import Kyb
+from tests.support.cli import Kyb
 from tests.support.vendor_setup import COMPANIES, ENTITIES
 from tests.testbed import postgres
 from workers.ledger.database import Database

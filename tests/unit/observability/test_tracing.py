@@ -21,7 +21,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from sandbox import Sandbox
 from sandbox.core import Fault
-from tests.integration.cli.conftest import eventually, process, until
+from tests.support.cli import kyb_process
+from tests.support.waiting import wait_for_line, wait_until
 from tests.unit.observability.conftest import Floor
 from workers.observability import tracing
 from workers.observability.spans import Spans
@@ -238,10 +239,10 @@ def test_a_worker_exports_to_a_collector(vendors: Sandbox, floor: Floor, collect
     }
     event = {"specversion": "1.0", "id": "job", "source": "/t", "type": START, "data": floor.companies()}
     floor.turns._admission.accept(json.dumps({**event, "traceparent": UPSTREAM}).encode(), None, handed=False)
-    with process("worker", **environment) as worker:
-        line = until(worker.stderr, '"completed"')
+    with kyb_process("worker", **environment) as worker:
+        line = wait_for_line(worker.stderr, '"completed"')
         assert TRACE in line
-        eventually(lambda: f"publish {START}.completed" in collector.names())
+        wait_until(lambda: f"publish {START}.completed" in collector.names())
         worker.terminate()
         assert worker.wait(20) == 0
     assert {
@@ -267,7 +268,7 @@ def test_a_collector_that_is_away_holds_nobody_up(vendors: Sandbox, floor: Floor
     }
     event = {"specversion": "1.0", "id": "job", "source": "/t", "type": START, "data": floor.companies()}
     floor.turns._admission.accept(json.dumps(event).encode(), None, handed=False)
-    with process("worker", **environment) as worker:
-        until(worker.stderr, '"completed"')
+    with kyb_process("worker", **environment) as worker:
+        wait_for_line(worker.stderr, '"completed"')
         worker.terminate()
         assert worker.wait(20) == 0

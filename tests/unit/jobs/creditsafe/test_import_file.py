@@ -17,21 +17,13 @@ from clients.creditsafe import RECORD_FIELDS, MatchingExecution, NewRecord
 from messages.errors import Code
 from messages.events import Status
 from sandbox.core import Fault
+from tests.support.clock import Clock
 from tests.support.sandbox_harness import SandboxHarness, failure
 from workers.errors import JobFailed
 from workers.jobs.creditsafe import file_parts, import_file
 from workers.jobs.creditsafe.file_parts import pack, parts_of, read_through
 from workers.jobs.creditsafe.import_file import matching, summary_of
 from workers.jobs.input import Source
-
-
-class Clock:
-    """Epoch seconds that a test can move."""
-
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def records(harness: SandboxHarness, portfolio_id: str) -> list[dict[str, Any]]:
