@@ -45,7 +45,7 @@ class Cluster:
         """The node that leads a quorum queue. Raises `LookupError` if there is none now."""
         return self._at("list_queues", "pid", "name", has=rf"{re.escape(queue)}$")
 
-    def used_by(self, connection: str) -> RabbitMQ:
+    def node_of_connection(self, connection: str) -> RabbitMQ:
         """The node that a client's connection of this name ends at. Raises `LookupError`."""
         return self._at("list_connections", "pid", "client_properties", has=re.escape(connection))
 
