@@ -40,7 +40,7 @@ def trial(
 @pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("half", [QUICK[::2], QUICK[1::2]], ids=["one half", "the other"])
-def test_nothing_is_lost_or_done_twice(
+def test_no_job_is_lost_or_repeated_when_the_installation_is_disturbed(
     tmp_path: Path, postgres: Postgres, frail_rabbitmq: RabbitMQ, half: list[Disturbance]
 ) -> None:
     """All on one node, one after the other: what one leaves behind must not hurt the next."""

@@ -100,7 +100,9 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.mark.timeout(1800 if EVERY else 300)
 @pytest.mark.parametrize("type_", SCENARIOS)
-def test_embedded_worker_killed_at_boundaries(type_: str, tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+def test_embedded_worker_completes_the_job_when_killed_at_a_boundary(
+    type_: str, tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
     scenario = SCENARIOS[type_]
     _, crossed, sandbox, ledger, job = Trial(scenario, tmp_path / "undisturbed").play(None)
     expected = outcome_of(scenario, job)
@@ -123,7 +125,7 @@ def test_embedded_worker_killed_at_boundaries(type_: str, tmp_path: Path, pool: 
 
 
 @pytest.mark.timeout(1800 if EVERY else 300)
-def test_worker_on_rabbitmq_and_postgresql_killed_at_boundaries(
+def test_distributed_worker_completes_the_job_when_killed_at_a_boundary(
     tmp_path: Path, amqp_url: str, postgres_url: str
 ) -> None:
     """The same on real parts, where turns and events are published and acknowledged too."""

@@ -46,7 +46,7 @@ def echo(file: Path) -> dict[str, Any]:
     return {"workflow": "Echo", "inputs": {"A": {"file": str(file)}}}
 
 
-def test_retry_redrive_and_purge(
+def test_no_effect_is_repeated_when_an_operator_retries_redrives_and_purges(
     upstream: Upstream,
     workers: Workers,
     operator: Kyb,
@@ -98,7 +98,7 @@ def test_retry_redrive_and_purge(
 
 
 @pytest.mark.parametrize("settings", [{"KYB_POLLING__MIN_DELAY": "1h", "KYB_POLLING__MAX_DELAY": "1h"}])
-def test_cancel_takes_effect_within_one_turn_however_long_the_job_would_wait(
+def test_cancel_takes_effect_within_one_turn_when_the_next_poll_is_an_hour_away(
     upstream: Upstream, workers: Workers, operator: Kyb, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     (tmp_path / "companies.csv").write_text("name\nAcme\n")

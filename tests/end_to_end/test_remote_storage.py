@@ -46,7 +46,7 @@ def roots(workers: Workers, sftp: OpenSSH, s3: SeaweedFS) -> tuple[str, str]:
     return inputs, results
 
 
-def test_from_sftp_to_s3(
+def test_job_reads_from_sftp_and_writes_to_s3_when_both_are_configured(
     roots: tuple[str, str],
     upstream: Upstream,
     workers: Workers,

@@ -30,7 +30,7 @@ def upstream(amqp_url: str, workers: Workers) -> Iterator[Upstream]:
         yield upstream
 
 
-def test_due_turns_wait_in_the_queue_of_a_vendor_that_is_scaled_to_zero(
+def test_due_turns_are_dispatched_when_the_vendors_workers_are_scaled_to_zero(
     workers: Workers, upstream: Upstream, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     sandbox.state.job_seconds = 1.0

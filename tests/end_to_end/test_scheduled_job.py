@@ -13,7 +13,7 @@ from tests.testbed.rabbitmq import RabbitMQ, Vhosts
 
 
 @pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
-def test_a_scheduled_job_outlives_rabbitmq_and_its_worker(
+def test_scheduled_job_runs_when_rabbitmq_loses_its_data_and_the_worker_dies(
     upstream: Upstream, workers: Workers, virtual_hosts: RabbitMQ | Vhosts, amqp_url: str, tmp_path: Path
 ) -> None:
     (tmp_path / "companies.csv").write_text("name\r\nNestlé S.A.\r\n")

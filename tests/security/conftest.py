@@ -40,7 +40,7 @@ MARK = "marked"
 
 @pytest.fixture
 def marked_sandbox(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """Stand-ins that know the marked secrets and give marked tokens."""
+    """Simulators that know the marked secrets and give marked tokens."""
     monkeypatch.setattr("sandbox.creditsafe.access.PASSWORD", SECRETS["KYB_CREDITSAFE__PASSWORD"])
     monkeypatch.setattr("sandbox.data8.access.PASSWORD", SECRETS["KYB_DATA8__CLIENT_SECRET"])
     monkeypatch.setattr("sandbox.sayari.server.PASSWORD", SECRETS["KYB_SAYARI__CLIENT_SECRET"])

@@ -52,7 +52,9 @@ def lets_nothing_out(installation: Installation, *tables: str) -> None:
     )  # there was something to look at
 
 
-def test_files_that_are_worked_on(installation: Installation, marked_sandbox: Sandbox) -> None:
+def test_file_contents_stay_inside_when_jobs_complete_despite_faults(
+    installation: Installation, marked_sandbox: Sandbox
+) -> None:
     """They go through, over server faults and lost answers."""
     for operation in (
         "data8.datasets.data.upload",
@@ -80,7 +82,7 @@ WRONG = {
 }
 
 
-def test_files_that_are_wrong(installation: Installation) -> None:
+def test_file_contents_stay_inside_when_files_are_invalid(installation: Installation) -> None:
     work: list[Command] = []
     for name, content in WRONG.items():
         (installation.folder / f"{name}.csv").write_bytes(content)
@@ -90,7 +92,7 @@ def test_files_that_are_wrong(installation: Installation) -> None:
     lets_nothing_out(installation)
 
 
-def test_rows_that_are_left_out(installation: Installation) -> None:
+def test_rejected_rows_are_only_in_the_list_of_rejects_when_not_strict(installation: Installation) -> None:
     """They are in the list of rejects and nowhere else."""
     (installation.folder / "clients.csv").write_text(f'{GOOD}"{PERSON}"x,GB\n{PERSON}\n')
     done = run(
@@ -107,7 +109,7 @@ def test_rows_that_are_left_out(installation: Installation) -> None:
     assert all(PERSON in path.read_text() for path in lists)
 
 
-def test_vendor_that_answers_with_the_records_of_another_shape(
+def test_file_contents_stay_inside_when_a_vendor_repeats_them_in_unreadable_answers(
     installation: Installation, marked_sandbox: Sandbox
 ) -> None:
     """What we cannot read is not repeated."""
@@ -123,14 +125,14 @@ def test_vendor_that_answers_with_the_records_of_another_shape(
     lets_nothing_out(installation)
 
 
-def test_entities_of_a_command_are_in_its_data_alone(installation: Installation) -> None:
+def test_entities_are_only_in_the_jobs_data_when_a_command_contains_them(installation: Installation) -> None:
     done = run(installation, [("sayari.resolve_entities", {"entities": [{"name": [PERSON]}]})])
     assert done["sayari.resolve_entities"] == "completed"
     lets_nothing_out(installation, "step", "event")
     assert PERSON in installation.rows("job")
 
 
-def test_command_that_is_rejected_repeats_no_values(installation: Installation) -> None:
+def test_rejection_repeats_no_values_when_a_command_is_invalid(installation: Installation) -> None:
     wrong_data: list[dict[str, Any]] = [
         {"entities": [{"name": PERSON}]},
         {"entities": [{PERSON: "x"}]},

@@ -47,7 +47,9 @@ def lets_nothing_out(installation: Installation) -> None:
         assert MARK not in place
 
 
-def test_jobs_that_go_well_or_not(installation: Installation, marked_sandbox: Sandbox) -> None:
+def test_secrets_stay_inside_when_jobs_complete_or_fail(
+    installation: Installation, marked_sandbox: Sandbox
+) -> None:
     """Completed, failed at the vendor, refused with the secrets in the error, and cut off."""
     (installation.folder / "companies.csv").write_text("name\nAcme\n")
     marked_sandbox.state.faults["data8.jobs.get"].append(echo("data8", status=500))
@@ -76,7 +78,9 @@ def test_jobs_that_go_well_or_not(installation: Installation, marked_sandbox: Sa
     assert "vendor call" in installation.log()  # so debug lines were there to look at
 
 
-def test_credentials_that_are_refused(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_stay_inside_when_credentials_are_refused(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for vendor in ("creditsafe.access", "data8.access", "sayari.server"):
         monkeypatch.setattr(f"sandbox.{vendor}.PASSWORD", "another")
     installation.start()
@@ -101,7 +105,7 @@ def test_credentials_that_are_refused(installation: Installation, monkeypatch: p
         {"KYB_DATA8": '{"client_secret": "marked", '},
     ],
 )
-def test_servers_that_are_away_and_settings_that_are_wrong(
+def test_secrets_stay_inside_when_a_server_is_unavailable_or_a_setting_invalid(
     installation: Installation, environment: dict[str, str]
 ) -> None:
     if "KYB_DATA8" in environment:
@@ -139,7 +143,7 @@ def services(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Ite
 @pytest.mark.parametrize("status", [400, 401, 404, 409, 429, 500])
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize("at_token", [False, True])
-def test_vendor_that_repeats_them(
+def test_secrets_are_redacted_when_a_vendor_repeats_them(
     services: Services, marked_sandbox: Sandbox, operation: str, status: int, at_token: bool
 ) -> None:
     """Whatever it answers, to a call or when it is asked for a token; what else it says is kept."""
@@ -158,7 +162,7 @@ def test_vendor_that_repeats_them(
             break
 
 
-def test_reprs(services: Services) -> None:
+def test_reprs_contain_no_secret_when_settings_do(services: Services) -> None:
     settings = load()
     for shown in (
         settings,
@@ -173,7 +177,9 @@ def test_reprs(services: Services) -> None:
     assert MARK not in repr(Database("postgresql://kyb:marked@127.0.0.1:1/kyb").engine)
 
 
-def test_settings_errors_name_no_values(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_settings_error_contains_no_value_when_a_setting_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KYB_DATA8__CLIENT_SECRET", "marked")
     with pytest.raises(SettingsError) as wrong:

@@ -75,7 +75,9 @@ def get(transport: Transport) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirects_are_not_followed(transport: Transport, hosts: tuple[Host, Host], status: int) -> None:
+def test_redirect_is_not_followed_when_a_vendor_sends_one(
+    transport: Transport, hosts: tuple[Host, Host], status: int
+) -> None:
     own, other = hosts
     own.answer = lambda _: (status, {"location": f"{other.url}/elsewhere"})
     with pytest.raises(Rejected):
@@ -102,7 +104,7 @@ def test_redirects_are_not_followed(transport: Transport, hosts: tuple[Host, Hos
         "http://[127.0.0.1:{own}/file",
     ],
 )
-def test_download_links_get_no_token_elsewhere(
+def test_download_sends_no_token_when_the_link_leads_to_another_host(
     transport: Transport, hosts: tuple[Host, Host], link: str
 ) -> None:
     own, other = hosts
@@ -115,7 +117,9 @@ def test_download_links_get_no_token_elsewhere(
         assert TOKEN not in str(headers)
 
 
-def test_download_from_the_own_host_is_authenticated(transport: Transport, hosts: tuple[Host, Host]) -> None:
+def test_download_sends_the_token_when_the_link_leads_to_the_vendor(
+    transport: Transport, hosts: tuple[Host, Host]
+) -> None:
     own, _ = hosts
     with transport.download(f"{own.url}/file") as response:
         response.read()

@@ -31,7 +31,7 @@ KEYS = {
 }  # fmt: skip
 
 
-def test_file_is_sound() -> None:
+def test_compose_file_is_valid_when_parsed() -> None:
     assert set(COMPOSE) == {"name", "x-kyb", "x-settings", "services", "volumes"}
     for name, service in SERVICES.items():
         assert set(service) <= KEYS, name
@@ -54,7 +54,7 @@ def test_file_is_sound() -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_services_of_ours_are_locked_down_and_known_to_kyb(name: str) -> None:
+def test_service_is_locked_down_and_its_settings_are_valid_when_it_runs_kyb(name: str) -> None:
     service = OURS[name]
     assert service["read_only"]
     assert service["cap_drop"] == ["ALL"]
@@ -98,7 +98,7 @@ def process(service: str, environment: dict[str, str]) -> Iterator[subprocess.Po
             started.kill()
 
 
-def test_commands_do_a_job_with_these_settings(environment: dict[str, str]) -> None:
+def test_job_completes_when_run_with_the_compose_settings(environment: dict[str, str]) -> None:
     def once(service: str) -> str:
         done = subprocess.run(
             call(service, environment["PORT"]),

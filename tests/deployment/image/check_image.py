@@ -45,7 +45,7 @@ def run(*arguments: str, options: tuple[str, ...] = ("--network=none",)) -> str:
     return engine("podman", "run", *LOCKED_DOWN, "--tmpfs=/tmp", *options, IMAGE, *arguments).stdout
 
 
-def test_dockerfile_is_clean() -> None:
+def test_dockerfile_passes_the_checks_when_linted() -> None:
     hadolint = ROOT / ".venv/bin/hadolint"
     program = str(hadolint) if hadolint.exists() else shutil.which("hadolint")
     assert program, "hadolint is missing: make .venv/dev.stamp"
@@ -53,7 +53,7 @@ def test_dockerfile_is_clean() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_s3_is_there() -> None:
+def test_botocore_data_is_present_when_s3_is_used() -> None:
     """All that botocore must read before it calls S3; the other services are left out."""
     ask = (
         "from botocore.session import get_session; print(get_session().get_service_model('s3').service_name)"
@@ -62,7 +62,9 @@ def test_s3_is_there() -> None:
     assert run("-c", ask, options=options).strip() == "s3"
 
 
-def test_size_user_and_labels(record_property: Callable[[str, object], None]) -> None:
+def test_image_has_its_size_user_and_labels_when_inspected(
+    record_property: Callable[[str, object], None],
+) -> None:
     found = inspected()
     megabytes = found["Size"] / 1e6
     record_property("summary", f"image: {megabytes:.0f} MB, {len(found['RootFS']['Layers'])} layer(s)")
@@ -74,7 +76,7 @@ def test_size_user_and_labels(record_property: Callable[[str, object], None]) ->
     assert all(labels.get(f"org.opencontainers.image.{name}") for name in names)
 
 
-def test_nothing_is_left_to_build_or_install_with() -> None:
+def test_image_contains_no_build_tools_when_searched() -> None:
     code = """
 import json, os, pathlib, shutil
 status = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines())
@@ -96,12 +98,12 @@ print(json.dumps({
     }  # fmt: skip
 
 
-def test_tables_can_be_written_in_every_format() -> None:
+def test_tables_are_written_when_any_format_is_requested() -> None:
     code = "import pyarrow.parquet as p, pyarrow as a; p.write_table(a.table({'a': [1]}), '/tmp/x'); print(p.read_table('/tmp/x').num_rows)"
     assert run("-c", code, options=("--network=none", "--entrypoint=python3")) == "1\n"
 
 
-def test_demo_needs_no_network_and_no_disk() -> None:
+def test_demo_completes_when_it_has_no_network_and_no_disk() -> None:
     said = run("demo", "--job-seconds", "0.2", options=("--network=none", "--workdir=/tmp"))
     assert said.count("completed") >= 4, said
 
@@ -144,7 +146,7 @@ def container(environment: dict[str, str], data: Path) -> Iterator[str]:
     engine("podman", "rm", "--force", "--time=0", name, check=False)
 
 
-def test_worker_does_a_job_and_ends_within_its_grace(
+def test_worker_completes_a_job_and_stops_within_its_grace_when_terminated(
     container: str, environment: dict[str, str], amqp_url: str, data: Path
 ) -> None:
     probes = f"http://127.0.0.1:{environment['KYB_HTTP__PORT']}"

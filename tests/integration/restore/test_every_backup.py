@@ -61,7 +61,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_a_backup_has_forgotten_is_not_done_again(
+def test_no_effect_is_repeated_when_an_older_ledger_is_restored(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The job had completed when its ledger was lost; the back-ups are of its writes until then."""
@@ -90,7 +90,7 @@ def test_what_a_backup_has_forgotten_is_not_done_again(
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_commands_that_a_ledger_has_forgotten_find_what_they_had_begun(name: str, tmp_path: Path) -> None:
+def test_command_continues_its_effects_when_the_restored_ledger_lacks_it(name: str, tmp_path: Path) -> None:
     """The back-up is older than the command, which had come to its nth turn; it is sent again."""
     scenario = CASES[name]
     turns, ended = 0, False
@@ -117,7 +117,7 @@ def test_commands_that_a_ledger_has_forgotten_find_what_they_had_begun(name: str
         turns += 1
 
 
-def test_events_after_a_restoration_are_numbered_beyond_all_forgotten_ones(
+def test_event_numbers_exceed_all_lost_ones_when_a_ledger_is_restored(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
     data = SCENARIOS["data8.start_job"].data(tmp_path, sandbox)
@@ -134,7 +134,7 @@ def test_events_after_a_restoration_are_numbered_beyond_all_forgotten_ones(
     assert len(numbers) > told
 
 
-def test_new_commands_are_new_again_once_it_is_settled(tmp_path: Path, sandbox: Sandbox) -> None:
+def test_new_commands_run_normally_when_the_recovery_is_finished(tmp_path: Path, sandbox: Sandbox) -> None:
     """Creditsafe cannot tell whether a matching was started: until then nobody starts one."""
     data = SCENARIOS["creditsafe.run_matching"].data(tmp_path, sandbox)
     with harness(sandbox, tmp_path, tmp_path / "kyb.db") as any_desk:

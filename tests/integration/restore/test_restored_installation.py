@@ -36,7 +36,7 @@ def commands(folder: Path, ids: str) -> list[tuple[str, str, dict[str, Any]]]:
     ]
 
 
-def test_nothing_is_doubled_and_every_job_ends(
+def test_every_job_ends_without_repeated_effects_when_a_dump_is_restored(
     tmp_path: Path, ledger_url: str, workers: Workers, upstream: Upstream, operator: Kyb, sandbox: Sandbox
 ) -> None:
     sandbox.state.job_seconds = 1.5
@@ -109,7 +109,7 @@ def test_nothing_is_doubled_and_every_job_ends(
     assert kyb("ledger", "recovery", "finish") == "no recovery is in progress\n"
 
 
-def test_restoration_is_refused_while_a_worker_runs(upstream: Upstream, operator: Kyb) -> None:
+def test_recovery_is_refused_when_a_worker_is_running(upstream: Upstream, operator: Kyb) -> None:
     ended = operator("ledger", "recovery", "start")
     assert ended.code == 1
     assert "stop all workers" in ended.err
