@@ -46,24 +46,24 @@ def main() -> int:
     )
     parser.add_argument("--findings", type=Path, help="file of earlier findings, to be added to")
     parser.add_argument("--report", type=Path, help="page whose results are replaced")
-    given = parser.parse_args()
-    folder = Path(given.keep or tempfile.mkdtemp(prefix="kyb-chaos-"))
-    findings = report.read(given.findings) if given.findings else []
-    wrong = False
+    arguments = parser.parse_args()
+    folder = Path(arguments.keep or tempfile.mkdtemp(prefix="kyb-chaos-"))
+    findings = report.read(arguments.findings) if arguments.findings else []
+    failed = False
     with closing(Postgres()) as postgres:
         postgres.start()
-        for version in given.rabbitmq.split(","):
-            for finding in trials(folder / version, version, given.only, given.jobs, postgres):
+        for version in arguments.rabbitmq.split(","):
+            for finding in trials(folder / version, version, arguments.only, arguments.jobs, postgres):
                 findings = report.merged(findings, finding)
                 sys.stdout.write(report.line(finding) + "\n")
                 sys.stdout.writelines(f"    WRONG {each}\n" for each in finding.wrong)
                 sys.stdout.flush()
-                wrong = wrong or bool(finding.wrong)
-                if given.findings:
-                    report.write(given.findings, findings)
-    if given.report:
-        report.write_page(given.report, findings, [FIRST, *DISTURBANCES])
-    return 1 if wrong else 0
+                failed = failed or bool(finding.wrong)
+                if arguments.findings:
+                    report.write(arguments.findings, findings)
+    if arguments.report:
+        report.write_page(arguments.report, findings, [FIRST, *DISTURBANCES])
+    return 1 if failed else 0
 
 
 def trials(folder: Path, version: str, only: str, jobs: int, postgres: Postgres) -> Iterator[Finding]:

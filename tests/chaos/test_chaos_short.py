@@ -48,6 +48,6 @@ def test_no_job_is_lost_or_repeated_when_the_installation_is_disturbed(
     assert (first.completed, first.wrong) == (JOBS, [])
     for number, disturbance in enumerate(half, start=1):
         rabbitmq = None if disturbance.embedded else frail_rabbitmq
-        found = trial(tmp_path / str(number), disturbance, first, postgres, rabbitmq)
-        assert found.wrong == [], f"{found.name}: {found.wrong}"
-        assert found.completed + found.unknown == JOBS
+        finding = trial(tmp_path / str(number), disturbance, first, postgres, rabbitmq)
+        assert finding.wrong == [], f"{finding.name}: {finding.wrong}"
+        assert finding.completed + finding.unknown == JOBS

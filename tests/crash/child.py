@@ -108,8 +108,8 @@ def run(
             os._exit(7)
         time.sleep(0.01)  # a ledger has no event to await
     worker.stop()
-    with Path(report).open("a") as told:
-        told.write(ENDED + "\n")
+    with Path(report).open("a") as lines:
+        lines.write(ENDED + "\n")
     os._exit(0)
 
 

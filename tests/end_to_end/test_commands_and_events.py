@@ -46,9 +46,9 @@ def ended(job_ids: list[str]) -> Any:
 
 
 def final(events: list[dict[str, Any]], job_id: str) -> dict[str, Any]:
-    found = [e for e in events if e["subject"] == job_id and "stats" in e["data"]]
-    assert len({e["id"] for e in found}) == 1
-    return dict(found[-1])
+    finals = [e for e in events if e["subject"] == job_id and "stats" in e["data"]]
+    assert len({e["id"] for e in finals}) == 1
+    return dict(finals[-1])
 
 
 def write(path: Path, rows: list[list[str]]) -> bytes:
@@ -65,9 +65,9 @@ def test_result_file_equals_the_input_when_the_workflow_echoes_it(
         "job-1", "data8.start_job", workflow="Echo", inputs={"A": {"file": str(tmp_path / "companies.csv")}}
     )
     events = upstream.await_events(ended(["job-1"]))
-    told = types(events, "job-1")
-    assert (told[0], told[-1]) == ("accepted", "completed")
-    assert "progressed" in told
+    outcomes = types(events, "job-1")
+    assert (outcomes[0], outcomes[-1]) == ("accepted", "completed")
+    assert "progressed" in outcomes
     completed = final(events, "job-1")
     assert completed["specversion"] == "1.0"
     assert completed["source"] == "/kyb-workers"

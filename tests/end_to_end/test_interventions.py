@@ -35,8 +35,8 @@ def outcome(upstream: Upstream, id: str, number: int = 1) -> dict[str, Any]:
     """The data of the job's `number`th final event."""
 
     def finals(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        mine = {e["id"]: e for e in events if e["subject"] == id and e["type"].endswith(FINAL)}
-        return list(mine.values())
+        by_id = {e["id"]: e for e in events if e["subject"] == id and e["type"].endswith(FINAL)}
+        return list(by_id.values())
 
     seen = upstream.await_events(lambda events: len(finals(events)) >= number)
     return dict(finals(seen)[number - 1]["data"])

@@ -85,7 +85,7 @@ def test_job_reads_from_sftp_and_writes_to_s3_when_both_are_configured(
     codes = {id: events[id]["data"]["error"]["code"] for id in ("job-2", "job-3")}
     assert codes == {"job-2": "input_not_found", "job-3": "input_not_allowed"}
     assert workers.stop() == [0]
-    told = capfd.readouterr().err + json.dumps(list(events.values()))
-    assert SECRET not in told
-    assert "Smith" not in told
-    assert "AWS4-HMAC" not in told
+    output_and_events = capfd.readouterr().err + json.dumps(list(events.values()))
+    assert SECRET not in output_and_events
+    assert "Smith" not in output_and_events
+    assert "AWS4-HMAC" not in output_and_events

@@ -40,5 +40,5 @@ def test_scheduled_job_runs_when_rabbitmq_loses_its_data_and_the_worker_dies(
     events = upstream.await_events(lambda events: any(e["type"].endswith(".completed") for e in events))
     upstream.connection.close()
 
-    told = [event for event in events if event["subject"] == "later" and event["id"] != accepted["id"]]
-    assert all(datetime.fromisoformat(event["time"]) >= begin - timedelta(milliseconds=1) for event in told)
+    later = [event for event in events if event["subject"] == "later" and event["id"] != accepted["id"]]
+    assert all(datetime.fromisoformat(event["time"]) >= begin - timedelta(milliseconds=1) for event in later)

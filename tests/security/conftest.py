@@ -86,8 +86,8 @@ class Installation:
         return wait_until(lambda: self._ended(id), seconds)
 
     def _ended(self, id: str) -> Job | None:
-        found = self.ledger.queries.job(id)
-        return found if found is not None and found.status.ended else None
+        job = self.ledger.queries.job(id)
+        return job if job is not None and job.status.ended else None
 
     def log(self) -> str:
         return (self.folder / "log").read_text()
@@ -110,7 +110,7 @@ class Installation:
 
 @pytest.fixture
 def installation(tmp_path: Path, marked_sandbox: Sandbox) -> Iterator[Installation]:
-    made = Installation(
+    running = Installation(
         tmp_path,
         marked_sandbox.environment()
         | SECRETS
@@ -126,6 +126,6 @@ def installation(tmp_path: Path, marked_sandbox: Sandbox) -> Iterator[Installati
             "KYB_LOG__FORMAT": "json",
         },
     )
-    assert made.environment["KYB_DATA8__CLIENT_ID"] == USERNAME
-    yield made
-    made.stop()
+    assert running.environment["KYB_DATA8__CLIENT_ID"] == USERNAME
+    yield running
+    running.stop()

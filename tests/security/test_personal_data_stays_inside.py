@@ -33,12 +33,12 @@ def commands(path: str) -> list[Command]:
     ]
 
 
-def run(installation: Installation, work: list[Command]) -> dict[str, str]:
+def run(installation: Installation, batch: list[Command]) -> dict[str, str]:
     """The jobs' statuses or error codes by command."""
     installation.start()
-    for number, (type_, data) in enumerate(work):
+    for number, (type_, data) in enumerate(batch):
         installation.submit(f"job-{number}", type_, data)
-    ended = [installation.ended(f"job-{number}") for number in range(len(work))]
+    ended = [installation.ended(f"job-{number}") for number in range(len(batch))]
     return {job.command: str(job.error["code"]) if job.error else str(job.status) for job in ended}
 
 
@@ -63,8 +63,8 @@ def test_file_contents_stay_inside_when_jobs_complete_despite_faults(
     ):
         marked_sandbox.state.faults[operation] += [Fault("status", status=503), Fault("lost_before")]
     (installation.folder / "clients.csv").write_text(GOOD)
-    done = run(installation, commands(str(installation.folder / "clients.csv")))
-    assert done == dict.fromkeys(done, "completed")
+    outcomes = run(installation, commands(str(installation.folder / "clients.csv")))
+    assert outcomes == dict.fromkeys(outcomes, "completed")
     lets_nothing_out(installation)
     results = [path for path in (installation.folder / "results").rglob("*") if path.is_file()]
     assert any(PERSON in path.read_text() for path in results)
@@ -83,11 +83,11 @@ WRONG = {
 
 
 def test_file_contents_stay_inside_when_files_are_invalid(installation: Installation) -> None:
-    work: list[Command] = []
+    batch: list[Command] = []
     for name, content in WRONG.items():
         (installation.folder / f"{name}.csv").write_bytes(content)
-        work += commands(str(installation.folder / f"{name}.csv"))
-    run(installation, work)
+        batch += commands(str(installation.folder / f"{name}.csv"))
+    run(installation, batch)
     assert "input_invalid" in installation.rows("event")
     lets_nothing_out(installation)
 
@@ -95,17 +95,17 @@ def test_file_contents_stay_inside_when_files_are_invalid(installation: Installa
 def test_rejected_rows_are_only_in_the_list_of_rejects_when_not_strict(installation: Installation) -> None:
     """They are in the list of rejects and nowhere else."""
     (installation.folder / "clients.csv").write_text(f'{GOOD}"{PERSON}"x,GB\n{PERSON}\n')
-    done = run(
+    outcomes = run(
         installation,
         [
             (type_, data | {"strict": False})
             for type_, data in commands(str(installation.folder / "clients.csv"))
         ],
     )
-    assert done == dict.fromkeys(done, "completed")
+    assert outcomes == dict.fromkeys(outcomes, "completed")
     lets_nothing_out(installation)
     lists = list((installation.folder / "results").rglob("rejects*.csv"))
-    assert len(lists) == len(done)
+    assert len(lists) == len(outcomes)
     assert all(PERSON in path.read_text() for path in lists)
 
 
@@ -126,21 +126,21 @@ def test_file_contents_stay_inside_when_a_vendor_repeats_them_in_unreadable_answ
 
 
 def test_entities_are_only_in_the_jobs_data_when_a_command_contains_them(installation: Installation) -> None:
-    done = run(installation, [("sayari.resolve_entities", {"entities": [{"name": [PERSON]}]})])
-    assert done["sayari.resolve_entities"] == "completed"
+    outcomes = run(installation, [("sayari.resolve_entities", {"entities": [{"name": [PERSON]}]})])
+    assert outcomes["sayari.resolve_entities"] == "completed"
     lets_nothing_out(installation, "step", "event")
     assert PERSON in installation.rows("job")
 
 
 def test_rejection_repeats_no_values_when_a_command_is_invalid(installation: Installation) -> None:
-    wrong_data: list[dict[str, Any]] = [
+    invalid_data: list[dict[str, Any]] = [
         {"entities": [{"name": PERSON}]},
         {"entities": [{PERSON: "x"}]},
         {"file": "x", "entities": [PERSON]},
     ]
-    for number, data in enumerate(wrong_data):
-        with pytest.raises(InvalidCommand) as wrong:
+    for number, data in enumerate(invalid_data):
+        with pytest.raises(InvalidCommand) as rejection:
             installation.submit(f"wrong-{number}", "sayari.resolve_entities", data)
-        assert wrong.value.details
+        assert rejection.value.details
     assert len(installation.ledger.queries.events()) == 3
     assert f"{PERSON}," not in installation.rows()

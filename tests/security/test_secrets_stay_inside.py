@@ -71,9 +71,9 @@ def test_secrets_stay_inside_when_jobs_complete_or_fail(
     assert refused is not None
     assert refused["code"] == "vendor_rejected"
     assert "[redacted]" in refused["detail"]
-    shown = Path(f"/proc/{worker.pid}/cmdline").read_bytes()
-    assert b"workers.cli.main" in shown
-    assert MARK.encode() not in shown
+    text = Path(f"/proc/{worker.pid}/cmdline").read_bytes()
+    assert b"workers.cli.main" in text
+    assert MARK.encode() not in text
     lets_nothing_out(installation)
     assert "vendor call" in installation.log()  # so debug lines were there to look at
 
@@ -114,10 +114,10 @@ def test_secrets_stay_inside_when_a_server_is_unavailable_or_a_setting_invalid(
     installation.environment |= environment
     worker = installation.start()
 
-    def said() -> bool | None:
+    def has_exited_or_logged() -> bool | None:
         return True if worker.poll() is not None or "broker unavailable" in installation.log() else None
 
-    wait_until(said)
+    wait_until(has_exited_or_logged)
     assert installation.log()
     assert MARK not in installation.log()
 
@@ -135,9 +135,9 @@ def services(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Ite
     """The clients as a worker has them."""
     for name, value in installation.environment.items():
         monkeypatch.setenv(name, value)
-    made = build_services(load(), installation.ledger)
-    yield made
-    made.close()
+    built = build_services(load(), installation.ledger)
+    yield built
+    built.close()
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 409, 429, 500])
@@ -148,9 +148,9 @@ def test_secrets_are_redacted_when_a_vendor_repeats_them(
 ) -> None:
     """Whatever it answers, to a call or when it is asked for a token; what else it says is kept."""
     vendor = operation.partition(".")[0]
-    struck = TOKENS[vendor] if at_token else operation
+    failing_operation = TOKENS[vendor] if at_token else operation
     fault = echo(vendor, token=not at_token, times=2, status=status)
-    marked_sandbox.state.faults[struck].append(fault)
+    marked_sandbox.state.faults[failing_operation].append(fault)
     for _ in range(2):  # a refusal of the credentials is remembered, and told again
         with pytest.raises(VendorError) as raised:
             CALLS[operation](services)
@@ -164,7 +164,7 @@ def test_secrets_are_redacted_when_a_vendor_repeats_them(
 
 def test_reprs_contain_no_secret_when_settings_do(services: Services) -> None:
     settings = load()
-    for shown in (
+    for text in (
         settings,
         services,
         services.creditsafe,
@@ -172,7 +172,7 @@ def test_reprs_contain_no_secret_when_settings_do(services: Services) -> None:
         services.sayari,
         services.data8._transport,
     ):
-        assert MARK not in f"{shown!r} {shown!s}"
+        assert MARK not in f"{text!r} {text!s}"
     assert MARK not in settings.model_dump_json()
     assert MARK not in repr(Database("postgresql://kyb:marked@127.0.0.1:1/kyb").engine)
 
@@ -182,7 +182,7 @@ def test_settings_error_contains_no_value_when_a_setting_is_missing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KYB_DATA8__CLIENT_SECRET", "marked")
-    with pytest.raises(SettingsError) as wrong:
+    with pytest.raises(SettingsError) as raised:
         load()
-    assert "KYB_DATA8__CLIENT_ID" in str(wrong.value)
-    assert MARK not in "".join(traceback.format_exception(wrong.value))
+    assert "KYB_DATA8__CLIENT_ID" in str(raised.value)
+    assert MARK not in "".join(traceback.format_exception(raised.value))

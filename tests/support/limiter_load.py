@@ -15,27 +15,27 @@ from workers.settings import Rate
 Span = tuple[float, float]
 
 
-def make_calls(budget: Callable[[str], float], calls: int) -> list[Span]:
+def make_calls(rate_limiter: Callable[[str], float], calls: int) -> list[Span]:
     """Make so many calls, waiting as the budget says."""
-    made: list[Span] = []
-    while len(made) < calls:
-        asked = time.monotonic()
-        wait = budget("standard")
+    spans: list[Span] = []
+    while len(spans) < calls:
+        requested_at = time.monotonic()
+        wait = rate_limiter("standard")
         if wait:
             time.sleep(wait)
         else:
-            made.append((asked, time.monotonic()))
-    return made
+            spans.append((requested_at, time.monotonic()))
+    return spans
 
 
 def call_from_process(url: str, rate: Rate, calls: int) -> list[Span]:
     """What one worker process does, with two threads."""
     database = Database(url)
     try:
-        budget = SharedRateLimiter(database, "sayari", {"standard": rate})
+        rate_limiter = SharedRateLimiter(database, "sayari", {"standard": rate})
         with ThreadPoolExecutor(2) as threads:
-            halves = threads.map(lambda n: make_calls(budget, n), (calls // 2, calls - calls // 2))
-            return [span for half in halves for span in half]
+            results = threads.map(lambda n: make_calls(rate_limiter, n), (calls // 2, calls - calls // 2))
+            return [span for half in results for span in half]
     finally:
         database.close()
 
@@ -57,7 +57,7 @@ def overfull(spans: list[Span], rate: Rate) -> list[Span]:
     """
     ordered = sorted(spans, key=lambda span: span[1])
     for first in range(len(ordered) - rate.calls):
-        some = ordered[first : first + rate.calls + 1]
-        if some[-1][1] - min(asked for asked, _ in some) < rate.seconds:
-            return some
+        group = ordered[first : first + rate.calls + 1]
+        if group[-1][1] - min(requested_at for requested_at, _ in group) < rate.seconds:
+            return group
     return []

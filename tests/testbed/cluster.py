@@ -20,11 +20,11 @@ class Cluster:
     """
 
     def __init__(self, of: Programs | None = None) -> None:
-        found = of or programs()
+        chosen = of or programs()
         self._mapper = Server("epmd")
         self._epmd = free_port()
-        self._environment = {"PATH": found.path}
-        self.nodes = [RabbitMQ(found, epmd=self._epmd) for _ in range(SIZE)]
+        self._environment = {"PATH": chosen.path}
+        self.nodes = [RabbitMQ(chosen, epmd=self._epmd) for _ in range(SIZE)]
         cookie = secrets.token_hex(16)
         for node in self.nodes:
             node.mate([mate.name for mate in self.nodes], cookie)
@@ -51,8 +51,8 @@ class Cluster:
 
     def _at(self, *listing: str, has: str) -> RabbitMQ:
         """The node named first in the line of a listing that has this pattern."""
-        asked = next(node for node in self.nodes if node.running)
-        for line in asked.ctl(*listing).splitlines():
+        node = next(node for node in self.nodes if node.running)
+        for line in node.ctl(*listing).splitlines():
             at = re.match(r"<?kyb-(\d+)@", line)
             if at and re.search(has, line):
                 return next(node for node in self.nodes if str(node.port) == at[1])

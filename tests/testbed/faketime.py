@@ -9,7 +9,7 @@ from tests.testbed.server import Missing
 
 def library() -> str:
     """To be preloaded. Raises `Missing`."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-    if not found:
+    libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    if not libraries:
         raise Missing("clocks are set apart by libfaketime: install the package libfaketime")
-    return str(found[0])
+    return str(libraries[0])

@@ -74,17 +74,17 @@ class FileServer:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                wanted = self.headers["Range"]
-                server.asked.append((self.path, wanted, self.headers["Host"]))
+                range_header = self.headers["Range"]
+                server.asked.append((self.path, range_header, self.headers["Host"]))
                 page = server.pages.get(self.path.partition("?")[0], Page(status=404))
                 status, content, headers = (
                     page.status or 200,
                     page.content,
                     {"ETag": page.version, **page.headers},
                 )
-                found = re.fullmatch(r"bytes=(\d+)-(\d+)", wanted or "")
-                if page.status is None and page.ranges and found:
-                    start, end = int(found[1]), min(int(found[2]) + 1, len(content))
+                byte_range = re.fullmatch(r"bytes=(\d+)-(\d+)", range_header or "")
+                if page.status is None and page.ranges and byte_range:
+                    start, end = int(byte_range[1]), min(int(byte_range[2]) + 1, len(content))
                     status = 206 if start < len(content) else 416
                     part = f"{start}-{end - 1}" if status == 206 else "*"
                     headers["Content-Range"] = f"bytes {part}/{len(content)}"

@@ -19,20 +19,20 @@ _JARS = [Path("/usr/share/java") / name for name in ("amqp-client.jar", "slf4j-a
 
 def node() -> str:
     """The program `node`. Raises `Missing` without it or npm."""
-    found = shutil.which("node")
-    if found is None or shutil.which("npm") is None:
+    program = shutil.which("node")
+    if program is None or shutil.which("npm") is None:
         raise Missing("the tests need Node.js: install the packages nodejs (18 or later) and npm")
-    return found
+    return program
 
 
 def java() -> list[str]:
     """The program `java` with its class path. Raises `Missing` without it, `javac` or the client."""
-    found = shutil.which("java")
-    if found is None or shutil.which("javac") is None:
+    program = shutil.which("java")
+    if program is None or shutil.which("javac") is None:
         raise Missing("the tests need Java: install the package default-jdk-headless (17 or later)")
     if not all(jar.exists() for jar in _JARS):
         raise Missing("the tests need RabbitMQ's Java client: install the package librabbitmq-client-java")
-    return [found, "-cp", ":".join(map(str, _JARS))]
+    return [program, "-cp", ":".join(map(str, _JARS))]
 
 
 def amqplib() -> Path:

@@ -32,10 +32,10 @@ def program() -> str:
     Raises:
         Missing: there is none.
     """
-    found = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
-    if found is None:
+    path = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
+    if path is None:
         raise Missing("the tests need OpenSSH: install the package openssh-server")
-    return found
+    return path
 
 
 class OpenSSH:

@@ -49,13 +49,13 @@ def programs() -> Path:
         Missing: there is none.
     """
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
-    found = debian[-1] if debian else shutil.which("initdb")
-    if found is None:
+    initdb = debian[-1] if debian else shutil.which("initdb")
+    if initdb is None:
         raise Missing(
             "the tests need PostgreSQL: install the package postgresql (15 or later),"
             " or set KYB_TEST_POSTGRES_URL to one where databases may be made"
         )
-    return Path(found).resolve().parent
+    return Path(initdb).resolve().parent
 
 
 class Databases:

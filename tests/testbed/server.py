@@ -23,7 +23,7 @@ rm -rf -- "$0"
 """
 
 #: Ports that this process has given out.
-_given: set[int] = set()
+_issued_ports: set[int] = set()
 
 
 class Missing(Exception):
@@ -142,13 +142,13 @@ def free_port() -> int:
     processes in which Hypothesis sets the seed would all choose the same. Test processes that run side by side have
     ports of their own: a server that takes seconds to begin is not yet seen on its port.
     """
-    beside = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    mine = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    for port in random.SystemRandom().sample(range(20_000 + mine, 32_000, beside), 50):
+    process_count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    index = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for port in random.SystemRandom().sample(range(20_000 + index, 32_000, process_count), 50):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            if port not in _given:
-                _given.add(port)
+            if port not in _issued_ports:
+                _issued_ports.add(port)
                 return port
     raise Broken("50 loopback ports tried, none free")
 

@@ -88,5 +88,5 @@ def build() -> None:
 
 def inspected() -> dict[str, Any]:
     """What the image says of itself."""
-    [found] = json.loads(engine("podman", "image", "inspect", IMAGE).stdout)
-    return dict(found)
+    [image] = json.loads(engine("podman", "image", "inspect", IMAGE).stdout)
+    return dict(image)

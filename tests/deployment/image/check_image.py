@@ -65,13 +65,13 @@ def test_botocore_data_is_present_when_s3_is_used() -> None:
 def test_image_has_its_size_user_and_labels_when_inspected(
     record_property: Callable[[str, object], None],
 ) -> None:
-    found = inspected()
-    megabytes = found["Size"] / 1e6
-    record_property("summary", f"image: {megabytes:.0f} MB, {len(found['RootFS']['Layers'])} layer(s)")
+    image = inspected()
+    megabytes = image["Size"] / 1e6
+    record_property("summary", f"image: {megabytes:.0f} MB, {len(image['RootFS']['Layers'])} layer(s)")
     assert megabytes < SIZE_LIMIT
-    assert found["Config"]["User"] == "10001:10001"
-    assert found["Config"]["Entrypoint"] == ["kyb"]
-    labels = found["Config"]["Labels"]
+    assert image["Config"]["User"] == "10001:10001"
+    assert image["Config"]["Entrypoint"] == ["kyb"]
+    labels = image["Config"]["Labels"]
     names = ("title", "description", "licenses", "version", "revision")
     assert all(labels.get(f"org.opencontainers.image.{name}") for name in names)
 
@@ -92,8 +92,8 @@ print(json.dumps({
     "setuid": [str(p) for p in pathlib.Path("/usr").rglob("*") if p.is_file() and not p.is_symlink() and p.stat().st_mode & 0o6000],
 }))
 """
-    found = json.loads(run("-c", code, options=("--network=none", "--entrypoint=python3")))
-    assert found == {
+    report = json.loads(run("-c", code, options=("--network=none", "--entrypoint=python3")))
+    assert report == {
         "uid": 10001, "gid": 10001, "capabilities": 0, "tools": [], "modules": [], "written": ["/tmp/x"], "setuid": [],  # noqa: S108 - the one place
     }  # fmt: skip
 
@@ -104,8 +104,8 @@ def test_tables_are_written_when_any_format_is_requested() -> None:
 
 
 def test_demo_completes_when_it_has_no_network_and_no_disk() -> None:
-    said = run("demo", "--job-seconds", "0.2", options=("--network=none", "--workdir=/tmp"))
-    assert said.count("completed") >= 4, said
+    output = run("demo", "--job-seconds", "0.2", options=("--network=none", "--workdir=/tmp"))
+    assert output.count("completed") >= 4, output
 
 
 @pytest.fixture

@@ -124,40 +124,40 @@ def test_event_numbers_exceed_all_lost_ones_when_a_ledger_is_restored(
     with harness(sandbox, tmp_path, tmp_path / "kyb.db") as first:
         first.arrive("data8.start_job", ID, **data)
         copied(tmp_path / "kyb.db", tmp_path / "backup.db")
-        told = len(first.ledger.queries.events(job_id=ID))
+        event_count = len(first.ledger.queries.events(job_id=ID))
         forgotten = first.drive(ID).sequence
     with restored(sandbox, tmp_path, tmp_path / "backup.db") as later:
         later.drive(ID)
         numbers = [int(event.id.rpartition(".")[2]) for event in later.ledger.queries.events(job_id=ID)]
     assert numbers == sorted(set(numbers))
-    assert all(number > 1_000_000_000 > forgotten for number in numbers[told:])
-    assert len(numbers) > told
+    assert all(number > 1_000_000_000 > forgotten for number in numbers[event_count:])
+    assert len(numbers) > event_count
 
 
 def test_new_commands_run_normally_when_the_recovery_is_finished(tmp_path: Path, sandbox: Sandbox) -> None:
     """Creditsafe cannot tell whether a matching was started: until then nobody starts one."""
     data = SCENARIOS["creditsafe.run_matching"].data(tmp_path, sandbox)
-    with harness(sandbox, tmp_path, tmp_path / "kyb.db") as any_desk:
-        database = any_desk.ledger.database
-        assert any_desk.run("creditsafe.run_matching", "before", **data).status is Status.COMPLETED
+    with harness(sandbox, tmp_path, tmp_path / "kyb.db") as recovering:
+        database = recovering.ledger.database
+        assert recovering.run("creditsafe.run_matching", "before", **data).status is Status.COMPLETED
         assert start_recovery(database, 3600.0) == 0
-        doubtful = any_desk.run("creditsafe.run_matching", "doubtful", **data)
+        doubtful = recovering.run("creditsafe.run_matching", "doubtful", **data)
         assert doubtful.error is not None
         assert doubtful.error["code"] == Code.OUTCOME_UNKNOWN
-        retried = any_desk.run("job.retry", "yes", job_id="doubtful", repeat_effect=True)
+        retried = recovering.run("job.retry", "yes", job_id="doubtful", repeat_effect=True)
         assert retried.status is Status.COMPLETED
-        assert any_desk.drive("doubtful").status is Status.COMPLETED, "a person has decided"
+        assert recovering.drive("doubtful").status is Status.COMPLETED, "a person has decided"
         assert finish_recovery(database)
         assert not finish_recovery(database)
-        assert any_desk.run("creditsafe.run_matching", "after", **data).status is Status.COMPLETED
-    assert any_desk.effects("creditsafe.matching.start") == 3
+        assert recovering.run("creditsafe.run_matching", "after", **data).status is Status.COMPLETED
+    assert recovering.effects("creditsafe.matching.start") == 3
 
 
 def check(scenario: Scenario, job: Job, undisturbed: Job | None, when: str) -> None:
     if scenario.outcome_may_be_unknown and job.error is not None:
         # rejected: what it was done to has been deleted in the end; the job's own copy: likewise
-        gone = "the job's own copy" in job.error["message"]
-        assert gone or job.error["code"] in {Code.OUTCOME_UNKNOWN, Code.VENDOR_REJECTED}, (
+        copy_deleted = "the job's own copy" in job.error["message"]
+        assert copy_deleted or job.error["code"] in {Code.OUTCOME_UNKNOWN, Code.VENDOR_REJECTED}, (
             f"{when}: {job.error}"
         )
         return
@@ -170,16 +170,16 @@ def check(scenario: Scenario, job: Job, undisturbed: Job | None, when: str) -> N
 @contextmanager
 def harness(sandbox: Sandbox, folder: Path, ledger: Path) -> Iterator[SandboxHarness]:
     url = f"sqlite:///{ledger}" if ledger.exists() else ledger_at(ledger)
-    with closing(SandboxHarness(sandbox, folder, url)) as made:
-        yield made
+    with closing(SandboxHarness(sandbox, folder, url)) as built:
+        yield built
 
 
 @contextmanager
 def restored(sandbox: Sandbox, folder: Path, backup: Path) -> Iterator[SandboxHarness]:
     """A harness whose ledger is the back-up, or a new one if there is none."""
-    with harness(sandbox, folder, backup) as made:
-        start_recovery(made.ledger.database, 3600.0)
-        yield made
+    with harness(sandbox, folder, backup) as built:
+        start_recovery(built.ledger.database, 3600.0)
+        yield built
 
 
 def every_write(ledger: Path, folder: Path, patch: pytest.MonkeyPatch) -> list[Path]:

@@ -80,22 +80,22 @@ def test_every_job_ends_without_repeated_effects_when_a_dump_is_restored(
     assert workers.stop() == [0]
     options = ["--clean", "--if-exists", "--single-transaction"]
     subprocess.run([tool / "pg_restore", *options, "-d", ledger_url, backup], check=True)
-    behind = [job["id"] for job in json.loads(kyb("jobs", "list", "--json")) if job["ended_at"] is None]
-    assert {"before-job", "before-resolve"} <= set(behind)
-    assert kyb("ledger", "recovery", "start").startswith(f"{len(behind)} jobs may have done more")
+    unfinished = [job["id"] for job in json.loads(kyb("jobs", "list", "--json")) if job["ended_at"] is None]
+    assert {"before-job", "before-resolve"} <= set(unfinished)
+    assert kyb("ledger", "recovery", "start").startswith(f"{len(unfinished)} jobs may have done more")
     forgotten = json.loads(kyb("ledger", "recovery", "lost-jobs", "--from", "1h", "--json"))
     assert {job["job_id"]: job["status"] for job in forgotten} == dict.fromkeys(
         ("after-import", "after-job", "after-resolve"), "completed"
     )
 
-    told = len(upstream.seen)
+    seen_before = len(upstream.seen)
     workers.start()
     for job in forgotten:
         type_, data = sent[job["job_id"]]
         upstream.command(job["job_id"], type_, **data)
-    ended([*behind, *(job["job_id"] for job in forgotten)], since=told)
+    ended([*unfinished, *(job["job_id"] for job in forgotten)], since=seen_before)
     assert dict(sandbox.state.effects) == done, "nothing was done again"
-    assert {e["type"].rpartition(".")[2] for e in upstream.seen[told:]} <= {
+    assert {e["type"].rpartition(".")[2] for e in upstream.seen[seen_before:]} <= {
         "accepted",
         "progressed",
         "completed",
