@@ -48,19 +48,19 @@ LONGEST: dict[str, int] = {}
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Signs what servers and clients of the tests show."""
-    return Authority(tmp_path_factory.mktemp("tls") / "ours")
+    """The certificate authority of the tests' servers and clients."""
+    return Authority(tmp_path_factory.mktemp("tls") / "authority")
 
 
 @pytest.fixture(scope="session")
 def server_tls(authority: Authority) -> Tls:
-    """What servers show of themselves."""
+    """The certificate and key of the tests' servers."""
     return authority.issue("127.0.0.1")
 
 
 @pytest.fixture(scope="session")
 def rabbitmq(server_tls: Tls) -> Iterator[RabbitMQ]:
-    """A RabbitMQ node of this process that also speaks TLS; no test stops it."""
+    """A RabbitMQ node of this process that also listens with TLS; no test stops it."""
     with closing(require(lambda: RabbitMQ(tls=server_tls))) as node:
         node.start()
         yield node
@@ -68,7 +68,7 @@ def rabbitmq(server_tls: Tls) -> Iterator[RabbitMQ]:
 
 @pytest.fixture
 def frail_rabbitmq() -> Iterator[RabbitMQ]:
-    """A RabbitMQ node of this test, to be stopped, killed or wiped.
+    """A RabbitMQ node of this test, which it may stop, kill or wipe.
 
     RabbitMQ 3.10 does not recover from a restart soon after virtual hosts with quorum queues were deleted, as
     they are between tests.
@@ -117,15 +117,15 @@ def shared_virtual_hosts(request: pytest.FixtureRequest) -> Iterator[RabbitMQ | 
 
 @pytest.fixture
 def virtual_hosts(request: pytest.FixtureRequest) -> RabbitMQ | Vhosts:
-    """Where the test's virtual hosts are created, emptied and dropped: on `rabbitmq` if the test uses that."""
-    own = "rabbitmq" in request.fixturenames
-    broker: RabbitMQ | Vhosts = request.getfixturevalue("rabbitmq" if own else "shared_virtual_hosts")
+    """The server of the test's virtual hosts: `rabbitmq` if the test uses that."""
+    private = "rabbitmq" in request.fixturenames
+    broker: RabbitMQ | Vhosts = request.getfixturevalue("rabbitmq" if private else "shared_virtual_hosts")
     return broker
 
 
 @pytest.fixture
 def amqp_url(virtual_hosts: RabbitMQ | Vhosts) -> Iterator[str]:
-    """A RabbitMQ virtual host of the test's own."""
+    """The URL of a RabbitMQ virtual host for this test alone."""
     url = virtual_hosts.fresh_url()
     yield url
     virtual_hosts.drop(url)
@@ -144,18 +144,18 @@ def shared_ledgers(request: pytest.FixtureRequest) -> PostgresLedgers:
 
 @pytest.fixture
 def ledgers(request: pytest.FixtureRequest) -> PostgresLedgers:
-    """Where the test's databases are created: on `postgres` if the test uses that."""
-    own = "postgres" in request.fixturenames
+    """The server of the test's databases: `postgres` if the test uses that."""
+    private = "postgres" in request.fixturenames
     return (
         PostgresLedgers(request.getfixturevalue("postgres"))
-        if own
+        if private
         else request.getfixturevalue("shared_ledgers")
     )
 
 
 @pytest.fixture
 def postgres_url(ledgers: PostgresLedgers) -> Iterator[str]:
-    """A migrated PostgreSQL ledger of the test's own."""
+    """The URL of a migrated PostgreSQL ledger for this test alone."""
     url = ledgers.fresh_url()
     yield url
     ledgers.server.drop(url)
@@ -163,7 +163,7 @@ def postgres_url(ledgers: PostgresLedgers) -> Iterator[str]:
 
 @pytest.fixture
 def empty_postgres_url(ledgers: PostgresLedgers) -> Iterator[str]:
-    """An empty PostgreSQL database of the test's own."""
+    """The URL of an empty PostgreSQL database for this test alone."""
     url = ledgers.server.fresh_url()
     yield url
     ledgers.server.drop(url)
@@ -171,7 +171,7 @@ def empty_postgres_url(ledgers: PostgresLedgers) -> Iterator[str]:
 
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
-    """An SQLite ledger of the test's own."""
+    """The URL of a migrated SQLite ledger for this test alone."""
     return ledger_at(tmp_path / "ledger.db")
 
 
@@ -186,8 +186,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Prepare the process, and start the shared servers if it controls others.
 
     Ctrl-C must reach the programs that tests start, also when a shell runs the tests in the background. Property
-    tests try the same examples each time where `CI` is set; new ones are searched for elsewhere. None of them
-    fails because the machine is busy.
+    tests use the same examples each time where `CI` is set, and new ones elsewhere. None of them fails because the
+    machine is busy.
     """
     environment.lighten()
     hypothesis.settings.register_profile(
@@ -208,7 +208,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a test process where the shared servers are."""
+    """Pass the addresses of the shared servers to a test process."""
     servers = node.config.stash.get(_SERVERS, None)
     if servers is not None:
         node.workerinput["shared_servers"] = servers.addresses()
@@ -223,7 +223,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Lines that tests want to be read at the end of a run, wherever they ran."""
+    """Print the `summary` properties of tests at the end of the run."""
     for outcome in ("passed", "failed"):
         for report in terminalreporter.getreports(outcome):
             for name, value in report.user_properties:
@@ -247,7 +247,7 @@ def _shared_servers(config: pytest.Config) -> dict[str, str]:
 
 
 def _needs_servers(item: pytest.Item) -> bool:
-    """Whether the test uses a server's fixture, by name or by a parameter that names one."""
+    """Return whether the test uses a server's fixture, by name or by a parameter that names one."""
     if not isinstance(item, pytest.Function):
         return False
     parameters = set(map(str, item.callspec.params.values())) if hasattr(item, "callspec") else set()

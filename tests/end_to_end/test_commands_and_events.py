@@ -1,4 +1,4 @@
-"""One message in, the vendor's job done, its results stored, the completion event out."""
+"""A command in, the vendor's job run, its results stored, the completion event out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROWS = [
 ]
 
 
-#: For what the kind of ledger makes no difference to: the model's histories, which are played on both, would show it.
+#: For tests that do not depend on the kind of ledger; the model-based tests run on both.
 on_postgresql = pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
 
 

@@ -1,4 +1,4 @@
-"""What a person does about jobs, on RabbitMQ and PostgreSQL, and what the vendors see of it: nothing twice."""
+"""An operator's interventions on RabbitMQ and PostgreSQL, none of which repeats an effect."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def ledger_url(postgres_url: str) -> str:
 
 
 def done(ended: CliResult) -> Any:
-    """What a command of the operator has printed as JSON."""
+    """Return the JSON output of an operator's command."""
     assert ended.code == 0, ended.err
     return ended.json
 
 
 def outcome(upstream: Upstream, id: str, number: int = 1) -> dict[str, Any]:
-    """The data of the job's `number`th final event."""
+    """Return the data of the job's `number`th final event."""
 
     def finals(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
         by_id = {e["id"]: e for e in events if e["subject"] == id and e["type"].endswith(FINAL)}
@@ -59,7 +59,7 @@ def test_no_effect_is_repeated_when_an_operator_retries_redrives_and_purges(
         (folder / "companies.csv").write_text("name\nAcme\n")
     state = sandbox.state
 
-    # A job fails when all its effects are done; one waits long; one may not read its file.
+    # One job fails after all its effects, one waits for long, and one may not read its file.
     state.faults["data8.jobs.get"].append(Fault("status", status=400))
     upstream.command("fails", "data8.start_job", **echo(tmp_path / "companies.csv"))
     assert outcome(upstream, "fails")["error"]["code"] == "vendor_rejected"
@@ -72,7 +72,7 @@ def test_no_effect_is_repeated_when_an_operator_retries_redrives_and_purges(
     upstream.command("dead", "data8.start_job", **echo(elsewhere / "companies.csv"))
     assert outcome(upstream, "dead")["error"]["code"] == "input_not_allowed"
 
-    # Retried, it goes on from its last recorded step: no finished effect is as much as asked for again.
+    # After a retry, the job continues from its last recorded step and requests no finished effect.
     done(operator("jobs", "retry", "fails", "--json"))
     assert outcome(upstream, "fails", 2)["status"] == "completed"
     assert {key: state.effects[key] for key in happened} == dict.fromkeys(happened, 1)
@@ -80,11 +80,11 @@ def test_no_effect_is_repeated_when_an_operator_retries_redrives_and_purges(
         name: n + 1 for name, n in calls.items()
     }  # of `waits`
 
-    # Whatever its age, a job that has not ended is not purged.
+    # A job that has not ended is not purged, whatever its age.
     assert done(operator("jobs", "purge", "--older-than", "0", "--json"))["purged"] >= 1
     assert [job["id"] for job in done(operator("jobs", "list", "--json"))] == ["waits"]
 
-    # The message goes back when its cause is mended, and works.
+    # The dead letter is redriven once its cause is fixed, and its job completes.
     workers.stop()
     workers.environment["KYB_STORAGE__INPUTS"] = f"{tmp_path},{elsewhere}"
     workers.start()

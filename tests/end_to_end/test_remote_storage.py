@@ -1,4 +1,4 @@
-"""A job between two other machines: its input on an SFTP server, its result on S3."""
+"""A job with its input on an SFTP server and its result on S3."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ledger_url(sqlite_url: str) -> str:
 
 @pytest.fixture
 def roots(workers: Workers, sftp: OpenSSH, s3: SeaweedFS) -> tuple[str, str]:
-    """Where inputs are and results go, set before the first worker starts."""
+    """The URIs of inputs and results, configured before the first worker starts."""
     inputs, folder = sftp.fresh_root()
     (folder / "companies.csv").write_bytes(CONTENT)
     access = sftp.access()

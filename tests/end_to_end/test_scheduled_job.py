@@ -1,4 +1,4 @@
-"""A command for later waits in the ledger alone: RabbitMQ may lose all it has, and every worker its process."""
+"""A scheduled command waits in the ledger alone, so the broker and the workers may lose their state."""
 
 from __future__ import annotations
 

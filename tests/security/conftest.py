@@ -1,4 +1,4 @@
-"""A real `kyb worker` process with marked secrets, and everything that it lets out."""
+"""A real `kyb worker` process with marked secrets, its log and its ledger."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from workers.ledger.ledger import Ledger
 from workers.ledger.records import Job
 
 ROOT = Path(__file__).parents[2]
-#: With characters that URLs and forms spell otherwise.
+#: With characters that URLs and forms encode.
 SECRETS = {
     "KYB_CREDITSAFE__PASSWORD": "creditsafe+marked/secret",
     "KYB_DATA8__CLIENT_SECRET": "data8+marked/secret",
     "KYB_SAYARI__CLIENT_SECRET": "sayari+marked/secret",
 }
 TOKEN = "token-marked-secret"
-#: What all of them have in common, however they are spelled.
+#: A part that all secrets share in every encoding.
 MARK = "marked"
 
 
 @pytest.fixture
 def marked_sandbox(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """Simulators that know the marked secrets and give marked tokens."""
+    """Simulators that accept the marked secrets and issue marked tokens."""
     monkeypatch.setattr("sandbox.creditsafe.access.PASSWORD", SECRETS["KYB_CREDITSAFE__PASSWORD"])
     monkeypatch.setattr("sandbox.data8.access.PASSWORD", SECRETS["KYB_DATA8__CLIENT_SECRET"])
     monkeypatch.setattr("sandbox.sayari.server.PASSWORD", SECRETS["KYB_SAYARI__CLIENT_SECRET"])
@@ -50,7 +50,7 @@ def marked_sandbox(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox
 
 @dataclass
 class Installation:
-    """A worker process at work on its own ledger; `jobs` are done, then `let_out` is all it has shown."""
+    """A worker process on its own ledger, and everything that it writes."""
 
     folder: Path
     environment: dict[str, str]
@@ -64,7 +64,7 @@ class Installation:
         )
 
     def start(self) -> subprocess.Popen[bytes]:
-        """A worker that logs all it can to the file `log`."""
+        """Start a worker that logs at debug level to the file `log`."""
         with (self.folder / "log").open("ab") as log:
             child = subprocess.Popen(
                 [sys.executable, "-m", "workers.cli.main", "worker"],
@@ -82,7 +82,7 @@ class Installation:
         self.admission.accept(json.dumps(event).encode(), None, handed=False)
 
     def ended(self, id: str, seconds: float = 40.0) -> Job:
-        """The job when it has ended."""
+        """Return the job once it has ended."""
         return wait_until(lambda: self._ended(id), seconds)
 
     def _ended(self, id: str) -> Job | None:
@@ -93,7 +93,7 @@ class Installation:
         return (self.folder / "log").read_text()
 
     def rows(self, *tables: str) -> str:
-        """What the ledger holds, as SQL; of the tables named, or of all."""
+        """Return the rows of these tables, or of all, as SQL."""
         path = self.environment["KYB_LEDGER_URL"].removeprefix("sqlite:///")
         with closing(sqlite3.connect(path)) as connection:
             lines = connection.iterdump()

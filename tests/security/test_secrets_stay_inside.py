@@ -26,8 +26,8 @@ COMMANDS: dict[str, dict[str, Any]] = {
     "sayari.resolve_entities": ENTITIES,
     "creditsafe.run_matching": {"portfolio_id": "123"},
 }
-#: What each vendor is given, and may repeat: the secret, as a form spells it, and the token.
-GIVEN = {
+#: The credentials that each vendor receives and may repeat: the secret, its form encoding and the token.
+CREDENTIALS = {
     "creditsafe": (SECRETS["KYB_CREDITSAFE__PASSWORD"], "creditsafe%2Bmarked%2Fsecret", TOKEN),
     "data8": (SECRETS["KYB_DATA8__CLIENT_SECRET"], "data8%2Bmarked%2Fsecret", TOKEN),
     "sayari": (SECRETS["KYB_SAYARI__CLIENT_SECRET"], "sayari%2Bmarked%2Fsecret", f"sk_test_{TOKEN}"),
@@ -35,14 +35,14 @@ GIVEN = {
 
 
 def echo(vendor: str, *, token: bool = True, **fault: Any) -> Fault:
-    """An error that repeats, in every place that has the vendor's words, all that the vendor was given."""
-    secret, spelled, bearer = GIVEN[vendor]
+    """Return a fault whose response repeats all credentials in every field that errors quote."""
+    secret, spelled, bearer = CREDENTIALS[vendor]
     words = [f"You sent {secret}", f"client_secret={spelled}&x"] + [f"Bearer {bearer}"] * token
     body = {"message": words[0], "title": words[1], "messages": words, "errors": {"field": words}}
     return Fault("status", body=json.dumps(body), **fault)
 
 
-def lets_nothing_out(installation: Installation) -> None:
+def assert_secrets_stay_inside(installation: Installation) -> None:
     for place in (installation.log(), installation.rows()):
         assert MARK not in place
 
@@ -50,7 +50,7 @@ def lets_nothing_out(installation: Installation) -> None:
 def test_secrets_stay_inside_when_jobs_complete_or_fail(
     installation: Installation, marked_sandbox: Sandbox
 ) -> None:
-    """Completed, failed at the vendor, refused with the secrets in the error, and cut off."""
+    """One job completes, one fails at the vendor, and one is refused with the secrets in the error."""
     (installation.folder / "companies.csv").write_text("name\nAcme\n")
     marked_sandbox.state.faults["data8.jobs.get"].append(echo("data8", status=500))
     marked_sandbox.state.faults["sayari.projects.create"].append(echo("sayari", status=400))
@@ -74,8 +74,8 @@ def test_secrets_stay_inside_when_jobs_complete_or_fail(
     text = Path(f"/proc/{worker.pid}/cmdline").read_bytes()
     assert b"workers.cli.main" in text
     assert MARK.encode() not in text
-    lets_nothing_out(installation)
-    assert "vendor call" in installation.log()  # so debug lines were there to look at
+    assert_secrets_stay_inside(installation)
+    assert "vendor call" in installation.log()  # so there were debug lines to search
 
 
 def test_secrets_stay_inside_when_credentials_are_refused(
@@ -90,7 +90,7 @@ def test_secrets_stay_inside_when_credentials_are_refused(
         error = installation.ended(f"job-{number}").error
         assert error is not None
         assert error["code"] == "vendor_auth"
-    lets_nothing_out(installation)
+    assert_secrets_stay_inside(installation)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ TOKENS = {"creditsafe": "creditsafe.authenticate", "data8": "data8.token", "saya
 
 @pytest.fixture
 def services(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
-    """The clients as a worker has them."""
+    """The clients that a worker has."""
     for name, value in installation.environment.items():
         monkeypatch.setenv(name, value)
     built = build_services(load(), installation.ledger)
@@ -146,12 +146,12 @@ def services(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Ite
 def test_secrets_are_redacted_when_a_vendor_repeats_them(
     services: Services, marked_sandbox: Sandbox, operation: str, status: int, at_token: bool
 ) -> None:
-    """Whatever it answers, to a call or when it is asked for a token; what else it says is kept."""
+    """The secrets are redacted from every response to a call or token request; the rest of the text is kept."""
     vendor = operation.partition(".")[0]
     failing_operation = TOKENS[vendor] if at_token else operation
     fault = echo(vendor, token=not at_token, times=2, status=status)
     marked_sandbox.state.faults[failing_operation].append(fault)
-    for _ in range(2):  # a refusal of the credentials is remembered, and told again
+    for _ in range(2):  # a refusal of the credentials is remembered and raised again
         with pytest.raises(VendorError) as raised:
             CALLS[operation](services)
         error = raised.value

@@ -1,4 +1,4 @@
-"""The bearer token goes to its vendor's own host alone: not along a redirect, not to a download link."""
+"""The bearer token goes only to its vendor's own host, not to redirects or download links elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GET = Operation("things.get", "GET", "/things")
 
 
 class Host:
-    """A server that answers as it is told and remembers what it was sent."""
+    """A server with responses that the test sets, which records its requests."""
 
     def __init__(self) -> None:
         self.answer: Callable[[str], tuple[int, dict[str, str]]] = lambda _: (200, {})
@@ -53,7 +53,7 @@ class Host:
 
 @pytest.fixture
 def hosts() -> Iterator[tuple[Host, Host]]:
-    """The vendor's own, and another one."""
+    """The vendor's own host and another one."""
     pair = Host(), Host()
     yield pair
     for host in pair:
@@ -113,7 +113,7 @@ def test_download_sends_no_token_when_the_link_leads_to_another_host(
     for _, headers in other.seen:
         assert TOKEN not in str(headers)
         assert "x-correlation-id" not in headers
-    for _, headers in own.seen:  # by another name it is another host
+    for _, headers in own.seen:  # another name counts as another host
         assert TOKEN not in str(headers)
 
 

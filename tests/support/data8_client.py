@@ -1,4 +1,4 @@
-"""A client that tells what it sent."""
+"""A Data8 client that records its requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sandbox.core import PASSWORD, USERNAME
 
 @dataclass
 class RecordingClient:
-    """A client, the sandbox behind it, and the requests it sent, the latest last."""
+    """A client of the sandbox and the requests that it sent, oldest first."""
 
     sandbox: Sandbox
     requests: list[httpx.Request] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Processes and threads that make calls as fast as their budget lets them."""
+"""Processes and threads that make calls as fast as their rate limit allows."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from workers.ledger.database import Database
 from workers.rate_limits.limiter import SharedRateLimiter
 from workers.settings import Rate
 
-#: When a call was asked for and when it was allowed, by a clock that all processes share.
+#: When a call was requested and when it was allowed, by a clock that all processes share.
 Span = tuple[float, float]
 
 
 def make_calls(rate_limiter: Callable[[str], float], calls: int) -> list[Span]:
-    """Make so many calls, waiting as the budget says."""
+    """Make `calls` calls, waiting as long as the rate limiter asks."""
     spans: list[Span] = []
     while len(spans) < calls:
         requested_at = time.monotonic()
@@ -29,7 +29,7 @@ def make_calls(rate_limiter: Callable[[str], float], calls: int) -> list[Span]:
 
 
 def call_from_process(url: str, rate: Rate, calls: int) -> list[Span]:
-    """What one worker process does, with two threads."""
+    """Make calls from one process with two threads, as a worker does."""
     database = Database(url)
     try:
         rate_limiter = SharedRateLimiter(database, "sayari", {"standard": rate})
@@ -41,7 +41,7 @@ def call_from_process(url: str, rate: Rate, calls: int) -> list[Span]:
 
 
 def call_from_processes(processes: int, url: str, rate: Rate, calls: int) -> list[Span]:
-    """The calls of so many processes, `calls` each."""
+    """Make `calls` calls from each of several processes; return all spans."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
@@ -50,10 +50,10 @@ def call_from_processes(processes: int, url: str, rate: Rate, calls: int) -> lis
 
 
 def overfull(spans: list[Span], rate: Rate) -> list[Span]:
-    """The first calls that are certainly too many for one window, or none.
+    """Return the first calls that certainly exceed the limit within one window, or none.
 
-    A call was counted somewhere within its span. Too many of them lie in one window for certain if even the
-    whole of their spans does.
+    The limiter counted each call somewhere within its span. Calls exceed the limit for certain if the whole of
+    their spans fits into one window.
     """
     ordered = sorted(spans, key=lambda span: span[1])
     for first in range(len(ordered) - rate.calls):

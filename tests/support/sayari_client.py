@@ -1,4 +1,4 @@
-"""A client that tells what it sent, and something at the vendor to ask for."""
+"""A Sayari client that records its requests, and objects for it to fetch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TESCO = ENTITIES["Tesco PLC"]
 
 @dataclass
 class RecordingClient:
-    """A client, the sandbox behind it, and the requests it sent, the latest last."""
+    """A client of the sandbox and the requests that it sent, oldest first."""
 
     sandbox: Sandbox
     requests: list[httpx.Request] = field(default_factory=list)

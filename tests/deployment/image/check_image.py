@@ -1,4 +1,4 @@
-"""The image as it runs in production: another user, a read-only root, no capabilities, little memory.
+"""Tests of the image as in production: unprivileged user, read-only root, no capabilities, little memory.
 
 Not part of `make test`: `make check-image` builds it first, which takes minutes on a fresh machine.
 """
@@ -26,9 +26,9 @@ from tests.testbed.server import free_port
 
 pytestmark = pytest.mark.timeout(600)
 
-#: The grace of these workers; the container is killed some seconds later.
+#: Shutdown grace of these workers in seconds; the container is killed some seconds later.
 GRACE = 10
-#: Megabytes that the image may have in all, its base included.
+#: Maximum size of the image in megabytes, its base included.
 SIZE_LIMIT = 380
 LOCKED_DOWN = ("--rm", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--memory=512m")
 
@@ -41,7 +41,7 @@ def image() -> None:
 
 
 def run(*arguments: str, options: tuple[str, ...] = ("--network=none",)) -> str:
-    """What a container prints that runs locked down to its end, with the image's entry point."""
+    """Run a locked-down container to its end; return its output."""
     return engine("podman", "run", *LOCKED_DOWN, "--tmpfs=/tmp", *options, IMAGE, *arguments).stdout
 
 
@@ -54,7 +54,7 @@ def test_dockerfile_passes_the_checks_when_linted() -> None:
 
 
 def test_botocore_data_is_present_when_s3_is_used() -> None:
-    """All that botocore must read before it calls S3; the other services are left out."""
+    """The image contains the data that botocore reads for S3, and those of no other service."""
     ask = (
         "from botocore.session import get_session; print(get_session().get_service_model('s3').service_name)"
     )
@@ -123,7 +123,7 @@ def environment(sandbox: Sandbox, amqp_url: str, postgres_url: str) -> dict[str,
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """The volume of inputs and results, writable for the image's user."""
+    """A folder for inputs and results that the image's user may write."""
     for name in ("in", "out"):
         (tmp_path / name).mkdir()
         os.chown(tmp_path / name, 10001, 10001)
@@ -136,7 +136,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def container(environment: dict[str, str], data: Path) -> Iterator[str]:
-    """A worker on the host's loopback, where RabbitMQ, PostgreSQL and the sandbox run."""
+    """A worker in the host's network, where RabbitMQ, PostgreSQL and the sandbox run."""
     options = ["--network=host", f"--volume={data}:/data:rw"]
     options += [f"--env={name}={value}" for name, value in environment.items()]
     run("ledger", "upgrade", options=tuple(options))

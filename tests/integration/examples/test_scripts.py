@@ -1,4 +1,4 @@
-"""The scripts of `docs/how-to/integrate`, as they are shown: each publishes a command and follows events on RabbitMQ."""
+"""The scripts of `docs/how-to/integrate`, run on RabbitMQ as the pages show them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SCRIPTS: dict[str, Callable[[str, Path], Arguments]] = {"python": python, "node"
 
 
 def shown(language: str) -> Callable[[dict[str, Any]], str]:
-    """How a line of that script begins for an event."""
+    """Return a function that formats the start of the script's line for an event."""
     if language == "java":
         return lambda event: f"{event['type']} {json.dumps(event)}"
     return lambda event: f"{event['id']} {event['type']} "
@@ -90,7 +90,7 @@ def test_scripts_publish_and_follow_events_when_run_on_rabbitmq(
 
 
 def test_typed_script_publishes_and_ends_when_its_job_completes(amqp_url: str) -> None:
-    """One process of `docs/how-to/integrate/python/typed.py`: sends a command, ends with its final event."""
+    """`docs/how-to/integrate/python/typed.py` sends a command and exits after its final event."""
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
         declare(connection)
         channel = connection.channel()

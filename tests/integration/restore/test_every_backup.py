@@ -1,6 +1,6 @@
-"""A ledger is restored from back-ups of all moments of every command, and goes on in a world that has moved.
+"""Recovery from a backup after each write of every command, while the vendors' state is newer.
 
-Each time: nothing is done a second time at the vendor, and the job completes, or says that nobody can tell.
+Each time no effect is repeated at the vendor, and the job completes or ends as `outcome_unknown`.
 """
 
 from __future__ import annotations
@@ -28,35 +28,37 @@ from workers.ledger.disaster_recovery import finish_recovery, start_recovery
 from workers.ledger.records import Job
 
 ID = "job:1"
-#: About so many back-ups of each command, evenly spread, are restored.
-BACKUPS = 3
+#: Number of backups of each command to restore, evenly spread.
+BACKUP_COUNT = 3
 
 
-def _into_a_given_portfolio(folder: Path, sandbox: Sandbox) -> dict[str, Any]:
+def _import_into_existing_portfolio(folder: Path, sandbox: Sandbox) -> dict[str, Any]:
     with harness(sandbox, folder, folder / "aside.db") as aside:
         portfolio = aside.creditsafe.portfolios.create("Given").portfolio_id
     return {"file": write_companies(folder), "portfolio": {"id": portfolio}}
 
 
-def _into_a_given_project(folder: Path, sandbox: Sandbox) -> dict[str, Any]:
+def _resolve_in_existing_project(folder: Path, sandbox: Sandbox) -> dict[str, Any]:
     with harness(sandbox, folder, folder / "aside.db") as aside:
         project = aside.sayari.projects.create("Given").id
     return {"file": write_entities(folder), "project": {"id": project}}
 
 
-def _and_delete_the_project(folder: Path, _: Sandbox) -> dict[str, Any]:
+def _resolve_and_delete_project(folder: Path, _: Sandbox) -> dict[str, Any]:
     return {"file": write_entities(folder), "delete_project": True}
 
 
-#: After a restore, what was there before the command is no longer known.
+#: After a restore, the state before the command is no longer known.
 CASES = {
     **{
         name: replace(each, outcome_may_be_unknown=each.outcome_may_be_unknown or each.unknown_after_restore)
         for name, each in SCENARIOS.items()
     },
-    "import into a given portfolio": Scenario("creditsafe.import_file", _into_a_given_portfolio, True),
-    "resolve in a given project": Scenario("sayari.resolve_entities", _into_a_given_project, True),
-    "resolve and delete": Scenario("sayari.resolve_entities", _and_delete_the_project, True),
+    "import into an existing portfolio": Scenario(
+        "creditsafe.import_file", _import_into_existing_portfolio, True
+    ),
+    "resolve in an existing project": Scenario("sayari.resolve_entities", _resolve_in_existing_project, True),
+    "resolve and delete": Scenario("sayari.resolve_entities", _resolve_and_delete_project, True),
 }
 
 
@@ -64,7 +66,7 @@ CASES = {
 def test_no_effect_is_repeated_when_an_older_ledger_is_restored(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The job had completed when its ledger was lost; the back-ups are of its writes until then."""
+    """The job had completed when its ledger was lost; there is a backup after each of its writes."""
     scenario = CASES[name]
     with Sandbox(state=SandboxState(job_seconds=0.02, queue_seconds=0.0)) as sandbox:
         data = scenario.data(tmp_path, sandbox)
@@ -75,7 +77,7 @@ def test_no_effect_is_repeated_when_an_older_ledger_is_restored(
         assert undisturbed.status is Status.COMPLETED
         done = dict(sandbox.state.effects)
         assert len(backups) > 3
-        for backup in backups[:: max(len(backups) // BACKUPS, 1)]:
+        for backup in backups[:: max(len(backups) // BACKUP_COUNT, 1)]:
             with restored(sandbox, tmp_path, backup) as later:
                 job = later.run(scenario.type, ID, **data)
                 again = {
@@ -85,13 +87,13 @@ def test_no_effect_is_repeated_when_an_older_ledger_is_restored(
                 }
                 assert not again, f"{backup.name}: done again: {again}"
                 check(scenario, job, undisturbed, backup.name)
-            for draft in tmp_path.rglob("*.part"):  # each back-up is the only one that was restored
+            for draft in tmp_path.rglob("*.part"):  # as if each backup were the only restored one
                 draft.unlink()
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_command_continues_its_effects_when_the_restored_ledger_lacks_it(name: str, tmp_path: Path) -> None:
-    """The back-up is older than the command, which had come to its nth turn; it is sent again."""
+    """The backup is older than the command, which had reached its nth turn and is sent again."""
     scenario = CASES[name]
     turns, ended = 0, False
     while not ended:
@@ -135,7 +137,7 @@ def test_event_numbers_exceed_all_lost_ones_when_a_ledger_is_restored(
 
 
 def test_new_commands_run_normally_when_the_recovery_is_finished(tmp_path: Path, sandbox: Sandbox) -> None:
-    """Creditsafe cannot tell whether a matching was started: until then nobody starts one."""
+    """Creditsafe does not show whether a matching was started, so none is started until then."""
     data = SCENARIOS["creditsafe.run_matching"].data(tmp_path, sandbox)
     with harness(sandbox, tmp_path, tmp_path / "kyb.db") as recovering:
         database = recovering.ledger.database
@@ -155,7 +157,7 @@ def test_new_commands_run_normally_when_the_recovery_is_finished(tmp_path: Path,
 
 def check(scenario: Scenario, job: Job, undisturbed: Job | None, when: str) -> None:
     if scenario.outcome_may_be_unknown and job.error is not None:
-        # rejected: what it was done to has been deleted in the end; the job's own copy: likewise
+        # rejected, or without its own copy: the job itself had deleted the object in the end
         copy_deleted = "the job's own copy" in job.error["message"]
         assert copy_deleted or job.error["code"] in {Code.OUTCOME_UNKNOWN, Code.VENDOR_REJECTED}, (
             f"{when}: {job.error}"
@@ -176,14 +178,14 @@ def harness(sandbox: Sandbox, folder: Path, ledger: Path) -> Iterator[SandboxHar
 
 @contextmanager
 def restored(sandbox: Sandbox, folder: Path, backup: Path) -> Iterator[SandboxHarness]:
-    """A harness whose ledger is the back-up, or a new one if there is none."""
+    """Yield a harness whose ledger is the backup, or a new ledger if there is none."""
     with harness(sandbox, folder, backup) as built:
         start_recovery(built.ledger.database, 3600.0)
         yield built
 
 
 def every_write(ledger: Path, folder: Path, patch: pytest.MonkeyPatch) -> list[Path]:
-    """Back the ledger up after each of its writes from now on; the list grows."""
+    """Back the ledger up after each of its later writes; the returned list grows."""
     backups: list[Path] = []
     commit: Callable[..., None] = DefaultDialect.do_commit
 

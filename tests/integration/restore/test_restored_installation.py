@@ -1,4 +1,4 @@
-"""An hour-old ledger is restored while RabbitMQ and the vendors went on: `pg_dump`, workers, `kyb ledger …`."""
+"""Recovery of a whole installation with an old dump, while RabbitMQ and the vendors have newer state."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_every_job_ends_without_repeated_effects_when_a_dump_is_restored(
     tool = postgres.programs()
     subprocess.run([tool / "pg_dump", "-Fc", "-f", backup, ledger_url], check=True)
 
-    # The ledger will know nothing of what follows.
+    # The backup lacks everything from here on.
     send("after")
     ended(list(sent))
     done = dict(sandbox.state.effects)
@@ -100,7 +100,7 @@ def test_every_job_ends_without_repeated_effects_when_a_dump_is_restored(
         "progressed",
         "completed",
     }
-    # a command sent again may be answered twice, with the same event
+    # a command sent again may receive the same event twice
     bodies = {json.dumps(e, sort_keys=True) for e in upstream.seen}
     assert len({e["id"] for e in upstream.seen}) == len(bodies), "no event is taken for another one"
     jobs = json.loads(kyb("jobs", "list", "--json"))
