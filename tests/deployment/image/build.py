@@ -1,6 +1,6 @@
 """The image, built by `buildah` and run by `podman` with `runc`, without a container daemon.
 
-Neither needs a registry: the base is a stand-in made from Debian's packages, with what the official image has.
+Neither needs a registry: the base is a substitute made from Debian packages, with the contents of the official image.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).parents[3]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kyb-workers"
 PACKAGES = ("buildah", "podman", "runc", "catatonit", "mmdebstrap", "fuse-overlayfs")
-BASE = "localhost/kyb-stand-in-for-python-slim"
+BASE = "localhost/kyb-python-slim-substitute"
 IMAGE = "localhost/kyb-workers:check"
 
 _CONF = """
