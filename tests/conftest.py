@@ -43,24 +43,35 @@ _SERVICE_FIXTURES = {
 #: Values of parameters by which tests choose one of these fixtures.
 _SERVICE_PARAMETERS = {"postgres", "postgresql", "rabbitmq", "s3", "sftp"}
 #: Seconds of the longest tests, by file and function: they begin first, so that no process ends long after the others.
-LONGEST: dict[str, int] = {}
+LONGEST: dict[str, int] = {
+    "test_compose.py::test_job_completes_when_run_with_the_compose_settings": 60,
+    "test_probes.py::test_servers_that_hang_die_and_return": 50,
+    "test_broker_outage.py::test_link_and_publisher_recover_when_the_broker_is_killed_or_wiped": 43,
+    "test_publisher.py::test_what_publish_returns_from_is_there_however_often_the_connection_is_cut": 26,
+    "test_worker.py::test_a_dead_child_is_replaced_and_its_siblings_go_on": 24,
+    "test_scale_to_zero.py::test_due_turns_are_dispatched_when_the_vendors_workers_are_scaled_to_zero": 20,
+    "test_every_boundary.py::test_distributed_worker_completes_the_job_when_killed_at_a_boundary": 19,
+    "test_personal_data_stays_inside.py::test_file_contents_stay_inside_when_jobs_complete_despite_faults": 18,
+    "test_demo.py::test_interrupted_it_ends_cleanly": 17,
+    "test_restored_installation.py::test_every_job_ends_without_repeated_effects_when_a_dump_is_restored": 16,
+}
 
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Signs what servers and clients of the tests show."""
-    return Authority(tmp_path_factory.mktemp("tls") / "ours")
+    """The certificate authority of the tests' servers and clients."""
+    return Authority(tmp_path_factory.mktemp("tls") / "authority")
 
 
 @pytest.fixture(scope="session")
 def server_tls(authority: Authority) -> Tls:
-    """What servers show of themselves."""
+    """The certificate and key of the tests' servers."""
     return authority.issue("127.0.0.1")
 
 
 @pytest.fixture(scope="session")
 def rabbitmq(server_tls: Tls) -> Iterator[RabbitMQ]:
-    """A RabbitMQ node of this process that also speaks TLS; no test stops it."""
+    """A RabbitMQ node of this process that also listens with TLS; no test stops it."""
     with closing(require(lambda: RabbitMQ(tls=server_tls))) as node:
         node.start()
         yield node
@@ -68,7 +79,7 @@ def rabbitmq(server_tls: Tls) -> Iterator[RabbitMQ]:
 
 @pytest.fixture
 def frail_rabbitmq() -> Iterator[RabbitMQ]:
-    """A RabbitMQ node of this test, to be stopped, killed or wiped.
+    """A RabbitMQ node of this test, which it may stop, kill or wipe.
 
     RabbitMQ 3.10 does not recover from a restart soon after virtual hosts with quorum queues were deleted, as
     they are between tests.
@@ -117,15 +128,15 @@ def shared_virtual_hosts(request: pytest.FixtureRequest) -> Iterator[RabbitMQ | 
 
 @pytest.fixture
 def virtual_hosts(request: pytest.FixtureRequest) -> RabbitMQ | Vhosts:
-    """Where the test's virtual hosts are created, emptied and dropped: on `rabbitmq` if the test uses that."""
-    own = "rabbitmq" in request.fixturenames
-    broker: RabbitMQ | Vhosts = request.getfixturevalue("rabbitmq" if own else "shared_virtual_hosts")
+    """The server of the test's virtual hosts: `rabbitmq` if the test uses that."""
+    private = "rabbitmq" in request.fixturenames
+    broker: RabbitMQ | Vhosts = request.getfixturevalue("rabbitmq" if private else "shared_virtual_hosts")
     return broker
 
 
 @pytest.fixture
 def amqp_url(virtual_hosts: RabbitMQ | Vhosts) -> Iterator[str]:
-    """A RabbitMQ virtual host of the test's own."""
+    """The URL of a RabbitMQ virtual host for this test alone."""
     url = virtual_hosts.fresh_url()
     yield url
     virtual_hosts.drop(url)
@@ -144,18 +155,18 @@ def shared_ledgers(request: pytest.FixtureRequest) -> PostgresLedgers:
 
 @pytest.fixture
 def ledgers(request: pytest.FixtureRequest) -> PostgresLedgers:
-    """Where the test's databases are created: on `postgres` if the test uses that."""
-    own = "postgres" in request.fixturenames
+    """The server of the test's databases: `postgres` if the test uses that."""
+    private = "postgres" in request.fixturenames
     return (
         PostgresLedgers(request.getfixturevalue("postgres"))
-        if own
+        if private
         else request.getfixturevalue("shared_ledgers")
     )
 
 
 @pytest.fixture
 def postgres_url(ledgers: PostgresLedgers) -> Iterator[str]:
-    """A migrated PostgreSQL ledger of the test's own."""
+    """The URL of a migrated PostgreSQL ledger for this test alone."""
     url = ledgers.fresh_url()
     yield url
     ledgers.server.drop(url)
@@ -163,7 +174,7 @@ def postgres_url(ledgers: PostgresLedgers) -> Iterator[str]:
 
 @pytest.fixture
 def empty_postgres_url(ledgers: PostgresLedgers) -> Iterator[str]:
-    """An empty PostgreSQL database of the test's own."""
+    """The URL of an empty PostgreSQL database for this test alone."""
     url = ledgers.server.fresh_url()
     yield url
     ledgers.server.drop(url)
@@ -171,7 +182,7 @@ def empty_postgres_url(ledgers: PostgresLedgers) -> Iterator[str]:
 
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
-    """An SQLite ledger of the test's own."""
+    """The URL of a migrated SQLite ledger for this test alone."""
     return ledger_at(tmp_path / "ledger.db")
 
 
@@ -186,8 +197,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Prepare the process, and start the shared servers if it controls others.
 
     Ctrl-C must reach the programs that tests start, also when a shell runs the tests in the background. Property
-    tests try the same examples each time where `CI` is set; new ones are searched for elsewhere. None of them
-    fails because the machine is busy.
+    tests use the same examples each time where `CI` is set, and new ones elsewhere. None of them fails because the
+    machine is busy.
     """
     environment.lighten()
     hypothesis.settings.register_profile(
@@ -208,7 +219,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a test process where the shared servers are."""
+    """Pass the addresses of the shared servers to a test process."""
     servers = node.config.stash.get(_SERVERS, None)
     if servers is not None:
         node.workerinput["shared_servers"] = servers.addresses()
@@ -223,7 +234,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Lines that tests want to be read at the end of a run, wherever they ran."""
+    """Print the `summary` properties of tests at the end of the run."""
     for outcome in ("passed", "failed"):
         for report in terminalreporter.getreports(outcome):
             for name, value in report.user_properties:
@@ -247,7 +258,7 @@ def _shared_servers(config: pytest.Config) -> dict[str, str]:
 
 
 def _needs_servers(item: pytest.Item) -> bool:
-    """Whether the test uses a server's fixture, by name or by a parameter that names one."""
+    """Return whether the test uses a server's fixture, by name or by a parameter that names one."""
     if not isinstance(item, pytest.Function):
         return False
     parameters = set(map(str, item.callspec.params.values())) if hasattr(item, "callspec") else set()

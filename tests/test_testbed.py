@@ -1,4 +1,4 @@
-"""The tests' own servers do what the tests rely on."""
+"""Tests of the servers that the tests run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker, ConnectionClosedByBroker
 
 from tests.testbed.postgres import Postgres
-from tests.testbed.rabbitmq import RabbitMQ
+from tests.testbed.rabbitmq import RabbitMQ, Vhosts
 
 BODY = b"confirmed"
 
@@ -32,7 +32,7 @@ def channel(url: str) -> Iterator[BlockingChannel]:
 
 
 def publish(url: str) -> None:
-    """One persistent message in the quorum queue `kept`, confirmed."""
+    """Publish one persistent message to the quorum queue `kept`, with confirmation."""
     with channel(url) as broker:
         broker.queue_declare("kept", durable=True, arguments={"x-queue-type": "quorum"})
         broker.confirm_delivery()
@@ -46,33 +46,35 @@ def consume(url: str) -> bytes | None:
         return body
 
 
-def test_a_message_is_published_and_consumed(amqp_url: str) -> None:
+def test_message_is_consumed_when_it_was_published(amqp_url: str) -> None:
     publish(amqp_url)
     assert consume(amqp_url) == BODY
 
 
-def test_virtual_hosts_do_not_see_each_other(amqp_url: str, rabbitmq: RabbitMQ) -> None:
-    other = rabbitmq.fresh_url()
+def test_queue_is_missing_when_declared_in_another_virtual_host(
+    amqp_url: str, virtual_hosts: RabbitMQ | Vhosts
+) -> None:
+    other = virtual_hosts.fresh_url()
     publish(amqp_url)
     with channel(other) as broker, pytest.raises(ChannelClosedByBroker, match="no queue 'kept'"):
         broker.queue_declare("kept", passive=True)
-    rabbitmq.drop(other)
+    virtual_hosts.drop(other)
 
 
-def test_connections_are_closed_from_the_brokers_side(amqp_url: str, rabbitmq: RabbitMQ) -> None:
+def test_connection_fails_when_the_broker_closes_it(amqp_url: str, rabbitmq: RabbitMQ) -> None:
     with channel(amqp_url) as broker:
         rabbitmq.close_all_connections()
         with pytest.raises(ConnectionClosedByBroker):
             broker.queue_declare("never")
 
 
-def test_a_fresh_database_is_empty_and_answers(postgres_url: str) -> None:
-    with psycopg.connect(postgres_url) as connection:
+def test_database_is_empty_when_fresh(empty_postgres_url: str) -> None:
+    with psycopg.connect(empty_postgres_url) as connection:
         tables = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
     assert tables == (0,)
 
 
-def test_databases_do_not_see_each_other_and_outlive_a_crash(postgres_url: str, postgres: Postgres) -> None:
+def test_databases_stay_separate_when_postgresql_is_killed(postgres_url: str, postgres: Postgres) -> None:
     other = postgres.fresh_url()
     with psycopg.connect(other) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
@@ -85,7 +87,7 @@ def test_databases_do_not_see_each_other_and_outlive_a_crash(postgres_url: str, 
     postgres.drop(other)
 
 
-def test_a_server_ends_with_the_tests_however_they_end(tmp_path: Path) -> None:
+def test_server_ends_and_its_folder_is_removed_when_the_tests_are_killed(tmp_path: Path) -> None:
     alive = tmp_path / "alive"
     os.mkfifo(alive)
     script = (
@@ -99,11 +101,11 @@ def test_a_server_ends_with_the_tests_however_they_end(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[1],
     )
-    with tests, alive.open("rb") as pipe:  # opens once the server has its end of it
+    with tests, alive.open("rb") as pipe:  # opens once the server has opened its end
         assert tests.stdout is not None
         folder = Path(tests.stdout.readline().decode().strip())
         assert folder.is_dir()
         tests.kill()
-        assert pipe.read() == b""  # the server is gone
-        assert tests.stdout.read() == b""  # and so is its guard, which shares this pipe
+        assert pipe.read() == b""  # the server has ended
+        assert tests.stdout.read() == b""  # so has its guard, which shares this pipe
     assert not folder.exists()

@@ -28,13 +28,13 @@ from tests.testbed.disk import small_disk
 from tests.testbed.postgres import Postgres
 from tests.testbed.rabbitmq import Programs, RabbitMQ
 
-#: What the system has installed.
+#: The version that the system has installed.
 SYSTEM = "system"
 FIRST = Disturbance("undisturbed", undisturbed)
 
 
 def main() -> int:
-    """Exit status: 0 when nothing was wrong."""
+    """Return the exit status: 0 if there is no violation."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=108)
     parser.add_argument("--only", default="", help="disturbances whose name matches this")
@@ -46,28 +46,28 @@ def main() -> int:
     )
     parser.add_argument("--findings", type=Path, help="file of earlier findings, to be added to")
     parser.add_argument("--report", type=Path, help="page whose results are replaced")
-    given = parser.parse_args()
-    folder = Path(given.keep or tempfile.mkdtemp(prefix="kyb-chaos-"))
-    findings = report.read(given.findings) if given.findings else []
-    wrong = False
+    arguments = parser.parse_args()
+    folder = Path(arguments.keep or tempfile.mkdtemp(prefix="kyb-chaos-"))
+    findings = report.read(arguments.findings) if arguments.findings else []
+    failed = False
     with closing(Postgres()) as postgres:
         postgres.start()
-        for version in given.rabbitmq.split(","):
-            for finding in trials(folder / version, version, given.only, given.jobs, postgres):
+        for version in arguments.rabbitmq.split(","):
+            for finding in trials(folder / version, version, arguments.only, arguments.jobs, postgres):
                 findings = report.merged(findings, finding)
                 sys.stdout.write(report.line(finding) + "\n")
                 sys.stdout.writelines(f"    WRONG {each}\n" for each in finding.wrong)
                 sys.stdout.flush()
-                wrong = wrong or bool(finding.wrong)
-                if given.findings:
-                    report.write(given.findings, findings)
-    if given.report:
-        report.write_page(given.report, findings, [FIRST, *DISTURBANCES])
-    return 1 if wrong else 0
+                failed = failed or bool(finding.wrong)
+                if arguments.findings:
+                    report.write(arguments.findings, findings)
+    if arguments.report:
+        report.write_page(arguments.report, findings, [FIRST, *DISTURBANCES])
+    return 1 if failed else 0
 
 
 def trials(folder: Path, version: str, only: str, jobs: int, postgres: Postgres) -> Iterator[Finding]:
-    """All disturbances with this version of RabbitMQ, and before them none."""
+    """Yield the findings of an undisturbed trial and of all disturbances, on this version of RabbitMQ."""
     of = rabbitmq.programs() if version == SYSTEM else rabbitmq4.programs(version)
     versions = (version_of(of), version_of_postgres(postgres))
     first = version == SYSTEM  # the embedded broker is the same with all
@@ -85,14 +85,14 @@ def trials(folder: Path, version: str, only: str, jobs: int, postgres: Postgres)
 
 
 def version_of(of: Programs) -> str:
-    """Of RabbitMQ."""
+    """Return the version of RabbitMQ."""
     with closing(RabbitMQ(of)) as node:
         node.start()
         return node.ctl("version").strip()
 
 
 def version_of_postgres(postgres: Postgres) -> str:
-    """Of PostgreSQL."""
+    """Return the version of PostgreSQL."""
     with psycopg.connect(postgres.url) as connection:
         number = connection.info.server_version
     return f"{number // 10_000}.{number % 10_000}"

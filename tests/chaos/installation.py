@@ -1,4 +1,4 @@
-"""All parts of an installation, of the trial's own: RabbitMQ, PostgreSQL, the vendors' stand-ins, workers."""
+"""An installation for one trial: RabbitMQ, PostgreSQL, the vendors' simulators and workers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from typing import Any, LiteralString
 import psycopg
 
 from sandbox import Sandbox
+from tests.support.waiting import wait_until
 from tests.testbed.cluster import Cluster
 from tests.testbed.postgres import Postgres
 from tests.testbed.rabbitmq import RabbitMQ
 
-#: A worker is killed when the trial is, however that ends: nothing else would end it.
+#: The kernel kills a worker when the trial's process ends, however that happens.
 MAIN = "import ctypes, signal; ctypes.CDLL(None).prctl(1, signal.SIGKILL); from workers.cli.main import main; main()"
-#: A job whose turn kills its process: what a defect in a C library, or too much memory, would do.
+#: A job whose turn kills its process, as a defect in a C library or a lack of memory would.
 POISON = """
 import os, time
 import workers.engine.worker
@@ -40,22 +41,22 @@ JOBS["data8.start_job"] = start_or_die
 
 
 class Workers:
-    """`kyb worker` processes, kept at a number as an orchestrator would: who dies is started again.
+    """A fixed number of `kyb worker` processes; as with an orchestrator, a dead one is replaced.
 
     Args:
-        environment: their settings.
-        log: the file that all write to.
-        count: how many.
-        preamble: Python run in each before anything else.
+        environment: settings of all workers.
+        log: file that all workers write to.
+        count: number of workers.
+        preamble: Python code that each worker runs first.
     """
 
     def __init__(self, environment: dict[str, str], log: Path, count: int = 2, preamble: str = "") -> None:
         self._environment = os.environ | environment
         self._code = f"{preamble}\n{MAIN}"
         self._launched = 0
-        #: Of every second worker.
+        #: Further settings of every second worker.
         self.others: dict[str, str] = {}
-        #: Where their code is; None: here.
+        #: Folder of their code; None for this checkout.
         self.code: Path | None = None
         self._count = count
         self._lock = threading.RLock()
@@ -66,41 +67,42 @@ class Workers:
         self.deaths = 0
 
     def start(self) -> None:
-        """Start all, wait until they serve, and start again whoever dies from now on."""
+        """Start all workers, wait until they serve, and replace dead ones from now on."""
         self._supervisor.start()
-        deadline = time.monotonic() + 60
-        while sum(line.get("event") == "serving" for line in self.lines()) < self._count:
-            assert time.monotonic() < deadline, f"the workers do not serve: {self.log}"
-            time.sleep(0.05)  # other processes, which tell their log alone
+        wait_until(
+            lambda: sum(line.get("event") == "serving" for line in self.lines()) >= self._count,
+            60.0,
+            lambda: f"the workers do not serve: {self.log}",
+        )
 
     def kill_one(self, number: int) -> None:
-        """kill -9 of one of them."""
+        """Kill one worker (SIGKILL)."""
         with self._lock:
             if self.running:
                 self.running[number % len(self.running)].kill()
 
     def kill_all(self) -> None:
-        """kill -9 of all at once."""
+        """Kill all workers at once (SIGKILL)."""
         with self._lock:
             for worker in self.running:
                 worker.kill()
 
     def terminate_one(self, number: int) -> tuple[int, float]:
-        """SIGTERM to one of them; gives its exit code and the seconds it took. Another takes its place."""
+        """Stop one worker (SIGTERM), which is then replaced; return its exit code and the seconds it took."""
         with self._lock:
             worker = self.running.pop(number % len(self.running))
-        return _end(worker)
+        return _stop(worker)
 
     def terminate_all(self) -> list[tuple[int, float]]:
-        """SIGTERM to all; gives exit codes and seconds. Others take their places."""
+        """Stop all workers (SIGTERM), which are then replaced; return exit codes and seconds."""
         with self._lock:
             ending, self.running = self.running, []
             for worker in ending:
                 worker.send_signal(signal.SIGTERM)
-            return [_end(worker, told=True) for worker in ending]
+            return [_stop(worker, signalled=True) for worker in ending]
 
     def close(self) -> None:
-        """kill -9 of all, for good."""
+        """Kill all workers and replace none."""
         self._stopping.set()
         if self._supervisor.is_alive():
             self._supervisor.join()
@@ -110,13 +112,13 @@ class Workers:
             worker.wait()
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """What they logged, as far as it is whole."""
+        """Yield the complete log lines of all workers."""
         written = self.log.read_text(errors="replace") if self.log.exists() else ""
         for line in written.splitlines():
             with contextlib.suppress(ValueError):
-                found = json.loads(line)
-                if isinstance(found, dict):
-                    yield found
+                entry = json.loads(line)
+                if isinstance(entry, dict):
+                    yield entry
 
     def _restart_dead_workers(self) -> None:
         while not self._stopping.is_set():
@@ -129,7 +131,7 @@ class Workers:
             self._stopping.wait(0.1)
 
     def peak_memory(self) -> int:
-        """The most that any worker that runs now has ever had in memory, in MiB."""
+        """Return the peak memory of the largest running worker, in MiB."""
         with self._lock:
             status = [Path(f"/proc/{worker.pid}/status").read_text() for worker in self.running]
         return max(int(re.search(r"VmHWM:\s+(\d+)", text)[1]) for text in status) // 1024  # type: ignore[index]
@@ -150,13 +152,13 @@ class Workers:
 
 
 class Installation:
-    """Everything, to be disturbed.
+    """All parts of an installation, to be disturbed.
 
     Args:
-        folder: for inputs, results and logs.
-        rabbitmq: a running node, or a cluster; None: the embedded broker, SQLite and one worker.
+        folder: of inputs, results and logs.
+        rabbitmq: a running node or cluster; None for the embedded broker, SQLite and one worker.
         postgres: a running cluster.
-        sandbox: the vendors.
+        sandbox: the vendors' simulators.
     """
 
     def __init__(
@@ -181,25 +183,25 @@ class Installation:
 
     @property
     def rabbitmq(self) -> RabbitMQ:
-        """The node, or any of the cluster."""
+        """The node, or one node of the cluster."""
         assert self._rabbitmq is not None
         return self._rabbitmq.nodes[0] if isinstance(self._rabbitmq, Cluster) else self._rabbitmq
 
     @property
     def cluster(self) -> Cluster:
-        """The nodes."""
+        """The RabbitMQ cluster."""
         assert isinstance(self._rabbitmq, Cluster)
         return self._rabbitmq
 
     @property
     def postgres(self) -> Postgres:
-        """The cluster."""
+        """The PostgreSQL cluster."""
         assert self._postgres is not None
         return self._postgres
 
     @property
     def workers(self) -> Workers:
-        """The workers; made, but not started, at the first look."""
+        """The workers, created at first use and not started."""
         if self._workers is None:
             count = 1 if self.embedded else 2
             environment = self.environment() | self.settings
@@ -207,7 +209,7 @@ class Installation:
         return self._workers
 
     def terminate_backends(self) -> None:
-        """End every connection to the ledger from PostgreSQL's side."""
+        """Terminate every connection to the ledger on PostgreSQL's side."""
         self.sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'kyb-workers'"
         )
@@ -219,14 +221,14 @@ class Installation:
                 connection.execute(statement)
 
     def close(self) -> None:
-        """End the workers and forget the ledger."""
+        """Kill the workers and drop the ledger."""
         if self._workers is not None:
             self._workers.close()
         if self._postgres is not None:
             self._postgres.drop(self.ledger_url)
 
     def environment(self) -> dict[str, str]:
-        """Settings of a worker."""
+        """Return the settings of a worker."""
         timeouts = {f"KYB_{vendor}__TIMEOUT": "2" for vendor in ("CREDITSAFE", "DATA8", "SAYARI")}
         return self.sandbox.environment() | timeouts | {
             "KYB_BROKER_URL": self.amqp_url,
@@ -242,9 +244,9 @@ class Installation:
         }  # fmt: skip
 
 
-def _end(worker: subprocess.Popen[bytes], *, told: bool = False) -> tuple[int, float]:
+def _stop(worker: subprocess.Popen[bytes], *, signalled: bool = False) -> tuple[int, float]:
     began = time.monotonic()
-    if not told:
+    if not signalled:
         worker.send_signal(signal.SIGTERM)
     try:
         code = worker.wait(60)

@@ -1,4 +1,4 @@
-"""How soon work goes on after a disturbance, read from what the workers logged."""
+"""How soon work continues after a disturbance, by the workers' logs."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 
 #: The last line of a turn.
 ENDS = ("waiting", "retrying", "completed", "failed", "cancelled")
-#: A wait of more seconds that is no look at a vendor's job: an effect that may still come is waited for.
-ON_PURPOSE = 1.0
+#: A longer wait outside polling is for an effect that may still happen.
+SETTLE_WAIT_SECONDS = 1.0
 
 
 @dataclass
 class Recovery:
-    """What a log shows.
+    """Delays of jobs after a disturbance.
 
     Attributes:
-        late: of each job and each moment, how many seconds its next turn ended too late: after the moment, or after
-            the turn's own time, if that came later.
-        in_doubt: jobs that waited on purpose for an effect that may have been under way.
+        late: for each job and moment, the seconds by which its next turn ended too late: after the moment, or after
+            the turn's due time if that was later.
+        in_doubt: number of jobs that waited for an effect which might still have been under way.
     """
 
     late: list[float] = field(default_factory=list)
@@ -31,12 +31,12 @@ class Recovery:
 def recovery(
     lines: Iterable[dict[str, Any]], moments: Iterable[float], sent: Mapping[str, float]
 ) -> Recovery:
-    """Look at the turns after each moment, in epoch seconds, at which work could go on.
+    """Measure the delay of the first turn of each job after each moment.
 
     Args:
-        lines: all that was logged.
-        moments: at which it could.
-        sent: when the command of each job reached RabbitMQ, likewise.
+        lines: of the log.
+        moments: at which work could continue, in epoch seconds.
+        sent: when the command of each job reached RabbitMQ, in epoch seconds.
     """
     turns: dict[str, list[tuple[float, float]]] = {job: [(0.0, at)] for job, at in sent.items()}
     doubted = set()
@@ -44,7 +44,7 @@ def recovery(
         if _ends(line) and line["job_id"] in turns:
             at = _at(line)
             turns[line["job_id"]].append((at, at + line.get("seconds", 0.0)))
-            if line["event"] == "waiting" and line["step"] is None and line["seconds"] > ON_PURPOSE:
+            if line["event"] == "waiting" and line["step"] is None and line["seconds"] > SETTLE_WAIT_SECONDS:
                 doubted.add(line["job_id"])
     late = []
     for ends in turns.values():

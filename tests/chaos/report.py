@@ -51,23 +51,23 @@ def write_page(page: Path, findings: Sequence[Finding], order: Sequence[Disturba
 def section(findings: Sequence[Finding], order: Sequence[Disturbance]) -> str:
     """Return the results as Markdown: a summary, then one table per version of RabbitMQ."""
     places = {disturbance.name: place for place, disturbance in enumerate(order)}
-    known = [each for each in findings if each.name in places]
-    known.sort(key=lambda each: ([int(part) for part in each.rabbitmq.split(".")], places[each.name]))
+    rows = [each for each in findings if each.name in places]
+    rows.sort(key=lambda each: ([int(part) for part in each.rabbitmq.split(".")], places[each.name]))
     tables = []
-    for version, group in groupby(known, lambda each: each.rabbitmq):
-        rows = "\n".join(map(_row, group))
-        tables.append(f"### RabbitMQ {version}\n\n{_HEAD}\n{rows}")
-    violations = [f"* {f.name} on RabbitMQ {f.rabbitmq}: {each}" for f in known for each in f.wrong]
+    for version, group in groupby(rows, lambda each: each.rabbitmq):
+        body = "\n".join(map(_row, group))
+        tables.append(f"### RabbitMQ {version}\n\n{_HEAD}\n{body}")
+    violations = [f"* {f.name} on RabbitMQ {f.rabbitmq}: {each}" for f in rows for each in f.wrong]
     return _SECTION.format(
         date=time.strftime("%Y-%m-%d"),
         python=platform.python_version(),
-        postgres=known[0].postgres,
+        postgres=rows[0].postgres,
         cores=os.cpu_count(),
-        disturbed=sum(each.name != order[0].name for each in known),
-        total=sum(each.jobs for each in known),
-        unknown=sum(each.unknown for each in known),
-        lost=sum(each.lost for each in known),
-        doubled=sum(each.doubled for each in known),
+        disturbed=sum(each.name != order[0].name for each in rows),
+        total=sum(each.jobs for each in rows),
+        unknown=sum(each.unknown for each in rows),
+        lost=sum(each.lost for each in rows),
+        doubled=sum(each.doubled for each in rows),
         tables="\n\n".join(tables),
         violations="\n".join(["Violations:", "", *violations]) if violations else "All other checks passed.",
     )

@@ -1,4 +1,4 @@
-"""The quick ones of the disturbances with a few jobs; `make chaos` has them all with many."""
+"""The quick disturbances with few jobs; `make chaos` runs all of them with many."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def trial(
 @pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("half", [QUICK[::2], QUICK[1::2]], ids=["one half", "the other"])
-def test_nothing_is_lost_or_done_twice(
+def test_no_job_is_lost_or_repeated_when_the_installation_is_disturbed(
     tmp_path: Path, postgres: Postgres, frail_rabbitmq: RabbitMQ, half: list[Disturbance]
 ) -> None:
-    """All on one node, one after the other: what one leaves behind must not hurt the next."""
+    """All run on one node in sequence, so that the remains of one must not affect the next."""
     first = trial(tmp_path / "0", Disturbance("undisturbed", undisturbed), None, postgres, frail_rabbitmq)
     assert (first.completed, first.wrong) == (JOBS, [])
     for number, disturbance in enumerate(half, start=1):
         rabbitmq = None if disturbance.embedded else frail_rabbitmq
-        found = trial(tmp_path / str(number), disturbance, first, postgres, rabbitmq)
-        assert found.wrong == [], f"{found.name}: {found.wrong}"
-        assert found.completed + found.unknown == JOBS
+        finding = trial(tmp_path / str(number), disturbance, first, postgres, rabbitmq)
+        assert finding.wrong == [], f"{finding.name}: {finding.wrong}"
+        assert finding.completed + finding.unknown == JOBS

@@ -1,4 +1,4 @@
-"""One disturbance while jobs are in flight, and what must be true after it, whatever was disturbed."""
+"""One disturbance while jobs are in flight, and the checks that must hold after every disturbance."""
 
 from __future__ import annotations
 
@@ -22,31 +22,33 @@ from workers.files.storage import Storage
 from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
 
-#: Seconds after the disturbance in which all jobs must have ended.
-PATIENCE = 150.0
-#: The one way in which a job may fail, where answers are lost: its vendor has no way to tell.
-UNKNOWABLE = {("outcome_unknown", type_, True) for type_ in ("creditsafe.run_matching", "creditsafe.enrich")}
+#: Seconds after the disturbance within which all jobs must end.
+END_TIMEOUT_SECONDS = 150.0
+#: The only failures allowed, where answers are lost: the vendor offers no call that shows the outcome.
+ALLOWED_FAILURES = {
+    ("outcome_unknown", type_, True) for type_ in ("creditsafe.run_matching", "creditsafe.enrich")
+}
 #: Results of a run that nothing disturbed, by the number of the job.
 Expected = dict[int, Any]
 
 
 @dataclass
 class Situation:
-    """What a disturbance can get hold of."""
+    """The access that a disturbance has to the trial."""
 
     installation: Installation
     tasks: list[Task]
-    #: Seconds that a lasting disturbance lasts.
+    #: Seconds that a continuous disturbance lasts.
     length: float
-    #: What it wants to be said in the report.
+    #: Remarks for the report.
     notes: list[str] = field(default_factory=list)
-    #: When there was again all that it takes to go on, in epoch seconds; the end of all is one more.
+    #: Epoch seconds at which everything needed for progress was available again; the end of the disturbance is one more.
     moments: list[float] = field(default_factory=list)
-    #: Messages without an id that it has sent: they end as dead letters.
+    #: Messages without an id that the disturbance sent; they become dead letters.
     noise: int = 0
 
     def again(self) -> None:
-        """From now on work can go on."""
+        """Record that work can continue from now on."""
         self.moments.append(time.time())
 
 
@@ -64,20 +66,20 @@ class Disturbance:
 
     Attributes:
         name: a few words.
-        disturb: does it; the trial's jobs are being published and run meanwhile.
-        prepare: what must be set before the workers start.
-        embedded: one process with the embedded broker and SQLite.
+        disturb: the disturbance itself; the trial's jobs are published and run meanwhile.
+        prepare: runs before the workers start.
+        embedded: use one process with the embedded broker and SQLite.
         resend: seconds after which the upstream sends unanswered commands again, where RabbitMQ loses its data.
-        answers_lost: whether vendors' answers, or the processes that wait for them, are lost in it: then a
-            start of a matching run may end as `outcome_unknown`, and only then.
+        answers_lost: vendors' answers, or the processes that wait for them, are lost. Only then may the start of a
+            matching run end as `outcome_unknown`.
         quick: part of the short run.
-        besides: makes jobs that cannot complete, to be run among the others.
-        at_once: all are published at once.
-        cluster: RabbitMQ is three nodes.
-        small_disk: PostgreSQL has a small disk of its own.
-        spread: seconds within which the jobs are published, if not those of all.
-        length: seconds that a lasting disturbance lasts, if not as long as all.
-        within: seconds in which all but one in a hundred jobs must go on, in the long run: it is no business of tests.
+        besides: builds jobs that cannot complete, which run among the others.
+        at_once: publish all jobs at once.
+        cluster: use three RabbitMQ nodes.
+        small_disk: give PostgreSQL a small disk.
+        spread: seconds within which the jobs are published; None for the run's default.
+        length: seconds that a continuous disturbance lasts; None for the run's default.
+        within: seconds within which 99 % of the jobs must continue; only the long run checks it.
     """
 
     name: str
@@ -98,7 +100,7 @@ class Disturbance:
 
 @dataclass
 class Finding:
-    """What a trial showed. `wrong` lists whatever must not be."""
+    """The findings of a trial; `wrong` lists the violations."""
 
     name: str
     jobs: int
@@ -120,18 +122,18 @@ class Finding:
 
     @property
     def median(self) -> float | None:
-        """Seconds by which the job in the middle went on too late."""
+        """Median of the seconds by which jobs continued too late."""
         return statistics.median(self.late) if self.late else None
 
     @property
     def p99(self) -> float | None:
-        """Seconds by which all but one in a hundred went on too late at most."""
+        """99th percentile of the seconds by which jobs continued too late."""
         ordered = sorted(self.late)
         return ordered[max(0, math.ceil(0.99 * len(ordered)) - 1)] if ordered else None
 
 
 def undisturbed(_: Situation) -> None:
-    """Nothing happens."""
+    """Disturb nothing."""
 
 
 class Trial:
@@ -140,15 +142,15 @@ class Trial:
     Args:
         installation: not started yet.
         disturbance: the disturbance.
-        count: how many jobs.
-        expected: what they came to undisturbed; None in that run itself.
+        count: number of jobs.
+        expected: the findings of the undisturbed run; None in that run itself.
     """
 
     def __init__(
         self, installation: Installation, disturbance: Disturbance, count: int, expected: Finding | None
     ) -> None:
-        self._plant = installation
-        self._scenario = disturbance
+        self._installation = installation
+        self._disturbance = disturbance
         self._expected = expected
         self._database = Database(installation.ledger_url)
         self._database.upgrade()
@@ -160,22 +162,22 @@ class Trial:
         self._finding = Finding(disturbance.name, count)
 
     def play(self, spread: float, length: float) -> Finding:
-        """Publish the jobs within `spread` seconds, disturb them for `length`, wait for the end of all, and look."""
-        self._scenario.prepare(self._plant)
-        self._plant.workers.start()
+        """Publish the jobs within `spread` seconds, disturb them for `length`, await their ends and check them."""
+        self._disturbance.prepare(self._installation)
+        self._installation.workers.start()
         try:
-            began = self._publish(self._scenario.spread or spread)
-            situation = Situation(self._plant, self._tasks, self._scenario.length or length)
-            self._scenario.disturb(situation)
+            began = self._publish(self._disturbance.spread or spread)
+            situation = Situation(self._installation, self._tasks, self._disturbance.length or length)
+            self._disturbance.disturb(situation)
             over, over_epoch = time.monotonic(), time.time()
             ends = self._await_ends()
             self._finding.notes = situation.notes
             self._finding.seconds = time.monotonic() - began
             self._finding.last = max(0.0, *(at - over for at in ends.values()), 0.0)
-            self._finding.deaths = self._plant.workers.deaths
-            if self._scenario.disturb is not undisturbed and not self._plant.workers.others:
+            self._finding.deaths = self._installation.workers.deaths
+            if self._disturbance.disturb is not undisturbed and not self._installation.workers.others:
                 self._recovered([*situation.moments, over_epoch])
-            self._look(ends, situation.noise)
+            self._check_all(ends, situation.noise)
         finally:
             if self._upstream is not None:
                 self._upstream.stop()
@@ -183,64 +185,64 @@ class Trial:
         return self._finding
 
     def _publish(self, spread: float) -> float:
-        """Give the jobs to whom they belong; the moment at which that began."""
+        """Start to publish the jobs, or submit them; return when that began."""
         if self._upstream is not None:
             self._upstream.start()
-            self._plant.rabbitmq.sync()
+            self._installation.rabbitmq.sync()
             middle = len(self._tasks) // 2
             mixed = self._tasks[:middle] + self._extra + self._tasks[middle:]
-            arguments = (mixed, 0.0 if self._scenario.at_once else spread)
+            arguments = (mixed, 0.0 if self._disturbance.at_once else spread)
             threading.Thread(target=self._upstream.publish, args=arguments, daemon=True).start()
             return time.monotonic()
-        folder = self._plant.folder
+        folder = self._installation.folder
         admission = Admission(self._ledger.jobs, Storage([str(folder)], str(folder / "results")), 86_400)
         for task in self._tasks:
             admission.accept(task.body, None, claim_first_turn=False)
         return time.monotonic()
 
     def _await_ends(self) -> dict[str, float]:
-        """When each job that has ended did."""
-        wanted = self._tasks + self._extra
+        """Return when each job ended, without those that did not."""
+        tasks = self._tasks + self._extra
         if self._upstream is not None:
-            self._upstream.await_finals(wanted, PATIENCE, self._scenario.resend)
-            heard = self._upstream.finals
+            self._upstream.await_finals(tasks, END_TIMEOUT_SECONDS, self._disturbance.resend)
+            finals = self._upstream.finals
             return {
-                task.id: min(at for at, _ in heard[task.id].values()) for task in wanted if heard[task.id]
+                task.id: min(at for at, _ in finals[task.id].values()) for task in tasks if finals[task.id]
             }
         ends: dict[str, float] = {}
-        deadline = time.monotonic() + PATIENCE
-        while len(ends) < len(wanted) and time.monotonic() < deadline:
-            for job in self._ledger.queries.jobs(limit=len(wanted)):
+        deadline = time.monotonic() + END_TIMEOUT_SECONDS
+        while len(ends) < len(tasks) and time.monotonic() < deadline:
+            for job in self._ledger.queries.jobs(limit=len(tasks)):
                 if job.status.ended:
                     ends.setdefault(job.id, time.monotonic())
             time.sleep(0.05)  # a ledger has no event to await
         return ends
 
     def _recovered(self, moments: list[float]) -> None:
-        """How soon work went on. Clocks that differ would tell nothing."""
+        """Measure how soon work continued; all workers must have the same clock."""
         finding = self._finding
         sent = self._upstream.sent if self._upstream is not None else {task.id: 0.0 for task in self._tasks}
-        mine = {task.id: sent[task.id] for task in self._tasks if task.id in sent}
-        found = recovery(self._plant.workers.lines(), moments, mine)
-        finding.late, finding.in_doubt = found.late, found.in_doubt
+        sent_at = {task.id: sent[task.id] for task in self._tasks if task.id in sent}
+        measured = recovery(self._installation.workers.lines(), moments, sent_at)
+        finding.late, finding.in_doubt = measured.late, measured.in_doubt
 
-    def _look(self, ends: dict[str, float], noise: int) -> None:
+    def _check_all(self, ends: dict[str, float], noise: int) -> None:
         wrong = self._finding.wrong
         for number, task in enumerate(self._tasks):
             if task.id in ends:
-                self._judge(number, task)
+                self._check_job(number, task)
             else:
                 self._finding.lost += 1
-                wrong.append(f"never ended: {self._standing(task.id)}")
+                wrong.append(f"never ended: {self._describe(task.id)}")
         for task in self._extra:
             job = self._ledger.queries.job(task.id)
             if job is None or job.error is None or job.error["code"] != task.fails_as:
-                wrong.append(f"not {task.fails_as}: {self._standing(task.id)}")
-        _effects(self._finding, self._plant, self._expected, self._extra)
+                wrong.append(f"not {task.fails_as}: {self._describe(task.id)}")
+        _check_effects(self._finding, self._installation, self._expected, self._extra)
         if self._upstream is not None:
-            _queues(self._finding, self._plant, rejected=len(self._upstream.rejected) + noise)
+            _check_queues(self._finding, self._installation, rejected=len(self._upstream.rejected) + noise)
 
-    def _judge(self, number: int, task: Task) -> None:
+    def _check_job(self, number: int, task: Task) -> None:
         finding, job = self._finding, self._ledger.queries.job(task.id)
         events = self._ledger.queries.events(job_id=task.id)
         written = {event.id for event in events if event.type.endswith(FINAL)}
@@ -256,23 +258,23 @@ class Trial:
                 finding.wrong.append(
                     f"{task.id}: {finding.results[number]} instead of {self._expected.results[number]}"
                 )
-        elif (job.error["code"], task.type, self._scenario.answers_lost) in UNKNOWABLE:
+        elif (job.error["code"], task.type, self._disturbance.answers_lost) in ALLOWED_FAILURES:
             finding.unknown += 1
         else:
             finding.wrong.append(f"{task.id}: {job.error['code']}: {job.error['message']}")
 
-    def _standing(self, id: str) -> str:
+    def _describe(self, id: str) -> str:
         job = self._ledger.queries.job(id)
         if job is None:
             return f"{id} is not in the ledger"
         steps = {step.name: step.state for step in self._ledger.queries.steps(id)}
-        return f"{id}: {job.status}, turn {job.turn}, takes {job.begin_count}, due {job.due_at}, error {job.error}, {steps}"
+        return f"{id}: {job.status}, turn {job.turn}, begin count {job.begin_count}, due {job.due_at}, error {job.error}, {steps}"
 
 
-def _effects(
+def _check_effects(
     finding: Finding, installation: Installation, undisturbed: Finding | None, besides: list[Task]
 ) -> None:
-    """Each effect happened once, and there are as many of each kind as undisturbed, unless jobs did not complete."""
+    """Check that each effect happened once, and as many of each kind as undisturbed unless a job failed."""
     effects = installation.sandbox.state.effects
     doubled = {key: n for key, n in effects.items() if n != 1 and key[0] not in REPEATABLE_EFFECTS}
     totals: Counter[str] = Counter()
@@ -281,34 +283,34 @@ def _effects(
     finding.effects = dict(totals)
     finding.doubled = sum(n - 1 for n in doubled.values())
     if undisturbed is None:
-        beyond = {}
+        unexpected = {}
     else:
         own: Counter[str] = sum((task.effects or Counter() for task in besides), Counter())
-        most = Counter(undisturbed.effects) + own
-        more = {operation for operation, n in totals.items() if n > most[operation]}
-        fewer = {operation for operation, n in most.items() if totals[operation] < n}
+        limits = Counter(undisturbed.effects) + own
+        more = {operation for operation, n in totals.items() if n > limits[operation]}
+        fewer = {operation for operation, n in limits.items() if totals[operation] < n}
         uneven = more | fewer if finding.completed == finding.jobs else more
-        beyond = {operation: f"{totals[operation]} of {most[operation]}" for operation in uneven}
-    if doubled or beyond:
-        finding.wrong.append(f"effects not exactly once: {doubled} {beyond}")
+        unexpected = {operation: f"{totals[operation]} of {limits[operation]}" for operation in uneven}
+    if doubled or unexpected:
+        finding.wrong.append(f"effects not exactly once: {doubled} {unexpected}")
 
 
-def _queues(finding: Finding, installation: Installation, rejected: int) -> None:
-    """Nothing is left over: no message waits, and dead letters are those that were rejected."""
+def _check_queues(finding: Finding, installation: Installation, rejected: int) -> None:
+    """Check that no message is waiting and that only rejected commands are dead letters."""
     connection = connect(installation.amqp_url)
     channel = connection.channel()
 
     def count(queues: list[str]) -> int:
         return sum(channel.queue_declare(name, passive=True).method.message_count for name in queues)
 
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + END_TIMEOUT_SECONDS
     while count([*QUEUES]) and time.monotonic() < deadline:
-        connection.sleep(0.1)  # duplicates; nobody tells when the last one is gone
-    if left := count([*QUEUES]):
-        finding.wrong.append(f"{left} messages are left")
-    letters = [f"{name}.dead" for name in QUEUES]
-    if (dead := count(letters)) != rejected:
+        connection.sleep(0.1)  # duplicates; there is no event for the last one
+    if waiting := count([*QUEUES]):
+        finding.wrong.append(f"{waiting} messages are waiting")
+    dead_letter_queues = [f"{name}.dead" for name in QUEUES]
+    if (dead := count(dead_letter_queues)) != rejected:
         finding.wrong.append(f"{dead} dead letters, {rejected} commands rejected")
-    for name in letters:
+    for name in dead_letter_queues:
         channel.queue_purge(name)
     connection.close()

@@ -1,6 +1,6 @@
-"""Another system, in bare pika: it publishes until it is confirmed and reads events until all jobs have ended.
+"""An upstream system in plain pika: it publishes with confirms and reads events until all jobs have ended.
 
-As any careful upstream it sends a command again when it has heard nothing of it for too long.
+It sends a command again when no event about it has arrived for too long.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tests.chaos.work import Task
 
 FINAL = (".completed", ".failed", ".cancelled")
 QUEUE = "chaos.events"
-#: Seconds between two attempts to reach RabbitMQ.
-RETRY = 0.3
-TROUBLE = (AMQPError, OSError)
+#: Time between two attempts to reach RabbitMQ.
+RETRY_SECONDS = 0.3
+CONNECTION_ERRORS = (AMQPError, OSError)
 
 
 def connect(urls: str) -> pika.BlockingConnection:
@@ -32,14 +32,14 @@ def connect(urls: str) -> pika.BlockingConnection:
     first, *others = random.sample(urls.split(";"), urls.count(";") + 1)
     try:
         return pika.BlockingConnection(pika.URLParameters(first))
-    except TROUBLE:
+    except CONNECTION_ERRORS:
         if not others:
             raise
         return connect(";".join(others))
 
 
 class Upstream:
-    """Publishes commands and listens to all events.
+    """A publisher of commands and consumer of all events.
 
     Args:
         urls: of RabbitMQ's nodes, separated by `;`.
@@ -59,17 +59,17 @@ class Upstream:
         self.sent: dict[str, float] = {}
 
     def start(self) -> None:
-        """Begin to listen; waits until the workers have declared what there is to hear."""
+        """Start to consume once the workers have declared the exchange of events."""
         self._listener.start()
         assert self.listening.wait(60), "no worker has declared the events"
 
     def stop(self) -> None:
-        """End."""
+        """Stop consuming."""
         self._stopping.set()
         self._listener.join()
 
     def publish(self, tasks: Iterable[Task], spread: float = 0.0) -> None:
-        """Send commands, `spread` seconds in all, each again and again until RabbitMQ confirms it."""
+        """Publish commands over `spread` seconds, each repeatedly until RabbitMQ confirms it."""
         waiting = list(tasks)
         pause = spread / len(waiting) if waiting else 0.0
         connection: pika.BlockingConnection | None = None
@@ -87,19 +87,19 @@ class Upstream:
                     pika.BasicProperties(content_type="application/cloudevents+json", delivery_mode=2),
                     mandatory=True,
                 )
-            except TROUBLE:
+            except CONNECTION_ERRORS:
                 _close(connection)
                 connection = channel = None
-                time.sleep(RETRY)  # RabbitMQ is away: nothing tells when it is back
+                time.sleep(RETRY_SECONDS)  # RabbitMQ is unavailable, and no event announces its return
             else:
                 self.sent.setdefault(waiting.pop(0).id, time.time())
                 time.sleep(pause)
         _close(connection)
 
     def await_finals(self, tasks: list[Task], seconds: float, again: float | None = None) -> list[Task]:
-        """Wait until each has ended; gives those that have not after `seconds`.
+        """Wait until all jobs have ended; return those that have not after `seconds`.
 
-        `again`: send those again that have not ended, every so many seconds.
+        `again`: interval in seconds at which commands without a final event are sent again.
         """
         deadline = time.monotonic() + seconds
         resend_at = time.monotonic() + again if again is not None else float("inf")
@@ -119,9 +119,9 @@ class Upstream:
         while not self._stopping.is_set():
             try:
                 self._consume()
-            except TROUBLE:
+            except CONNECTION_ERRORS:
                 self.listening.clear()
-                self._stopping.wait(RETRY)
+                self._stopping.wait(RETRY_SECONDS)
 
     def _consume(self) -> None:
         connection = connect(self._urls)
@@ -148,6 +148,6 @@ class Upstream:
 
 
 def _close(connection: pika.BlockingConnection | None) -> None:
-    with contextlib.suppress(*TROUBLE):  # it may be closed already
+    with contextlib.suppress(*CONNECTION_ERRORS):  # it may be closed already
         if connection is not None:
             connection.close()

@@ -1,4 +1,4 @@
-"""The version after this one: a copy of this code that has migrated the ledger once more, as the next one may."""
+"""A later version: a copy of this code with one more migration of the ledger."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def upgrade():
 
 
 def next_version(installation: Installation) -> Path:
-    """Make it; gives the folder from which its workers are to be started. Its log lines say `version="next"`."""
+    """Build the version and return its folder. Its workers log `version="next"`."""
     folder = installation.folder / "next"
     for package in ("clients", "messages", "workers"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -54,7 +54,7 @@ def next_version(installation: Installation) -> Path:
 
 
 def upgrade(installation: Installation, folder: Path) -> None:
-    """`kyb ledger upgrade` of the version in `folder`."""
+    """Run `kyb ledger upgrade` of the version in `folder`."""
     environment = os.environ | installation.environment()
     command = [sys.executable, "-c", MAIN, "ledger", "upgrade"]
     subprocess.run(

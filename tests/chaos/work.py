@@ -1,4 +1,4 @@
-"""The jobs of a trial: all commands in turn, each job with data of its own, so that a mix-up would show."""
+"""The jobs of a trial: all commands in turn, each job with its own data, so that a mix-up would show."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ REPEATABLE_EFFECTS = frozenset(
 
 @dataclass(frozen=True)
 class Task:
-    """A command to be sent.
+    """A command to send.
 
     Attributes:
         fails_as: the error code with which its job must end, if it must not complete.
-        effects: what must have happened at the vendors by then, where it is not known from an undisturbed run.
+        effects: expected effects at the vendors, where no undisturbed run shows them.
     """
 
     id: str
@@ -37,13 +37,13 @@ class Task:
 
     @property
     def body(self) -> bytes:
-        """It as a CloudEvent."""
+        """The command as a CloudEvent."""
         event = {"specversion": "1.0", "id": self.id, "source": "/chaos", "type": self.type}
         return json.dumps(event | {"data": self.data}).encode()
 
 
 def poison(count: int) -> Callable[[Path], list[Task]]:
-    """Jobs that kill their process (`installation.POISON`)."""
+    """Return a builder of jobs that kill their process (`installation.POISON`)."""
     made = [
         Task(f"poison-{n}", "data8.start_job", {"workflow": "Echo"}, "internal_error", Counter())
         for n in range(count)
@@ -52,7 +52,7 @@ def poison(count: int) -> Callable[[Path], list[Task]]:
 
 
 def hopeless(folder: Path) -> list[Task]:
-    """Four vendor jobs that fail, and four that never end."""
+    """Return four vendor jobs that fail and four that never end."""
     effects = Counter(
         {
             f"data8.{name}": 1
@@ -86,7 +86,7 @@ def tasks(prefix: str, count: int, folder: Path, sandbox: Sandbox) -> list[Task]
 
 
 def essence(result: Any) -> Any:
-    """A result without what differs from run to run: vendors' ids and names; files by their content."""
+    """Return a result without the vendors' ids and names, which differ between runs, and with digests of files."""
     if isinstance(result, dict):
         if "sha256" in result:
             return file_digests(result)

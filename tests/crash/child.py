@@ -1,7 +1,7 @@
 """A worker process that dies, by SIGKILL, at the Nth boundary it crosses.
 
-Boundaries are where the world outside sees something: before and after each ledger commit that writes, each
-vendor call, each publish and each acknowledgement. They are found in the libraries, not in our code.
+Boundaries are the points at which other systems observe something: before and after each ledger commit that
+writes, each vendor call, each publish and each acknowledgement. The hooks are in the libraries, not in our code.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WRITES = ("INSERT", "UPDATE", "DELETE")
 
 
 class Boundaries:
-    """Counts boundaries and dies at one of them."""
+    """A counter of boundaries that kills the process at one of them."""
 
     def __init__(self, die_at: int | None, report: Path) -> None:
         self._die_at = die_at
@@ -90,7 +90,7 @@ def _mark_writes(connection: Connection, _cursor: object, statement: str, *_: ob
 def run(
     environment: dict[str, str], job_id: str, body: bytes | None, die_at: int | None, report: str
 ) -> None:
-    """Serve until the job has ended and all is told; submit `body` first if the broker is embedded."""
+    """Serve until the job has ended and its events are published; submit `body` first if the broker is embedded."""
     os.environ.update(environment)
     configure(LogSettings(format="json", level="info"))
     workers.engine.worker.IDLE_WAKE_MILLISECONDS = 20
@@ -110,8 +110,8 @@ def run(
             os._exit(7)
         time.sleep(0.01)  # a ledger has no event to await
     worker.stop()
-    with Path(report).open("a") as told:
-        told.write(ENDED + "\n")
+    with Path(report).open("a") as lines:
+        lines.write(ENDED + "\n")
     os._exit(0)
 
 

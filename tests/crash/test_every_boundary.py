@@ -1,7 +1,7 @@
 """A worker is killed at boundaries of every command, and started again.
 
 Each time: the job finishes, each effect happened once, there is one final event, the files are the same.
-Some boundaries are tried, spread over the whole job; all of them if `KYB_TEST_EVERY_BOUNDARY` is set (`make crash`).
+The tests try boundaries spread over the whole job, or all if `KYB_TEST_EVERY_BOUNDARY` is set (`make crash`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from workers.ledger.records import Job
 EVERY = bool(os.environ.get("KYB_TEST_EVERY_BOUNDARY"))
 FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload(["tests.crash.child", "httpcore"])
-#: Starting a process also collects those that have ended, which must not happen beside a join.
+#: Starting a process also reaps ended ones, which must not happen during a join.
 STARTING = threading.Lock()
 
 
@@ -52,7 +52,7 @@ class Trial:
     folder: Path
 
     def play(self, die_at: int | None) -> tuple[bool, list[str], Sandbox, Ledger, Job]:
-        """Whether the first worker died, the boundaries it crossed, and how things stand at the end."""
+        """Return whether the first worker died, the boundaries that it crossed, and the final state."""
         self.folder.mkdir()
         report = self.folder / "boundaries"
         url = ledger_at(self.folder / "kyb.db")
@@ -75,10 +75,9 @@ class Trial:
 def start(
     settings: dict[str, str], body: bytes | None, die_at: int | None, report: Path, job_id: str = "job:1"
 ) -> int:
-    """Run a worker process to its end; gives its exit code.
+    """Run a worker process to its end and return its exit code.
 
-    Its report tells it: the exit codes that a fork server passes on from several threads' children are not
-    always theirs.
+    The code comes from the report: a fork server may pass on the exit code of another thread's child.
     """
     child = FORK.Process(target=run, args=(settings, job_id, body, die_at, str(report)))
     with STARTING:
@@ -100,7 +99,9 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.mark.timeout(1800 if EVERY else 300)
 @pytest.mark.parametrize("type_", SCENARIOS)
-def test_embedded_worker_killed_at_boundaries(type_: str, tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+def test_embedded_worker_completes_the_job_when_killed_at_a_boundary(
+    type_: str, tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
     scenario = SCENARIOS[type_]
     _, crossed, sandbox, ledger, job = Trial(scenario, tmp_path / "undisturbed").play(None)
     expected = outcome_of(scenario, job)
@@ -113,7 +114,7 @@ def test_embedded_worker_killed_at_boundaries(type_: str, tmp_path: Path, pool: 
             check_outcome(scenario, sandbox, ledger, job, expected)
         except AssertionError as error:
             return f"killed at {boundaries[-1]}: {error}"
-        # how often a job is looked at varies by a few, so the last boundaries may not be there
+        # the number of polls varies slightly, so the last boundaries may not exist
         return None if died or die_at > 0.8 * len(crossed) else f"boundary {die_at} was not reached"
 
     stride = 1 if EVERY else scenario.stride
@@ -123,7 +124,7 @@ def test_embedded_worker_killed_at_boundaries(type_: str, tmp_path: Path, pool: 
 
 
 @pytest.mark.timeout(1800 if EVERY else 300)
-def test_worker_on_rabbitmq_and_postgresql_killed_at_boundaries(
+def test_distributed_worker_completes_the_job_when_killed_at_a_boundary(
     tmp_path: Path, amqp_url: str, postgres_url: str
 ) -> None:
     """The same on real parts, where turns and events are published and acknowledged too."""

@@ -1,4 +1,4 @@
-"""Worker processes as operators run them, and a bare AMQP client as upstreams write it."""
+"""Worker processes as operators run them, and a plain AMQP client as upstream systems write it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ import pika
 import pytest
 
 from sandbox import Sandbox
-from tests.integration.cli.conftest import Ended, Kyb, home, kyb
+from tests.integration.cli.conftest import home, kyb
+from tests.support.cli import CliResult, Kyb
 from workers.ledger.database import Database
 
 __all__ = ["home", "kyb"]
@@ -33,21 +34,21 @@ class Workers:
         self.running: list[subprocess.Popen[bytes]] = []
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
-        """One more worker; its log goes to this test's standard error."""
+        """Start one more worker, which logs to this test's standard error."""
         call = [sys.executable, "-c", WORKER, "worker", *arguments]
         worker = subprocess.Popen(call, env=os.environ | self.environment | environment)
         self.running.append(worker)
         return worker
 
     def kill(self) -> None:
-        """kill -9 all of them."""
+        """Kill all workers (SIGKILL)."""
         for worker in self.running:
             worker.kill()
             worker.wait()
         self.running.clear()
 
     def stop(self) -> list[int]:
-        """SIGTERM all of them; gives their exit codes."""
+        """Stop all workers (SIGTERM) and return their exit codes."""
         for worker in self.running:
             worker.send_signal(signal.SIGTERM)
         codes = [worker.wait(40) for worker in self.running]
@@ -56,7 +57,7 @@ class Workers:
 
 
 class Upstream:
-    """What another system does: ten lines of pika, nothing of ours."""
+    """An upstream system in plain pika, without code of this project."""
 
     def __init__(self, url: str) -> None:
         self.connection = pika.BlockingConnection(pika.URLParameters(url))
@@ -71,19 +72,19 @@ class Upstream:
         self.seen: list[dict[str, Any]] = []
 
     def publish(self, body: bytes, key: str) -> None:
-        """One persistent message."""
+        """Publish one persistent message."""
         properties = pika.BasicProperties(content_type="application/cloudevents+json", delivery_mode=2)
         self.channel.basic_publish("kyb.commands", key, body, properties, mandatory=True)
 
     def command(self, id: str, type: str, **data: Any) -> None:
-        """One command."""
+        """Publish one command."""
         event = {"specversion": "1.0", "id": id, "source": "/crm", "type": type, "data": data}
         self.publish(json.dumps(event).encode(), type)
 
     def await_events(
         self, enough: Callable[[list[dict[str, Any]]], bool], seconds: float = 60
     ) -> list[dict[str, Any]]:
-        """Read events until `enough` says so; gives all seen so far."""
+        """Read events until `enough` returns True; return all events so far."""
         deadline = time.monotonic() + seconds
         while not enough(self.seen):
             method, _, body = next(self.channel.consume(self.queue, inactivity_timeout=1))
@@ -94,24 +95,24 @@ class Upstream:
         return self.seen
 
     def count(self, queue: str) -> int:
-        """Messages that wait in a queue."""
+        """Return the number of messages that wait in a queue."""
         return int(self.channel.queue_declare(queue, passive=True).method.message_count)
 
 
 def connect(url: str) -> Upstream:
-    """An upstream, once a worker has declared what it needs."""
+    """Return an upstream once a worker has declared its exchanges."""
     deadline = time.monotonic() + 30
     while True:
         try:
             return Upstream(url)
         except pika.exceptions.ChannelClosedByBroker:
             assert time.monotonic() < deadline
-            time.sleep(0.1)  # nothing tells an upstream that an exchange has appeared
+            time.sleep(0.1)  # no event announces a new exchange
 
 
 @contextmanager
 def connected(url: str) -> Iterator[Upstream]:
-    """Likewise, and its connection is closed in the end."""
+    """Yield such an upstream and close its connection."""
     upstream = connect(url)
     try:
         yield upstream
@@ -131,7 +132,7 @@ def ledger_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def settings() -> dict[str, str]:
-    """What the test's workers are told beyond the usual."""
+    """Further settings of the test's workers."""
     return {}
 
 
@@ -163,7 +164,7 @@ def workers(
 def operator(kyb: Kyb, workers: Workers, monkeypatch: pytest.MonkeyPatch) -> Kyb:
     """`kyb …` in this process, with the workers' settings as they are then."""
 
-    def run(*arguments: str) -> Ended:
+    def run(*arguments: str) -> CliResult:
         for name, value in workers.environment.items():
             monkeypatch.setenv(name, value)
         return kyb(*arguments)

@@ -1,4 +1,4 @@
-"""One message in, the vendor's job done, its results stored, the completion event out."""
+"""A command in, the vendor's job run, its results stored, the completion event out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROWS = [
 ]
 
 
-#: For what the kind of ledger makes no difference to: the model's histories, which are played on both, would show it.
+#: For tests that do not depend on the kind of ledger; the model-based tests run on both.
 on_postgresql = pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
 
 
@@ -46,9 +46,9 @@ def ended(job_ids: list[str]) -> Any:
 
 
 def final(events: list[dict[str, Any]], job_id: str) -> dict[str, Any]:
-    found = [e for e in events if e["subject"] == job_id and "stats" in e["data"]]
-    assert len({e["id"] for e in found}) == 1
-    return dict(found[-1])
+    finals = [e for e in events if e["subject"] == job_id and "stats" in e["data"]]
+    assert len({e["id"] for e in finals}) == 1
+    return dict(finals[-1])
 
 
 def write(path: Path, rows: list[list[str]]) -> bytes:
@@ -57,15 +57,17 @@ def write(path: Path, rows: list[list[str]]) -> bytes:
     return path.read_bytes()
 
 
-def test_file_goes_through_data8_byte_for_byte(upstream: Upstream, workers: Workers, tmp_path: Path) -> None:
+def test_result_file_equals_the_input_when_the_workflow_echoes_it(
+    upstream: Upstream, workers: Workers, tmp_path: Path
+) -> None:
     content = write(tmp_path / "companies.csv", ROWS)
     upstream.command(
         "job-1", "data8.start_job", workflow="Echo", inputs={"A": {"file": str(tmp_path / "companies.csv")}}
     )
     events = upstream.await_events(ended(["job-1"]))
-    told = types(events, "job-1")
-    assert (told[0], told[-1]) == ("accepted", "completed")
-    assert "progressed" in told
+    outcomes = types(events, "job-1")
+    assert (outcomes[0], outcomes[-1]) == ("accepted", "completed")
+    assert "progressed" in outcomes
     completed = final(events, "job-1")
     assert completed["specversion"] == "1.0"
     assert completed["source"] == "/kyb-workers"
@@ -83,7 +85,9 @@ def test_file_goes_through_data8_byte_for_byte(upstream: Upstream, workers: Work
 
 
 @on_postgresql
-def test_the_same_command_again_is_the_same_job(upstream: Upstream, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_command_starts_one_job_when_published_repeatedly(
+    upstream: Upstream, sandbox: Sandbox, tmp_path: Path
+) -> None:
     write(tmp_path / "companies.csv", ROWS)
     data = {"workflow": "Echo", "inputs": {"A": {"file": str(tmp_path / "companies.csv")}}}
     for _ in range(5):
@@ -100,7 +104,7 @@ def test_the_same_command_again_is_the_same_job(upstream: Upstream, sandbox: San
 
 
 @on_postgresql
-def test_rubbish_is_answered_and_the_worker_goes_on(
+def test_worker_rejects_a_message_and_continues_when_it_is_invalid(
     upstream: Upstream, workers: Workers, tmp_path: Path
 ) -> None:
     good = {"specversion": "1.0", "source": "/crm", "type": "data8.start_job", "data": {"workflow": "Echo"}}
@@ -144,7 +148,7 @@ def test_rubbish_is_answered_and_the_worker_goes_on(
     assert sum("larger than 1,048,576 bytes" in reason for reason in reasons) == 1
 
 
-def test_killed_at_any_moment_and_started_again(
+def test_jobs_complete_exactly_once_when_workers_are_killed_repeatedly(
     upstream: Upstream, workers: Workers, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     content = write(tmp_path / "companies.csv", ROWS)
@@ -169,7 +173,7 @@ def test_killed_at_any_moment_and_started_again(
 
 
 @on_postgresql
-def test_cancelled_while_it_waits(
+def test_job_is_cancelled_when_it_waits_for_its_vendor(
     upstream: Upstream, workers: Workers, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     sandbox.state.job_seconds = 600

@@ -1,4 +1,4 @@
-"""What a person does about jobs, on RabbitMQ and PostgreSQL, and what the vendors see of it: nothing twice."""
+"""An operator's interventions on RabbitMQ and PostgreSQL, none of which repeats an effect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from sandbox import Sandbox
 from sandbox.core import Fault
 from tests.end_to_end.conftest import Upstream, Workers
-from tests.integration.cli.conftest import Ended, Kyb
+from tests.support.cli import CliResult, Kyb
 from workers.ledger.database import Database
 
 FINAL = ("completed", "failed", "cancelled", "rejected")
@@ -25,18 +25,18 @@ def ledger_url(postgres_url: str) -> str:
     return postgres_url
 
 
-def done(ended: Ended) -> Any:
-    """What a command of the operator has printed as JSON."""
+def done(ended: CliResult) -> Any:
+    """Return the JSON output of an operator's command."""
     assert ended.code == 0, ended.err
     return ended.json
 
 
 def outcome(upstream: Upstream, id: str, number: int = 1) -> dict[str, Any]:
-    """The data of the job's `number`th final event."""
+    """Return the data of the job's `number`th final event."""
 
     def finals(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        mine = {e["id"]: e for e in events if e["subject"] == id and e["type"].endswith(FINAL)}
-        return list(mine.values())
+        by_id = {e["id"]: e for e in events if e["subject"] == id and e["type"].endswith(FINAL)}
+        return list(by_id.values())
 
     seen = upstream.await_events(lambda events: len(finals(events)) >= number)
     return dict(finals(seen)[number - 1]["data"])
@@ -46,7 +46,7 @@ def echo(file: Path) -> dict[str, Any]:
     return {"workflow": "Echo", "inputs": {"A": {"file": str(file)}}}
 
 
-def test_retry_redrive_and_purge(
+def test_no_effect_is_repeated_when_an_operator_retries_redrives_and_purges(
     upstream: Upstream,
     workers: Workers,
     operator: Kyb,
@@ -59,7 +59,7 @@ def test_retry_redrive_and_purge(
         (folder / "companies.csv").write_text("name\nAcme\n")
     state = sandbox.state
 
-    # A job fails when all its effects are done; one waits long; one may not read its file.
+    # One job fails after all its effects, one waits for long, and one may not read its file.
     state.faults["data8.jobs.get"].append(Fault("status", status=400))
     upstream.command("fails", "data8.start_job", **echo(tmp_path / "companies.csv"))
     assert outcome(upstream, "fails")["error"]["code"] == "vendor_rejected"
@@ -72,7 +72,7 @@ def test_retry_redrive_and_purge(
     upstream.command("dead", "data8.start_job", **echo(elsewhere / "companies.csv"))
     assert outcome(upstream, "dead")["error"]["code"] == "input_not_allowed"
 
-    # Retried, it goes on from its last recorded step: no finished effect is as much as asked for again.
+    # After a retry, the job continues from its last recorded step and requests no finished effect.
     done(operator("jobs", "retry", "fails", "--json"))
     assert outcome(upstream, "fails", 2)["status"] == "completed"
     assert {key: state.effects[key] for key in happened} == dict.fromkeys(happened, 1)
@@ -80,11 +80,11 @@ def test_retry_redrive_and_purge(
         name: n + 1 for name, n in calls.items()
     }  # of `waits`
 
-    # Whatever its age, a job that has not ended is not purged.
+    # A job that has not ended is not purged, whatever its age.
     assert done(operator("jobs", "purge", "--older-than", "0", "--json"))["purged"] >= 1
     assert [job["id"] for job in done(operator("jobs", "list", "--json"))] == ["waits"]
 
-    # The message goes back when its cause is mended, and works.
+    # The dead letter is redriven once its cause is fixed, and its job completes.
     workers.stop()
     workers.environment["KYB_STORAGE__INPUTS"] = f"{tmp_path},{elsewhere}"
     workers.start()
@@ -98,7 +98,7 @@ def test_retry_redrive_and_purge(
 
 
 @pytest.mark.parametrize("settings", [{"KYB_POLLING__MIN_DELAY": "1h", "KYB_POLLING__MAX_DELAY": "1h"}])
-def test_cancel_takes_effect_within_one_turn_however_long_the_job_would_wait(
+def test_cancel_takes_effect_within_one_turn_when_the_next_poll_is_an_hour_away(
     upstream: Upstream, workers: Workers, operator: Kyb, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     (tmp_path / "companies.csv").write_text("name\nAcme\n")

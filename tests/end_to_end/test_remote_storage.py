@@ -1,4 +1,4 @@
-"""A job between two other machines: its input on an SFTP server, its result on S3."""
+"""A job with its input on an SFTP server and its result on S3."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ledger_url(sqlite_url: str) -> str:
 
 @pytest.fixture
 def roots(workers: Workers, sftp: OpenSSH, s3: SeaweedFS) -> tuple[str, str]:
-    """Where inputs are and results go, set before the first worker starts."""
+    """The URIs of inputs and results, configured before the first worker starts."""
     inputs, folder = sftp.fresh_root()
     (folder / "companies.csv").write_bytes(CONTENT)
     access = sftp.access()
@@ -46,7 +46,7 @@ def roots(workers: Workers, sftp: OpenSSH, s3: SeaweedFS) -> tuple[str, str]:
     return inputs, results
 
 
-def test_from_sftp_to_s3(
+def test_job_reads_from_sftp_and_writes_to_s3_when_both_are_configured(
     roots: tuple[str, str],
     upstream: Upstream,
     workers: Workers,
@@ -85,7 +85,7 @@ def test_from_sftp_to_s3(
     codes = {id: events[id]["data"]["error"]["code"] for id in ("job-2", "job-3")}
     assert codes == {"job-2": "input_not_found", "job-3": "input_not_allowed"}
     assert workers.stop() == [0]
-    told = capfd.readouterr().err + json.dumps(list(events.values()))
-    assert SECRET not in told
-    assert "Smith" not in told
-    assert "AWS4-HMAC" not in told
+    output_and_events = capfd.readouterr().err + json.dumps(list(events.values()))
+    assert SECRET not in output_and_events
+    assert "Smith" not in output_and_events
+    assert "AWS4-HMAC" not in output_and_events

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from sandbox import Sandbox
 from tests.end_to_end.conftest import Upstream, Workers, connected
+from tests.support.waiting import wait_until
 from workers.ledger.database import Database
 
 QUEUE = "kyb.data8"
@@ -30,7 +30,7 @@ def upstream(amqp_url: str, workers: Workers) -> Iterator[Upstream]:
         yield upstream
 
 
-def test_due_turns_wait_in_the_queue_of_a_vendor_that_is_scaled_to_zero(
+def test_due_turns_are_dispatched_when_the_vendors_workers_are_scaled_to_zero(
     workers: Workers, upstream: Upstream, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     sandbox.state.job_seconds = 1.0
@@ -44,19 +44,11 @@ def test_due_turns_wait_in_the_queue_of_a_vendor_that_is_scaled_to_zero(
     vendors = ("CREDITSAFE", "DATA8", "SAYARI")
     workers.environment = {n: v for n, v in everything.items() if not any(vendor in n for vendor in vendors)}
     workers.start("--queues", "kyb.control")
-    until(upstream, 1)  # KEDA reads this number
+    wait_until(lambda: upstream.count(QUEUE) == 1, seconds=40)  # KEDA reads this number
     upstream.channel.queue_purge(QUEUE)
-    until(upstream, 1)  # the lost turn is dispatched again
+    wait_until(lambda: upstream.count(QUEUE) == 1, seconds=40)  # the lost turn is dispatched again
     workers.environment = everything
     workers.start("--queues", QUEUE)
     upstream.await_events(lambda seen: seen[-1]["type"].endswith(".completed") if seen else False)
     assert set(sandbox.state.effects.values()) == {1}
     assert workers.stop() == [0, 0]
-
-
-def until(upstream: Upstream, messages: int, seconds: float = 40.0) -> None:
-    """Wait until the queue holds this many messages."""
-    ends = time.monotonic() + seconds
-    while upstream.count(QUEUE) != messages:
-        assert time.monotonic() < ends
-        upstream.connection.sleep(0.1)

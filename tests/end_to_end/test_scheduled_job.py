@@ -1,4 +1,4 @@
-"""A command for later waits in the ledger alone: RabbitMQ may lose all it has, and every worker its process."""
+"""A scheduled command waits in the ledger alone, so the broker and the workers may lose their state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.testbed.rabbitmq import RabbitMQ, Vhosts
 
 
 @pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
-def test_a_scheduled_job_outlives_rabbitmq_and_its_worker(
+def test_scheduled_job_runs_when_rabbitmq_loses_its_data_and_the_worker_dies(
     upstream: Upstream, workers: Workers, virtual_hosts: RabbitMQ | Vhosts, amqp_url: str, tmp_path: Path
 ) -> None:
     (tmp_path / "companies.csv").write_text("name\r\nNestlé S.A.\r\n")
@@ -40,5 +40,5 @@ def test_a_scheduled_job_outlives_rabbitmq_and_its_worker(
     events = upstream.await_events(lambda events: any(e["type"].endswith(".completed") for e in events))
     upstream.connection.close()
 
-    told = [event for event in events if event["subject"] == "later" and event["id"] != accepted["id"]]
-    assert all(datetime.fromisoformat(event["time"]) >= begin - timedelta(milliseconds=1) for event in told)
+    later = [event for event in events if event["subject"] == "later" and event["id"] != accepted["id"]]
+    assert all(datetime.fromisoformat(event["time"]) >= begin - timedelta(milliseconds=1) for event in later)

@@ -1,4 +1,4 @@
-"""A real `kyb worker` process with marked secrets, and everything that it lets out."""
+"""A real `kyb worker` process with marked secrets, its log and its ledger."""
 
 from __future__ import annotations
 
@@ -9,40 +9,38 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from sandbox import Sandbox
 from sandbox.core import USERNAME
+from tests.support.waiting import wait_until
 from workers.engine.admission import Admission
 from workers.files.storage import Storage
 from workers.ledger.database import Database
 from workers.ledger.ledger import Ledger
 from workers.ledger.records import Job
 
-T = TypeVar("T")
-
 ROOT = Path(__file__).parents[2]
-#: With characters that URLs and forms spell otherwise.
+#: With characters that URLs and forms encode.
 SECRETS = {
     "KYB_CREDITSAFE__PASSWORD": "creditsafe+marked/secret",
     "KYB_DATA8__CLIENT_SECRET": "data8+marked/secret",
     "KYB_SAYARI__CLIENT_SECRET": "sayari+marked/secret",
 }
 TOKEN = "token-marked-secret"
-#: What all of them have in common, however they are spelled.
+#: A part that all secrets share in every encoding.
 MARK = "marked"
 
 
 @pytest.fixture
 def marked_sandbox(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """Stand-ins that know the marked secrets and give marked tokens."""
+    """Simulators that accept the marked secrets and issue marked tokens."""
     monkeypatch.setattr("sandbox.creditsafe.access.PASSWORD", SECRETS["KYB_CREDITSAFE__PASSWORD"])
     monkeypatch.setattr("sandbox.data8.access.PASSWORD", SECRETS["KYB_DATA8__CLIENT_SECRET"])
     monkeypatch.setattr("sandbox.sayari.server.PASSWORD", SECRETS["KYB_SAYARI__CLIENT_SECRET"])
@@ -51,8 +49,8 @@ def marked_sandbox(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox
 
 
 @dataclass
-class Plant:
-    """A worker process at work on its own ledger; `jobs` are done, then `let_out` is all it has shown."""
+class Installation:
+    """A worker process on its own ledger, and everything that it writes."""
 
     folder: Path
     environment: dict[str, str]
@@ -66,7 +64,7 @@ class Plant:
         )
 
     def start(self) -> subprocess.Popen[bytes]:
-        """A worker that logs all it can to the file `log`."""
+        """Start a worker that logs at debug level to the file `log`."""
         with (self.folder / "log").open("ab") as log:
             child = subprocess.Popen(
                 [sys.executable, "-m", "workers.cli.main", "worker"],
@@ -84,18 +82,18 @@ class Plant:
         self.admission.accept(json.dumps(event).encode(), None, claim_first_turn=False)
 
     def ended(self, id: str, seconds: float = 40.0) -> Job:
-        """The job when it has ended."""
-        return eventually(lambda: self._ended(id), seconds)
+        """Return the job once it has ended."""
+        return wait_until(lambda: self._ended(id), seconds)
 
     def _ended(self, id: str) -> Job | None:
-        found = self.ledger.queries.job(id)
-        return found if found is not None and found.status.ended else None
+        job = self.ledger.queries.job(id)
+        return job if job is not None and job.status.ended else None
 
     def log(self) -> str:
         return (self.folder / "log").read_text()
 
     def rows(self, *tables: str) -> str:
-        """What the ledger holds, as SQL; of the tables named, or of all."""
+        """Return the rows of these tables, or of all, as SQL."""
         path = self.environment["KYB_LEDGER_URL"].removeprefix("sqlite:///")
         with closing(sqlite3.connect(path)) as connection:
             lines = connection.iterdump()
@@ -111,8 +109,8 @@ class Plant:
 
 
 @pytest.fixture
-def installation(tmp_path: Path, marked_sandbox: Sandbox) -> Iterator[Plant]:
-    made = Plant(
+def installation(tmp_path: Path, marked_sandbox: Sandbox) -> Iterator[Installation]:
+    running = Installation(
         tmp_path,
         marked_sandbox.environment()
         | SECRETS
@@ -128,15 +126,6 @@ def installation(tmp_path: Path, marked_sandbox: Sandbox) -> Iterator[Plant]:
             "KYB_LOG__FORMAT": "json",
         },
     )
-    assert made.environment["KYB_DATA8__CLIENT_ID"] == USERNAME
-    yield made
-    made.stop()
-
-
-def eventually(found: Callable[[], T | None], seconds: float = 20.0) -> T:
-    """Look again and again until there is something: another process does not tell."""
-    ends = time.monotonic() + seconds
-    while (what := found()) is None:
-        assert time.monotonic() < ends, "it never came about"
-        time.sleep(0.05)
-    return what
+    assert running.environment["KYB_DATA8__CLIENT_ID"] == USERNAME
+    yield running
+    running.stop()

@@ -13,7 +13,8 @@ import pytest
 from clients.errors import VendorError
 from sandbox import Sandbox
 from sandbox.core import Fault
-from tests.security.conftest import MARK, SECRETS, TOKEN, Plant, eventually
+from tests.security.conftest import MARK, SECRETS, TOKEN, Installation
+from tests.support.waiting import wait_until
 from workers.engine.client_factory import build_services
 from workers.engine.registry import Services
 from workers.ledger.database import Database
@@ -25,8 +26,8 @@ COMMANDS: dict[str, dict[str, Any]] = {
     "sayari.resolve_entities": ENTITIES,
     "creditsafe.run_matching": {"portfolio_id": "123"},
 }
-#: What each vendor is given, and may repeat: the secret, as a form spells it, and the token.
-GIVEN = {
+#: The credentials that each vendor receives and may repeat: the secret, its form encoding and the token.
+CREDENTIALS = {
     "creditsafe": (SECRETS["KYB_CREDITSAFE__PASSWORD"], "creditsafe%2Bmarked%2Fsecret", TOKEN),
     "data8": (SECRETS["KYB_DATA8__CLIENT_SECRET"], "data8%2Bmarked%2Fsecret", TOKEN),
     "sayari": (SECRETS["KYB_SAYARI__CLIENT_SECRET"], "sayari%2Bmarked%2Fsecret", f"sk_test_{TOKEN}"),
@@ -34,20 +35,22 @@ GIVEN = {
 
 
 def echo(vendor: str, *, token: bool = True, **fault: Any) -> Fault:
-    """An error that repeats, in every place that has the vendor's words, all that the vendor was given."""
-    secret, spelled, bearer = GIVEN[vendor]
+    """Return a fault whose response repeats all credentials in every field that errors quote."""
+    secret, spelled, bearer = CREDENTIALS[vendor]
     words = [f"You sent {secret}", f"client_secret={spelled}&x"] + [f"Bearer {bearer}"] * token
     body = {"message": words[0], "title": words[1], "messages": words, "errors": {"field": words}}
     return Fault("status", body=json.dumps(body), **fault)
 
 
-def lets_nothing_out(installation: Plant) -> None:
+def assert_secrets_stay_inside(installation: Installation) -> None:
     for place in (installation.log(), installation.rows()):
         assert MARK not in place
 
 
-def test_jobs_that_go_well_or_not(installation: Plant, marked_sandbox: Sandbox) -> None:
-    """Completed, failed at the vendor, refused with the secrets in the error, and cut off."""
+def test_secrets_stay_inside_when_jobs_complete_or_fail(
+    installation: Installation, marked_sandbox: Sandbox
+) -> None:
+    """One job completes, one fails at the vendor, and one is refused with the secrets in the error."""
     (installation.folder / "companies.csv").write_text("name\nAcme\n")
     marked_sandbox.state.faults["data8.jobs.get"].append(echo("data8", status=500))
     marked_sandbox.state.faults["sayari.projects.create"].append(echo("sayari", status=400))
@@ -68,14 +71,16 @@ def test_jobs_that_go_well_or_not(installation: Plant, marked_sandbox: Sandbox) 
     assert refused is not None
     assert refused["code"] == "vendor_rejected"
     assert "[redacted]" in refused["detail"]
-    shown = Path(f"/proc/{worker.pid}/cmdline").read_bytes()
-    assert b"workers.cli.main" in shown
-    assert MARK.encode() not in shown
-    lets_nothing_out(installation)
-    assert "vendor call" in installation.log()  # so debug lines were there to look at
+    text = Path(f"/proc/{worker.pid}/cmdline").read_bytes()
+    assert b"workers.cli.main" in text
+    assert MARK.encode() not in text
+    assert_secrets_stay_inside(installation)
+    assert "vendor call" in installation.log()  # so there were debug lines to search
 
 
-def test_credentials_that_are_refused(installation: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_stay_inside_when_credentials_are_refused(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for vendor in ("creditsafe.access", "data8.access", "sayari.server"):
         monkeypatch.setattr(f"sandbox.{vendor}.PASSWORD", "another")
     installation.start()
@@ -85,7 +90,7 @@ def test_credentials_that_are_refused(installation: Plant, monkeypatch: pytest.M
         error = installation.ended(f"job-{number}").error
         assert error is not None
         assert error["code"] == "vendor_auth"
-    lets_nothing_out(installation)
+    assert_secrets_stay_inside(installation)
 
 
 @pytest.mark.parametrize(
@@ -100,8 +105,8 @@ def test_credentials_that_are_refused(installation: Plant, monkeypatch: pytest.M
         {"KYB_DATA8": '{"client_secret": "marked", '},
     ],
 )
-def test_servers_that_are_away_and_settings_that_are_wrong(
-    installation: Plant, environment: dict[str, str]
+def test_secrets_stay_inside_when_a_server_is_unavailable_or_a_setting_invalid(
+    installation: Installation, environment: dict[str, str]
 ) -> None:
     if "KYB_DATA8" in environment:
         for name in [name for name in installation.environment if name.startswith("KYB_DATA8__")]:
@@ -109,10 +114,10 @@ def test_servers_that_are_away_and_settings_that_are_wrong(
     installation.environment |= environment
     worker = installation.start()
 
-    def said() -> bool | None:
+    def has_exited_or_logged() -> bool | None:
         return True if worker.poll() is not None or "broker unavailable" in installation.log() else None
 
-    eventually(said)
+    wait_until(has_exited_or_logged)
     assert installation.log()
     assert MARK not in installation.log()
 
@@ -126,27 +131,27 @@ TOKENS = {"creditsafe": "creditsafe.authenticate", "data8": "data8.token", "saya
 
 
 @pytest.fixture
-def services(installation: Plant, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
-    """The clients as a worker has them."""
+def services(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
+    """The clients that a worker has."""
     for name, value in installation.environment.items():
         monkeypatch.setenv(name, value)
-    made = build_services(load(), installation.ledger)
-    yield made
-    made.close()
+    built = build_services(load(), installation.ledger)
+    yield built
+    built.close()
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 409, 429, 500])
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize("at_token", [False, True])
-def test_vendor_that_repeats_them(
+def test_secrets_are_redacted_when_a_vendor_repeats_them(
     services: Services, marked_sandbox: Sandbox, operation: str, status: int, at_token: bool
 ) -> None:
-    """Whatever it answers, to a call or when it is asked for a token; what else it says is kept."""
+    """The secrets are redacted from every response to a call or token request; the rest of the text is kept."""
     vendor = operation.partition(".")[0]
-    struck = TOKENS[vendor] if at_token else operation
+    failing_operation = TOKENS[vendor] if at_token else operation
     fault = echo(vendor, token=not at_token, times=2, status=status)
-    marked_sandbox.state.faults[struck].append(fault)
-    for _ in range(2):  # a refusal of the credentials is remembered, and told again
+    marked_sandbox.state.faults[failing_operation].append(fault)
+    for _ in range(2):  # a refusal of the credentials is remembered and raised again
         with pytest.raises(VendorError) as raised:
             CALLS[operation](services)
         error = raised.value
@@ -157,9 +162,9 @@ def test_vendor_that_repeats_them(
             break
 
 
-def test_reprs(services: Services) -> None:
+def test_reprs_contain_no_secret_when_settings_do(services: Services) -> None:
     settings = load()
-    for shown in (
+    for text in (
         settings,
         services,
         services.creditsafe,
@@ -167,15 +172,17 @@ def test_reprs(services: Services) -> None:
         services.sayari,
         services.data8._transport,
     ):
-        assert MARK not in f"{shown!r} {shown!s}"
+        assert MARK not in f"{text!r} {text!s}"
     assert MARK not in settings.model_dump_json()
     assert MARK not in repr(Database("postgresql://kyb:marked@127.0.0.1:1/kyb").engine)
 
 
-def test_settings_errors_name_no_values(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_settings_error_contains_no_value_when_a_setting_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KYB_DATA8__CLIENT_SECRET", "marked")
-    with pytest.raises(SettingsError) as wrong:
+    with pytest.raises(SettingsError) as raised:
         load()
-    assert "KYB_DATA8__CLIENT_ID" in str(wrong.value)
-    assert MARK not in "".join(traceback.format_exception(wrong.value))
+    assert "KYB_DATA8__CLIENT_ID" in str(raised.value)
+    assert MARK not in "".join(traceback.format_exception(raised.value))

@@ -1,4 +1,4 @@
-"""The bearer token goes to its vendor's own host alone: not along a redirect, not to a download link."""
+"""The bearer token goes only to its vendor's own host, not to redirects or download links elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GET = Operation("things.get", "GET", "/things")
 
 
 class Host:
-    """A server that answers as it is told and remembers what it was sent."""
+    """A server with responses that the test sets, which records its requests."""
 
     def __init__(self) -> None:
         self.answer: Callable[[str], tuple[int, dict[str, str]]] = lambda _: (200, {})
@@ -53,7 +53,7 @@ class Host:
 
 @pytest.fixture
 def hosts() -> Iterator[tuple[Host, Host]]:
-    """The vendor's own, and another one."""
+    """The vendor's own host and another one."""
     pair = Host(), Host()
     yield pair
     for host in pair:
@@ -75,7 +75,9 @@ def get(transport: Transport) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirects_are_not_followed(transport: Transport, hosts: tuple[Host, Host], status: int) -> None:
+def test_redirect_is_not_followed_when_a_vendor_sends_one(
+    transport: Transport, hosts: tuple[Host, Host], status: int
+) -> None:
     own, other = hosts
     own.answer = lambda _: (status, {"location": f"{other.url}/elsewhere"})
     with pytest.raises(Rejected):
@@ -102,7 +104,7 @@ def test_redirects_are_not_followed(transport: Transport, hosts: tuple[Host, Hos
         "http://[127.0.0.1:{own}/file",
     ],
 )
-def test_download_links_get_no_token_elsewhere(
+def test_download_sends_no_token_when_the_link_leads_to_another_host(
     transport: Transport, hosts: tuple[Host, Host], link: str
 ) -> None:
     own, other = hosts
@@ -111,11 +113,13 @@ def test_download_links_get_no_token_elsewhere(
     for _, headers in other.seen:
         assert TOKEN not in str(headers)
         assert "x-correlation-id" not in headers
-    for _, headers in own.seen:  # by another name it is another host
+    for _, headers in own.seen:  # another name counts as another host
         assert TOKEN not in str(headers)
 
 
-def test_download_from_the_own_host_is_authenticated(transport: Transport, hosts: tuple[Host, Host]) -> None:
+def test_download_sends_the_token_when_the_link_leads_to_the_vendor(
+    transport: Transport, hosts: tuple[Host, Host]
+) -> None:
     own, _ = hosts
     with transport.download(f"{own.url}/file") as response:
         response.read()

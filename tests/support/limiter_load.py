@@ -1,4 +1,4 @@
-"""Processes and threads that make calls as fast as their budget lets them."""
+"""Processes and threads that make calls as fast as their rate limit allows."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from workers.ledger.database import Database
 from workers.rate_limits.limiter import SharedRateLimiter
 from workers.settings import Rate
 
-#: When a call was asked for and when it was allowed, by a clock that all processes share.
+#: When a call was requested and when it was allowed, by a clock that all processes share.
 Span = tuple[float, float]
 
 
-def make_calls(budget: Callable[[str], float], calls: int) -> list[Span]:
-    """Make so many calls, waiting as the budget says."""
-    made: list[Span] = []
-    while len(made) < calls:
-        asked = time.monotonic()
-        wait = budget("standard")
+def make_calls(rate_limiter: Callable[[str], float], calls: int) -> list[Span]:
+    """Make `calls` calls, waiting as long as the rate limiter asks."""
+    spans: list[Span] = []
+    while len(spans) < calls:
+        requested_at = time.monotonic()
+        wait = rate_limiter("standard")
         if wait:
             time.sleep(wait)
         else:
-            made.append((asked, time.monotonic()))
-    return made
+            spans.append((requested_at, time.monotonic()))
+    return spans
 
 
 def call_from_process(url: str, rate: Rate, calls: int) -> list[Span]:
-    """What one worker process does, with two threads."""
+    """Make calls from one process with two threads, as a worker does."""
     database = Database(url)
     try:
-        budget = SharedRateLimiter(database, "sayari", {"standard": rate})
+        rate_limiter = SharedRateLimiter(database, "sayari", {"standard": rate})
         with ThreadPoolExecutor(2) as threads:
-            halves = threads.map(lambda n: make_calls(budget, n), (calls // 2, calls - calls // 2))
-            return [span for half in halves for span in half]
+            results = threads.map(lambda n: make_calls(rate_limiter, n), (calls // 2, calls - calls // 2))
+            return [span for half in results for span in half]
     finally:
         database.close()
 
 
 def call_from_processes(processes: int, url: str, rate: Rate, calls: int) -> list[Span]:
-    """The calls of so many processes, `calls` each."""
+    """Make `calls` calls from each of several processes; return all spans."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
@@ -50,14 +50,14 @@ def call_from_processes(processes: int, url: str, rate: Rate, calls: int) -> lis
 
 
 def overfull(spans: list[Span], rate: Rate) -> list[Span]:
-    """The first calls that are certainly too many for one window, or none.
+    """Return the first calls that certainly exceed the limit within one window, or none.
 
-    A call was counted somewhere within its span. Too many of them lie in one window for certain if even the
-    whole of their spans does.
+    The limiter counted each call somewhere within its span. Calls exceed the limit for certain if the whole of
+    their spans fits into one window.
     """
     ordered = sorted(spans, key=lambda span: span[1])
     for first in range(len(ordered) - rate.calls):
-        some = ordered[first : first + rate.calls + 1]
-        if some[-1][1] - min(asked for asked, _ in some) < rate.seconds:
-            return some
+        group = ordered[first : first + rate.calls + 1]
+        if group[-1][1] - min(requested_at for requested_at, _ in group) < rate.seconds:
+            return group
     return []

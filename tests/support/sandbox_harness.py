@@ -1,8 +1,7 @@
-"""Takes commands and drives their turns by hand, at the vendors' simulators: no broker, no threads."""
+"""A harness that takes the turns of commands against the vendors' simulators, without a broker."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -14,30 +13,27 @@ from messages.errors import Code
 from messages.events import Status
 from sandbox import Sandbox
 from sandbox.core import PASSWORD, USERNAME, Fault
+from tests.support.scenario import command_body
+from tests.support.turn_harness import LIMITS, JobHarness
 from workers.engine.registry import Services
 from workers.engine.run_limits import RunLimits
 from workers.engine.turns import Turns
 from workers.files.storage import Storage
 from workers.jobs.catalogue import JOBS
-from workers.ledger.database import Database
-from workers.ledger.ledger import Ledger
 from workers.ledger.records import Job
 
-LIMITS = RunLimits(
-    min_delay=0.001, max_delay=0.01, stall_timeout=60.0, time_slice=15.0, effect_settle_seconds=0.0
-)
 
-
-class SandboxHarness:
-    """`run` sends a command and takes turns until its job has ended.
+class SandboxHarness(JobHarness):
+    """A ledger, all clients and the turns of any command; `run` takes one to its end.
 
     Args:
         sandbox: the simulators, with jobs that take no time.
-        folder: where inputs lie; results go below `results`.
-        url: of the ledger, whose tables are there.
+        folder: of input files; results go below `results`.
+        url: of a migrated ledger.
     """
 
     def __init__(self, sandbox: Sandbox, folder: Path, url: str) -> None:
+        super().__init__(url)
         self.folder = folder
         self.state = sandbox.state
         self.creditsafe = Creditsafe.connect(f"{sandbox.url}/creditsafe", USERNAME, PASSWORD, timeout=5)
@@ -45,8 +41,6 @@ class SandboxHarness:
             f"{sandbox.url}/data8", f"{sandbox.url}/data8/connect/token", USERNAME, PASSWORD, timeout=5
         )
         self.sayari = Sayari.connect(f"{sandbox.url}/sayari", USERNAME, PASSWORD, timeout=5)
-        self._database = Database(url)
-        self.ledger = Ledger(self._database)
         self._services = Services(
             Storage([str(folder)], str(folder / "results")),
             self.ledger,
@@ -58,62 +52,48 @@ class SandboxHarness:
         self.limit(LIMITS)
 
     def limit(self, limits: RunLimits) -> None:
-        self._turns = Turns(self.ledger.jobs, JOBS, self._services, limits, 60.0)
+        """Take later turns under these limits."""
+        self.turns = Turns(self.ledger.jobs, JOBS, self._services, limits, 60.0)
 
     def close(self) -> None:
+        """Close the clients and the ledger."""
         self._services.close()
-        self._database.close()
+        self.database.close()
 
     def file(self, content: str | bytes, name: str = "companies.csv") -> str:
+        """Write an input file and return its path."""
         path = self.folder / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return str(path)
 
     def run(self, type: str, id: str = "job", turns: int = 200, **data: Any) -> Job:
-        """Send a command and take turns until its job has ended."""
+        """Accept a command and take turns until its job has ended."""
         self.arrive(type, id, **data)
         return self.drive(id, turns)
 
     def arrive(self, type: str, id: str = "job", **data: Any) -> Job:
-        """Send a command, which takes its first turn."""
-        event = {"specversion": "1.0", "id": id, "source": "/tests", "type": type, "data": data}
-        self._turns.receive_command(json.dumps(event).encode())
+        """Accept a command and take its first turn."""
+        self.turns.receive_command(command_body(type, id, data))
         return self.job(id)
-
-    def job(self, id: str = "job") -> Job:
-        found = self.ledger.queries.job(id)
-        assert found is not None
-        return found
-
-    def turn(self, id: str = "job") -> Job:
-        self._turns.run_turn(id, self.job(id).turn)
-        return self.job(id)
-
-    def drive(self, id: str = "job", turns: int = 200) -> Job:
-        for _ in range(turns):
-            if self.job(id).status.ended:
-                return self.job(id)
-            self.turn(id)
-        raise AssertionError(f"{id} has not ended after {turns} turns")
 
     def fault(self, operation: str, fault: Fault) -> None:
-        """The next call of `<vendor>.<operation>` goes wrong; one more with every call of this."""
+        """Let one more call of `<vendor>.<operation>` fail in this way."""
         self.state.faults[operation].append(fault)
 
     def effects(self, operation: str) -> int:
-        """How often `<vendor>.<operation>` took effect, whatever its key."""
+        """Return how often `<vendor>.<operation>` took effect, over all keys."""
         return sum(count for (name, _), count in self.state.effects.items() if name == operation)
 
 
 def completed(job: Job) -> dict[str, Any]:
-    """The result of a job that has completed."""
+    """Return the result of a job, which must have completed."""
     assert job.status is Status.COMPLETED, job.error
     assert job.result is not None
     return job.result
 
 
 def failure(job: Job, code: Code) -> str:
-    """The message of a job that has failed with `code`."""
+    """Return the error message of a job, which must have failed with `code`."""
     assert job.status is Status.FAILED
     assert job.error is not None
     assert job.error["code"] == code, job.error
@@ -121,5 +101,5 @@ def failure(job: Job, code: Code) -> str:
 
 
 def content(file: dict[str, Any]) -> bytes:
-    """The bytes of a local result."""
+    """Return the content of a local result file."""
     return Path(unquote(file["uri"].removeprefix("file://"))).read_bytes()

@@ -1,4 +1,4 @@
-"""What a disturbed run of a command needs: its data, and what must hold when its job has ended."""
+"""Scenarios: the data of a command for disturbed runs, and the checks once its job has ended."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Scenario:
 
     Attributes:
         type: the command's type.
-        data: makes the command's data; input files go into the folder, vendors' objects into the sandbox.
+        data: builds the command's data; input files go into the folder, vendors' objects into the sandbox.
         outcome_may_be_unknown: one of its effects has no natural key, so its job may fail as `outcome_unknown`.
-        unknown_after_restore: likewise, only when its ledger was restored from a backup.
+        unknown_after_restore: the same, but only after its ledger was restored from a backup.
         stride: the first worker is killed at every `stride`th boundary (at each one by `make crash`). An odd number
             finds boundaries before an effect as well as those after it.
         repeatable_effects: effects that may happen more than once.
         stable_fields: fields of the result that must equal those of an undisturbed run.
-        numbered_data: makes the data of the nth of many jobs, by job id, so that a mix-up would show;
-            by default all have `data`.
+        numbered_data: builds the data of the nth of many jobs, by job id, so that a mix-up would show;
+            by default all jobs have `data`.
     """
 
     type: str

@@ -1,4 +1,4 @@
-"""The scenario of every command that works with vendors, found in `tests/commands` by the command's type."""
+"""The scenario of every command that calls vendors, loaded from `tests/commands` by the command's type."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""`python -m tests.testbed`: install the servers and languages that the tests need, where that can be done.
+"""`python -m tests.testbed`: install the servers and languages that the tests need, where possible.
 
-As root, with apt-get, what is missing comes from the system's packages. Otherwise one line says what to install.
-With `--rabbitmq4` and `--clocks`, also what fetches a RabbitMQ 4, and what sets clocks apart.
+As root with apt-get, it installs the missing packages. Otherwise it prints one line for each missing package.
+`--rabbitmq4` adds the tools that fetch RabbitMQ 4, and `--clocks` adds libfaketime.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from tests.testbed import faketime, languages, openssh, postgres, rabbitmq, rabbitmq4
 from tests.testbed.server import Broken, Missing
 
-#: Each package with the variable that names a server to be used in its place, and what finds it.
+#: Each package with the variable that names another server to use, and the function that looks for the program.
 ALWAYS: list[tuple[str, str | None, Callable[[], object]]] = [
     ("rabbitmq-server", "KYB_TEST_RABBITMQ_URL", rabbitmq.programs),
     ("postgresql", "KYB_TEST_POSTGRES_URL", postgres.programs),
@@ -30,7 +30,7 @@ ON_REQUEST: dict[str, tuple[str, str | None, Callable[[], object]]] = {
 
 
 def main() -> int:
-    """Exit status: 0 when all is there."""
+    """Return the exit status: 0 if everything is installed."""
     missing: dict[str, Missing] = {}
     for package, variable, find in [*ALWAYS, *(ON_REQUEST[name] for name in sys.argv[1:])]:
         try:

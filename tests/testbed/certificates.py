@@ -1,4 +1,4 @@
-"""A throw-away certificate authority, and what it has signed, as PEM files."""
+"""A throw-away certificate authority and the certificates that it signs, as PEM files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import trustme
 
 @dataclass(frozen=True)
 class Tls:
-    """What a server or a client shows of itself, and the authority by which it judges the other."""
+    """The certificate and key of a server or client, and the authority that it trusts."""
 
     ca: Path
     certificate: Path
@@ -18,10 +18,10 @@ class Tls:
 
 
 class Authority:
-    """An authority that lasts as long as the test.
+    """A certificate authority for one test session.
 
     Args:
-        folder: for its files, which any user may read.
+        folder: is created for its files, which any user may read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,7 +32,7 @@ class Authority:
         self._authority.cert_pem.write_to_path(self.ca)
 
     def issue(self, name: str) -> Tls:
-        """A certificate for a host name or an address, which a client may show as well."""
+        """Sign a certificate for a host name or address, for servers and clients alike."""
         issued = self._authority.issue_cert(name)
         certificate, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         issued.cert_chain_pems[0].write_to_path(certificate)

@@ -1,4 +1,4 @@
-"""A small disk of the test's own, that can be filled."""
+"""A small disk that a test can fill."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.testbed.server import Missing
 
 @contextmanager
 def small_disk(mebibytes: int) -> Iterator[Path]:
-    """A folder that holds so much and no more. Raises `Missing` where nothing may be mounted."""
+    """Yield a folder on a disk of this size. Raises `Missing` where the process may not mount."""
     with tempfile.TemporaryDirectory(prefix="kyb-disk-") as folder:
         mounted = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", folder],

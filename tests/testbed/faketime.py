@@ -1,4 +1,4 @@
-"""A library that tells a process another time: Debian's `libfaketime`."""
+"""Debian's `libfaketime`, a library that shifts the clock of a process."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from tests.testbed.server import Missing
 
 
 def library() -> str:
-    """To be preloaded. Raises `Missing`."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-    if not found:
+    """Return the path of the library, for `LD_PRELOAD`. Raises `Missing`."""
+    libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    if not libraries:
         raise Missing("clocks are set apart by libfaketime: install the package libfaketime")
-    return str(found[0])
+    return str(libraries[0])

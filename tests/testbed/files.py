@@ -1,4 +1,4 @@
-"""A web server with files, with a certificate of a throw-away authority, and with manners as they are told."""
+"""A file server over HTTPS whose behaviour the test sets."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import trustme
 
 @dataclass
 class Page:
-    """What is served under one path.
+    """The response under one path.
 
     Attributes:
-        content: of the file.
-        ranges: whether parts of it may be asked for.
+        content: bytes of the file.
+        ranges: whether the server honours range requests.
         version: its ETag.
         status: another status than 200 or 206.
-        headers: more of them.
-        excess: bytes sent beyond what was asked for.
+        headers: further response headers.
+        excess: bytes sent beyond the requested ones.
     """
 
     content: bytes = b""
@@ -38,14 +38,14 @@ class _Quiet(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_: object) -> None:
-        """Who does not trust us hangs up: no news."""
+        """Ignore clients that do not trust the certificate and hang up."""
 
 
 class FileServer:
     """HTTPS (or HTTP) on loopback.
 
     Attributes:
-        pages: by path, as it travels.
+        pages: by encoded path.
         asked: (path with query, Range, Host) of each request, in order.
     """
 
@@ -63,7 +63,7 @@ class FileServer:
         threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self) -> None:
-        """End it."""
+        """Stop the server."""
         self._http.shutdown()
         self._http.server_close()
 
@@ -74,22 +74,22 @@ class FileServer:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                wanted = self.headers["Range"]
-                server.asked.append((self.path, wanted, self.headers["Host"]))
+                range_header = self.headers["Range"]
+                server.asked.append((self.path, range_header, self.headers["Host"]))
                 page = server.pages.get(self.path.partition("?")[0], Page(status=404))
                 status, content, headers = (
                     page.status or 200,
                     page.content,
                     {"ETag": page.version, **page.headers},
                 )
-                found = re.fullmatch(r"bytes=(\d+)-(\d+)", wanted or "")
-                if page.status is None and page.ranges and found:
-                    start, end = int(found[1]), min(int(found[2]) + 1, len(content))
+                byte_range = re.fullmatch(r"bytes=(\d+)-(\d+)", range_header or "")
+                if page.status is None and page.ranges and byte_range:
+                    start, end = int(byte_range[1]), min(int(byte_range[2]) + 1, len(content))
                     status = 206 if start < len(content) else 416
                     part = f"{start}-{end - 1}" if status == 206 else "*"
                     headers["Content-Range"] = f"bytes {part}/{len(content)}"
                     content = content[start:end] if status == 206 else b""
-                with contextlib.suppress(OSError):  # who asked may have hung up
+                with contextlib.suppress(OSError):  # the client may have hung up
                     self.send_response(status)
                     for name, value in headers.items():
                         self.send_header(name, value)
@@ -104,7 +104,7 @@ class FileServer:
 
 
 def authority(folder: Path) -> tuple[trustme.CA, Path]:
-    """A throw-away certificate authority, and the file of its certificate."""
+    """Create a throw-away certificate authority, and the file of its certificate."""
     made = trustme.CA()
     path = folder / "authority.pem"
     made.cert_pem.write_to_path(str(path))

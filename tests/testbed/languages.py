@@ -10,33 +10,33 @@ from tests.testbed.server import Broken, Missing
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "docs" / "how-to" / "integrate"
-#: Where amqplib is, at the version that the lock of the scripts names.
+#: Folder of amqplib, at the version in the scripts' lock.
 NODE_MODULES = ROOT / ".testbed" / "node"
 
-#: Where Debian keeps the jars of librabbitmq-client-java and what it depends on.
+#: The jars of Debian's librabbitmq-client-java and its dependencies.
 _JARS = [Path("/usr/share/java") / name for name in ("amqp-client.jar", "slf4j-api.jar")]
 
 
 def node() -> str:
-    """The program `node`. Raises `Missing` without it or npm."""
-    found = shutil.which("node")
-    if found is None or shutil.which("npm") is None:
+    """Return the path of `node`. Raises `Missing` without it or npm."""
+    program = shutil.which("node")
+    if program is None or shutil.which("npm") is None:
         raise Missing("the tests need Node.js: install the packages nodejs (18 or later) and npm")
-    return found
+    return program
 
 
 def java() -> list[str]:
-    """The program `java` with its class path. Raises `Missing` without it, `javac` or the client."""
-    found = shutil.which("java")
-    if found is None or shutil.which("javac") is None:
+    """Return `java` with its class path. Raises `Missing` without it, `javac` or the client."""
+    program = shutil.which("java")
+    if program is None or shutil.which("javac") is None:
         raise Missing("the tests need Java: install the package default-jdk-headless (17 or later)")
     if not all(jar.exists() for jar in _JARS):
         raise Missing("the tests need RabbitMQ's Java client: install the package librabbitmq-client-java")
-    return [found, "-cp", ":".join(map(str, _JARS))]
+    return [program, "-cp", ":".join(map(str, _JARS))]
 
 
 def amqplib() -> Path:
-    """A folder to run Node's scripts in. Raises `Missing` if its modules are not those of the lock."""
+    """Return a folder for Node's scripts. Raises `Missing` if its modules differ from the lock."""
     lock = NODE_MODULES / "package-lock.json"
     current = lock.exists() and lock.read_bytes() == (SCRIPTS / "node" / lock.name).read_bytes()
     if not current or not (NODE_MODULES / "node_modules" / "amqplib").exists():
@@ -45,7 +45,7 @@ def amqplib() -> Path:
 
 
 def install_amqplib() -> None:
-    """Install what the lock of Node's scripts names, by its digests. Raises `Broken`."""
+    """Install the modules of the scripts' lock, verified by digest. Raises `Broken`."""
     NODE_MODULES.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(SCRIPTS / "node" / name, NODE_MODULES)

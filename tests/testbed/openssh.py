@@ -27,19 +27,19 @@ MaxStartups 100
 
 
 def program() -> str:
-    """The path of `sshd`.
+    """Return the path of `sshd`.
 
     Raises:
         Missing: there is none.
     """
-    found = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
-    if found is None:
+    path = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
+    if path is None:
         raise Missing("the tests need OpenSSH: install the package openssh-server")
-    return found
+    return path
 
 
 class OpenSSH:
-    """A server that lets in whoever runs the tests, with a key of its own."""
+    """A server that accepts the user who runs the tests, by a generated key."""
 
     def __init__(self) -> None:
         self._program = program()
@@ -52,14 +52,14 @@ class OpenSSH:
         (folder / "sshd_config").write_text(_CONF.format(port=self.port, folder=folder))
 
     def trust(self, key: str, port: int | None = None) -> Path:
-        """A file of known hosts that expects the server to have this key, on its own or another port."""
+        """Write a known-hosts file that expects this key from the server, on its own or another port."""
         public = (self._server.folder / f"{key}.pub").read_text()
         path = self._server.folder / f"known_hosts-{key}-{port or self.port}"
         path.write_text(f"[127.0.0.1]:{port or self.port} {public}")
         return path
 
     def access(self, **changes: object) -> SftpSettings:
-        """How to get in."""
+        """Return settings with valid access, changed as given."""
         folder = self._server.folder
         usual = {
             "username": getpass.getuser(),
@@ -69,18 +69,18 @@ class OpenSSH:
         return SftpSettings.model_validate(usual | changes)
 
     def fresh_root(self) -> tuple[str, Path]:
-        """An empty folder, as a URI and as it lies on the server."""
+        """Create an empty folder; return its URI and its path on the server."""
         self._prefixes += 1
         path = self._server.folder / "files" / str(self._prefixes)
         path.mkdir(parents=True)
         return self.uri(path), path
 
     def uri(self, path: Path, port: int | None = None) -> str:
-        """The URI of a path on the server."""
+        """Return the URI of a path on the server."""
         return f"sftp://127.0.0.1:{port or self.port}{quote(str(path))}"
 
     def start(self) -> None:
-        """Start it and wait until it takes connections."""
+        """Start the server and wait until it accepts connections."""
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)  # sshd separates privileges there
         config = self._server.folder / "sshd_config"
@@ -88,5 +88,5 @@ class OpenSSH:
         self._server.await_ready(lambda: listening(self.port))
 
     def close(self) -> None:
-        """Kill it and remove all that it left."""
+        """Kill the server and remove its files."""
         self._server.close()

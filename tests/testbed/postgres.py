@@ -18,8 +18,8 @@ from psycopg import sql
 from tests.testbed.certificates import Tls
 from tests.testbed.server import Broken, Missing, Server, free_port, listening
 
-#: Seconds in which the children of a killed PostgreSQL must have ended.
-CHILDREN_END = 30
+#: Time limit for the children of a killed PostgreSQL to end.
+CHILDREN_END_SECONDS = 30
 _CONF = """
 listen_addresses = '127.0.0.1'
 port = {port}
@@ -27,9 +27,9 @@ unix_socket_directories = '{folder}'
 max_connections = 200
 shared_buffers = 32MB
 full_page_writes = off
-# The tests kill processes, never the machine: what was written reaches the disk without waiting for it.
+# The tests kill processes but never the machine, so there is no need to wait for the disk.
 fsync = off
-# A cluster that is killed leaves none of it behind elsewhere.
+# A killed cluster then leaves no shared memory behind.
 dynamic_shared_memory_type = mmap
 """
 
@@ -43,23 +43,23 @@ ssl_key_file = 'key.pem'
 
 
 def programs() -> Path:
-    """The folder of `initdb` and `postgres`, the newest version's.
+    """Return the folder of `initdb` and `postgres` of the newest version.
 
     Raises:
         Missing: there is none.
     """
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
-    found = debian[-1] if debian else shutil.which("initdb")
-    if found is None:
+    initdb = debian[-1] if debian else shutil.which("initdb")
+    if initdb is None:
         raise Missing(
             "the tests need PostgreSQL: install the package postgresql (15 or later),"
             " or set KYB_TEST_POSTGRES_URL to one where databases may be made"
         )
-    return Path(found).resolve().parent
+    return Path(initdb).resolve().parent
 
 
 class Databases:
-    """Databases made and dropped on a server.
+    """Databases that are created and dropped on a server.
 
     Args:
         url: `postgresql://…/database` of a user who may create databases.
@@ -95,7 +95,7 @@ class Databases:
         return f"{base.rpartition('/')[0]}/{name}" + (f"?{options}" if options else "")
 
     def drop(self, url: str) -> None:
-        """Remove the database of this URL, whoever is connected to it."""
+        """Drop the database of this URL, despite open connections."""
         self._run(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(_name_in(url))))
 
     def _run(self, statement: sql.Composed) -> None:
@@ -108,11 +108,11 @@ def _name_in(url: str) -> str:
 
 
 class Postgres:
-    """A cluster that tests may stop, kill and restart. What was committed stays.
+    """A cluster that tests may stop, kill and restart; committed data survive.
 
     Args:
-        tls: take only clients that show a certificate of the same authority.
-        disk: a folder to keep the data in, e.g. a small disk of its own.
+        tls: accept only clients with a certificate of the same authority.
+        disk: folder of the data, e.g. a small disk.
     """
 
     def __init__(self, tls: Tls | None = None, disk: Path | None = None) -> None:
@@ -134,7 +134,7 @@ class Postgres:
         return self._server.pid
 
     def start(self) -> None:
-        """Start the cluster, made first if there is none, and wait until it answers.
+        """Start the cluster, creating it first if necessary, and wait until it answers.
 
         Raises:
             Broken: it did not.
@@ -145,25 +145,25 @@ class Postgres:
         self._server.await_ready(self._answers)
 
     def start_again(self) -> None:
-        """Start it unless it runs and answers, or comes to do so by itself."""
+        """Start the cluster unless it answers within 10 s."""
         try:
             self._server.await_ready(self._answers, seconds=10)
         except Broken:
             self.start()
 
     def output(self) -> str:
-        """What it has logged."""
+        """Return the log."""
         return self._server.output.read_text(errors="replace")
 
     def stop(self) -> None:
-        """Shut it down in good order; clients' connections are closed (fast shutdown)."""
+        """Shut the cluster down; clients' connections are closed (fast shutdown)."""
         self._server.end(signal.SIGINT)
 
     def kill(self) -> None:
-        """Kill it (SIGKILL), as a crash would, and wait for its children: it does not start beside them.
+        """Kill the cluster (SIGKILL) and wait for its children, beside which it would not start again.
 
         Raises:
-            Broken: one of them does not end, though they find out by themselves that it is gone.
+            Broken: a child does not end although its postmaster has.
         """
         with ExitStack() as opened:
             ends: list[int] = []
@@ -175,24 +175,24 @@ class Postgres:
             for end in ends:
                 waiting = select.poll()
                 waiting.register(end, select.POLLIN)
-                if not waiting.poll(CHILDREN_END * 1_000):
+                if not waiting.poll(CHILDREN_END_SECONDS * 1_000):
                     raise Broken("a process of the killed PostgreSQL does not end")
 
     def freeze(self) -> None:
-        """Stop all its processes without ending them (SIGSTOP), until `thaw()`."""
+        """Suspend all its processes (SIGSTOP) until `thaw()`."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let them go on (SIGCONT)."""
+        """Resume all its processes (SIGCONT)."""
         self._signal(signal.SIGCONT)
 
     def restart(self) -> None:
-        """Stop it, if it runs, and start it."""
+        """Stop the cluster, if it runs, and start it."""
         self.stop()
         self.start()
 
     def close(self) -> None:
-        """Kill it and remove all that it left."""
+        """Kill the cluster and remove its files."""
         self._server.close()
 
     def fresh_url(self, template: str | None = None) -> str:
@@ -200,17 +200,17 @@ class Postgres:
         return self._databases.fresh_url(template)
 
     def drop(self, url: str) -> None:
-        """Remove the database of this URL; the cluster must be up."""
+        """Drop the database of this URL; the cluster must be running."""
         self._databases.drop(url)
 
     def _signal(self, sign: signal.Signals) -> None:
-        """To the postmaster and then its children, each of which leads a process group of its own."""
+        """Send a signal to the postmaster and its children, each of which leads its own process group."""
         self._server.send(sign)
         for child in self._children():
             os.kill(child, sign)
 
     def _children(self) -> list[int]:
-        """Those of the postmaster; none if it does not run."""
+        """Return the postmaster's child processes; none if it does not run."""
         try:
             postmaster = int((self._data / "postmaster.pid").read_text().split()[0])
             children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()

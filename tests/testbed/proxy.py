@@ -1,4 +1,4 @@
-"""A wire that can be cut: a TCP proxy on loopback."""
+"""A TCP proxy on loopback whose connections a test can cut."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _SIZE = 64 * 1024
 
 
 class Proxy:
-    """Passes bytes on to a loopback port, until it is told to cut.
+    """A proxy to a loopback port.
 
     Attributes:
-        port: where it listens.
-        connections: how many it has taken.
-        passed: bytes of answers that went through.
+        port: on which it listens.
+        connections: number accepted so far.
+        passed: bytes of responses forwarded so far.
     """
 
     def __init__(self, target: int) -> None:
@@ -30,7 +30,7 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut_after(self, size: int) -> None:
-        """Cut the connection over which so many more bytes of answers have come, once."""
+        """Cut one connection after `size` more bytes of responses."""
         self._left = size
 
     def cut(self) -> None:
@@ -42,7 +42,7 @@ class Proxy:
             self._open.clear()
 
     def close(self) -> None:
-        """Cut all and take no more: connections are refused."""
+        """Cut all connections and refuse new ones."""
         with contextlib.suppress(OSError):  # closed before
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()

@@ -56,13 +56,13 @@ class Programs:
 
     @property
     def path(self) -> str:
-        """Where programs are looked for."""
+        """The search path for programs."""
         first = [str(self.erlang)] if self.erlang else []
         return ":".join([*first, os.environ["PATH"], "/usr/sbin:/usr/bin:/bin"])
 
 
 def programs() -> Programs:
-    """The system's, or those of the version that `KYB_TEST_RABBITMQ_VERSION` names.
+    """Return the system's programs, or those of the version in `KYB_TEST_RABBITMQ_VERSION`.
 
     Raises:
         Missing: there are none.
@@ -74,17 +74,17 @@ def programs() -> Programs:
         return rabbitmq4.programs(wanted)
     if (_SCRIPTS / "rabbitmq-server").exists():
         return Programs(_SCRIPTS)
-    found = shutil.which("rabbitmq-server")
-    if found is None or shutil.which("epmd") is None:
+    server = shutil.which("rabbitmq-server")
+    if server is None or shutil.which("epmd") is None:
         raise Missing(
             "the tests need RabbitMQ: install the package rabbitmq-server (3.10 or later),"
             " or set KYB_TEST_RABBITMQ_URL to one with its management plugin on port 15672"
         )
-    return Programs(Path(found).resolve().parent)
+    return Programs(Path(server).resolve().parent)
 
 
 class Vhosts:
-    """Virtual hosts made and dropped through the management API, each a broker to itself.
+    """Virtual hosts that are created and dropped through the management API.
 
     Args:
         url: `amqp://user:password@host:port/` of an administrator.
@@ -92,20 +92,20 @@ class Vhosts:
     """
 
     def __init__(self, url: str, management: int = 15672) -> None:
-        found = re.fullmatch(r"amqp://(?P<user>[^:]+):(?P<password>[^@]+)@(?P<host>[^:/]+)(:\d+)?(/.*)?", url)
-        if found is None:
+        match = re.fullmatch(r"amqp://(?P<user>[^:]+):(?P<password>[^@]+)@(?P<host>[^:/]+)(:\d+)?(/.*)?", url)
+        if match is None:
             raise Missing("KYB_TEST_RABBITMQ_URL must look like amqp://user:password@host:5672/")
-        self.user = found["user"]
-        self._base = url[: found.start(5)] if found[5] else url
+        self.user = match["user"]
+        self._base = url[: match.start(5)] if match[5] else url
         self._api = httpx.Client(
-            base_url=f"http://{found['host']}:{management}/api",
-            auth=(self.user, found["password"]),
+            base_url=f"http://{match['host']}:{management}/api",
+            auth=(self.user, match["password"]),
             trust_env=False,
             timeout=30,
         )
 
     def fresh_url(self) -> str:
-        """The URL of a new virtual host."""
+        """Create a virtual host; return its URL."""
         name = f"test-{uuid.uuid4().hex}"
         self.make(name)
         return f"{self._base}/{name}"
@@ -126,17 +126,17 @@ class Vhosts:
             time.sleep(0.05)  # a foreign process: there is no event to wait for
 
     def make(self, name: str) -> None:
-        """Make a virtual host, if it is not there."""
+        """Create a virtual host unless it exists."""
         self._api.put(f"/vhosts/{name}").raise_for_status()
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
         self._api.put(f"/permissions/{name}/{self.user}", json=everything).raise_for_status()
 
     def drop(self, url: str) -> None:
-        """Remove the virtual host of this URL with all that it holds."""
+        """Drop the virtual host of this URL."""
         self._api.delete(f"/vhosts/{url.rpartition('/')[2]}").raise_for_status()
 
     def empty(self, url: str) -> None:
-        """Lose all that the virtual host of this URL holds; its connections are closed."""
+        """Drop the virtual host of this URL and create it again; its connections are closed."""
         self.drop(url)
         self.make(url.rpartition("/")[2])
 
@@ -148,13 +148,13 @@ class Vhosts:
 class RabbitMQ:
     """A node that tests may stop, kill, restart and wipe.
 
-    What was published and confirmed stays across all of these but `wipe()`; across a `kill()` only in
-    queues that are older than about 3 s or were there at a `sync()`.
+    Confirmed messages survive all of these except `wipe()`. They survive a `kill()` only in queues that are
+    older than about 3 s or existed at a `sync()`.
 
     Args:
-        of: the programs; the system's, or as `KYB_TEST_RABBITMQ_VERSION` says.
-        tls: also listen with TLS, and let nobody in there without a certificate of the same CA.
-        epmd: port of a port mapper that runs already, as the nodes of a cluster share one.
+        of: the programs; by default those that `programs()` returns.
+        tls: also listen with TLS, for clients with a certificate of the same authority.
+        epmd: port of a running port mapper, which the nodes of a cluster share.
     """
 
     def __init__(
@@ -196,8 +196,8 @@ class RabbitMQ:
             ),
         }
 
-    def mate(self, names: Sequence[str], cookie: str) -> None:
-        """Before its first start: belong to the cluster of the nodes of these names."""
+    def join_cluster(self, names: Sequence[str], cookie: str) -> None:
+        """Join the cluster of the nodes of these names; call this before the first start."""
         folder = self._server.folder
         lines = [f"cluster_formation.classic_config.nodes.{n} = {name}" for n, name in enumerate(names, 1)]
         with (folder / "rabbitmq.conf").open("a") as conf:
@@ -213,7 +213,7 @@ class RabbitMQ:
         return self._server.pid
 
     def start(self) -> None:
-        """Start the node and wait until it takes connections.
+        """Start the node and wait until it accepts connections.
 
         Raises:
             Broken: it did not.
@@ -226,38 +226,38 @@ class RabbitMQ:
 
     @property
     def running(self) -> bool:
-        """Whether it was started and takes connections."""
+        """Whether the node accepts connections."""
         return listening(self.port)
 
     def stop(self) -> None:
-        """Shut the node down in good order."""
+        """Shut the node down."""
         self._server.end(signal.SIGTERM)
 
     def kill(self) -> None:
         """Kill the node (SIGKILL), as a crash would.
 
         A node that is killed within about three seconds of a declaration can forget it, or be left with a stream
-        coordinator that refuses every further stream. That is no news to test each time, so its metadata are
+        coordinator that refuses every further stream. The tests are not about that defect, so its metadata are
         written to disk first.
         """
         self.ctl("eval", f"{_IF_MNESIA} mnesia:sync_log(); _ -> ok end.")
         self._server.kill()
 
     def freeze(self) -> None:
-        """Stop the node's processes without ending them (SIGSTOP), until `thaw()`."""
+        """Suspend the node's processes (SIGSTOP) until `thaw()`."""
         self._server.send(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let them go on (SIGCONT)."""
+        """Resume the node's processes (SIGCONT)."""
         self._server.send(signal.SIGCONT)
 
     def restart(self) -> None:
-        """Stop it, if it runs, and start it."""
+        """Stop the node, if it runs, and start it."""
         self.stop()
         self.start()
 
     def wipe(self) -> None:
-        """Kill it, lose its disk and start it; the virtual hosts in use are there again, empty."""
+        """Kill the node, delete its data and start it with the same virtual hosts, empty."""
         self.kill()
         shutil.rmtree(self._server.folder / "mnesia")
         self.start()
@@ -265,12 +265,12 @@ class RabbitMQ:
             self._vhosts.make(url.rpartition("/")[2])
 
     def close(self) -> None:
-        """Kill it and remove all that it left."""
+        """Kill the node and remove its files."""
         self._vhosts.close()
         self._server.close()
 
     def ctl(self, *arguments: str) -> str:
-        """What `rabbitmqctl` with these arguments prints; it takes a second or two.
+        """Run `rabbitmqctl` and return its output; this takes a second or two.
 
         Raises:
             Broken: it failed.
@@ -289,9 +289,9 @@ class RabbitMQ:
         return done.stdout
 
     def sync(self) -> None:
-        """Write to disk which queues there are: RabbitMQ 3.10 does so only seconds after their declaration.
+        """Flush the metadata of queues to disk; RabbitMQ 3.10 does so only seconds after their declaration.
 
-        A quorum queue that is killed before is half lost: known by name, but it never answers again.
+        A quorum queue whose node is killed earlier keeps its name but never answers again.
         """
         self.ctl(
             "eval", f"{_IF_MNESIA} mnesia:dump_log(), [dets:sync(Table) || Table <- dets:all()]; _ -> ok end."
@@ -302,23 +302,23 @@ class RabbitMQ:
         self.ctl("close_all_connections", "--global", "closed by the test")
 
     def fresh_url(self) -> str:
-        """The URL of a new virtual host.
+        """Create a virtual host; return its URL.
 
         Raises:
-            Broken: the node is away.
+            Broken: the node is unavailable.
         """
         try:
             url = self._vhosts.fresh_url()
         except httpx.ConnectError as error:
-            raise Broken(f"the node {self.name} is away:\n{self._server.last_output}") from error
+            raise Broken(f"the node {self.name} is unavailable:\n{self._server.last_output}") from error
         self._live.add(url)
         return url
 
     def empty(self, url: str) -> None:
-        """Lose all that the virtual host of this URL holds; its connections are closed."""
+        """Drop the virtual host of this URL and create it again; its connections are closed."""
         self._vhosts.empty(url)
 
     def drop(self, url: str) -> None:
-        """Remove the virtual host of this URL with all that it holds; the node must be up."""
+        """Drop the virtual host of this URL; the node must be running."""
         self._live.discard(url)
         self._vhosts.drop(url)

@@ -1,7 +1,7 @@
-"""RabbitMQ 4 beside the system's own: taken from a later Debian, run in place, nothing of the system touched.
+"""RabbitMQ 4 from a later Debian release, run beside the system's own version.
 
-`python -m tests.testbed.rabbitmq4 4.0 4.3` fetches both into `.venv/testbed`, where `make clean` finds them. That
-needs no root, but Debian's apt-get, dpkg-deb and patchelf.
+`python -m tests.testbed.rabbitmq4 4.0 4.3` fetches both into `.venv/testbed`, which `make clean` removes. That
+needs apt-get, dpkg-deb and patchelf, but no root.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
 
 def programs(version: str) -> Programs:
-    """RabbitMQ `4.0` or `4.3`, fetched if it is not there yet (about 15 s, 200 MB).
+    """Return the programs of RabbitMQ `4.0` or `4.3`, fetched at first use (about 15 s, 200 MB).
 
     Raises:
         Missing: it cannot be fetched here; the message says why.
@@ -56,7 +56,7 @@ def programs(version: str) -> Programs:
 
 
 def require_tools() -> None:
-    """Raise `Missing` unless there is what fetching takes."""
+    """Raise `Missing` unless the tools that fetch RabbitMQ 4 are installed."""
     for program in ("apt-get", "dpkg-deb", "patchelf"):
         if shutil.which(program) is None:
             raise Missing(f"RabbitMQ 4 is fetched with {program}: install it")
@@ -76,13 +76,13 @@ def _fetch(root: Path, suite: str, more: tuple[str, ...]) -> None:
     _run(["apt-get", "-qq", "download", *(f"{p}/{suite}" for p in packages)], folder / "debs", environment)
     for package in (folder / "debs").iterdir():
         _run(["dpkg-deb", "--extract", str(package), str(folder / "root")], folder, environment)
-    _settle(folder / "root", root)
+    _relocate(folder / "root", root)
     (folder / "root").rename(root)
     shutil.rmtree(folder)
 
 
-def _settle(now: Path, later: Path) -> None:
-    """Make the programs in `now` run from `later`, with the C library that they came with."""
+def _relocate(now: Path, later: Path) -> None:
+    """Prepare the programs in `now` to run from `later` with their own C library."""
     (loader,) = (now / "usr/lib").glob("*/ld-linux-*.so.*")
     libraries = later / loader.parent.relative_to(now)
     for program in _executables(now / "usr/lib/erlang"):
@@ -102,18 +102,18 @@ def _executables(folder: Path) -> Iterator[Path]:
 
 
 def _interpreted(path: Path) -> bool:
-    """Whether a loader starts it: a program that is linked statically needs no other libraries."""
-    asked = ["patchelf", "--print-interpreter", str(path)]
-    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+    """Return whether the program is linked dynamically and so needs its libraries."""
+    command = ["patchelf", "--print-interpreter", str(path)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _mirror() -> str:
-    """The mirror that this system's apt is set to. Raises `Missing` if it has none of Debian's own."""
-    asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian"]
-    told = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.split()
-    if not told:
+    """Return the Debian mirror in apt's configuration. Raises `Missing` if there is none."""
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian"]
+    uris = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    if not uris:
         raise Missing("RabbitMQ 4 is fetched from Debian: apt has no list of it (apt-get update)")
-    return told[0]
+    return uris[0]
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str]) -> None:

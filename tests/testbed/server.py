@@ -1,4 +1,4 @@
-"""A server process of the tests' own that never outlives them, however they end."""
+"""A server process that never outlives the tests, however they end."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ test -z "$last" || kill -s KILL -- "-$last"
 rm -rf -- "$0"
 """
 
-#: Ports that this process has given out.
-_given: set[int] = set()
+#: Ports that this process has returned.
+_issued_ports: set[int] = set()
 
 
 class Missing(Exception):
@@ -35,11 +35,11 @@ class Broken(Exception):
 
 
 class Server:
-    """One process, and its children, with a folder for all that it writes.
+    """A process and its children, with a folder for their files.
 
     Args:
         name: for messages and the folder's name.
-        user: the system's user that it runs as; None: the one who runs the tests.
+        user: the system's user that runs the process; None for the user who runs the tests.
     """
 
     def __init__(self, name: str, user: str | None = None) -> None:
@@ -55,17 +55,17 @@ class Server:
 
     @property
     def output(self) -> Path:
-        """What the process wrote, all its starts together."""
+        """The file with the process's output since the first start."""
         return self.folder / "output.log"
 
     @property
     def last_output(self) -> str:
-        """The last of what it wrote, for messages."""
+        """The end of the output, for messages."""
         return self.output.read_text(errors="replace")[-2000:]
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """The id of the process."""
         assert self._process is not None, f"{self.name} is not running"
         return self._process.pid
 
@@ -83,13 +83,13 @@ class Server:
                 user=self.user,
                 extra_groups=[] if self.user else None,
             )
-        self._tell(str(self._process.pid))
+        self._notify_guard(str(self._process.pid))
 
     def await_ready(self, ready: Callable[[], bool], seconds: float = 60) -> None:
-        """Ask `ready` until it says yes.
+        """Call `ready` until it returns True.
 
         Raises:
-            Broken: the process ended, or the time is over.
+            Broken: the process ended, or the time limit passed.
         """
         deadline = time.monotonic() + seconds
         while not (self._alive and ready()):
@@ -103,7 +103,7 @@ class Server:
         return self._process is not None and self._process.poll() is None
 
     def end(self, sign: signal.Signals, seconds: float = 30) -> None:
-        """Ask the process to end and wait until it has; what is left of its group is killed."""
+        """Signal the process to end, wait for it, and kill the rest of its group."""
         if self._process is not None:
             self._process.send_signal(sign)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -122,39 +122,39 @@ class Server:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
-            self._tell("")
+            self._notify_guard("")
 
     def close(self) -> None:
-        """Kill it and remove its folder."""
+        """Kill the process and remove its folder."""
         self.kill()
         self._guard.communicate()
 
-    def _tell(self, group: str) -> None:
+    def _notify_guard(self, group: str) -> None:
         assert self._guard.stdin is not None
         self._guard.stdin.write(f"{group}\n".encode())
         self._guard.stdin.flush()
 
 
 def free_port() -> int:
-    """A loopback port that is free, below those that outgoing connections are given; never the same one again.
+    """Return a free loopback port below the range of outgoing connections; never return it twice.
 
-    So a server that is down for a moment finds its port free when it comes back. Chosen by the system's randomness:
-    processes in which Hypothesis sets the seed would all choose the same. Test processes that run side by side have
-    ports of their own: a server that takes seconds to begin is not yet seen on its port.
+    So a restarted server finds its port still free. The port comes from the system's randomness, since processes in
+    which Hypothesis sets the seed would all choose the same. Parallel test processes use disjoint ports, since a
+    server that starts slowly does not occupy its port yet.
     """
-    beside = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    mine = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    for port in random.SystemRandom().sample(range(20_000 + mine, 32_000, beside), 50):
+    process_count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    index = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for port in random.SystemRandom().sample(range(20_000 + index, 32_000, process_count), 50):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            if port not in _given:
-                _given.add(port)
+            if port not in _issued_ports:
+                _issued_ports.add(port)
                 return port
     raise Broken("50 loopback ports tried, none free")
 
 
 def listening(port: int) -> bool:
-    """Whether something accepts connections on this loopback port."""
+    """Return whether a server accepts connections on this loopback port."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False

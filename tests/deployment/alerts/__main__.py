@@ -1,4 +1,4 @@
-"""`python -m tests.alerts`: check rules, dashboard and a real scrape with promtool.
+"""`python -m tests.deployment.alerts`: check rules, dashboard and a real scrape with promtool.
 
 promtool is part of Debian's package `prometheus`. If it is missing, it is installed with apt-get, which needs root.
 """

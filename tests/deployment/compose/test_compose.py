@@ -1,4 +1,4 @@
-"""compose.yaml: sound as a file, and its commands run with its settings, on the tests' own RabbitMQ and PostgreSQL."""
+"""Tests of compose.yaml: its schema, and its commands and settings on real RabbitMQ and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ COMPOSE: dict[str, Any] = yaml.safe_load((Path(__file__).parents[3] / "compose.y
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "kyb-workers" in service["image"]}
 
-#: What compose.yaml uses of the Compose Specification: another key is a slip of the pen.
+#: The keys of the Compose Specification that compose.yaml uses; any other is a typing error.
 KEYS = {
     "build", "cap_drop", "command", "depends_on", "deploy", "environment", "healthcheck", "image", "ports", "profiles",
     "read_only", "restart", "security_opt", "stop_grace_period", "tmpfs", "volumes",
 }  # fmt: skip
 
 
-def test_file_is_sound() -> None:
+def test_compose_file_is_valid_when_parsed() -> None:
     assert set(COMPOSE) == {"name", "x-kyb", "x-settings", "services", "volumes"}
     for name, service in SERVICES.items():
         assert set(service) <= KEYS, name
@@ -54,7 +54,7 @@ def test_file_is_sound() -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_services_of_ours_are_locked_down_and_known_to_kyb(name: str) -> None:
+def test_service_is_locked_down_and_its_settings_are_valid_when_it_runs_kyb(name: str) -> None:
     service = OURS[name]
     assert service["read_only"]
     assert service["cap_drop"] == ["ALL"]
@@ -66,7 +66,7 @@ def test_services_of_ours_are_locked_down_and_known_to_kyb(name: str) -> None:
 
 @pytest.fixture
 def environment(amqp_url: str, empty_postgres_url: str, tmp_path: Path) -> dict[str, str]:
-    """The settings of compose.yaml where nothing but the hosts and ports is another one."""
+    """The settings of compose.yaml with other hosts and ports."""
     settings: dict[str, str] = dict(COMPOSE["x-settings"])
     port = str(free_port())
     moved = {
@@ -98,7 +98,7 @@ def process(service: str, environment: dict[str, str]) -> Iterator[subprocess.Po
             started.kill()
 
 
-def test_commands_do_a_job_with_these_settings(environment: dict[str, str]) -> None:
+def test_job_completes_when_run_with_the_compose_settings(environment: dict[str, str]) -> None:
     def once(service: str) -> str:
         done = subprocess.run(
             call(service, environment["PORT"]),

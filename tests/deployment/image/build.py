@@ -1,6 +1,6 @@
-"""The image, built for real without a container engine: `buildah` builds it, `podman` runs it, with `runc`.
+"""The image, built by `buildah` and run by `podman` with `runc`, without a container daemon.
 
-Neither needs a registry: the base is a stand-in made from Debian's packages, with what the official image has.
+Neither needs a registry: the base is a substitute made from Debian packages, with the contents of the official image.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).parents[3]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kyb-workers"
 PACKAGES = ("buildah", "podman", "runc", "catatonit", "mmdebstrap", "fuse-overlayfs")
-BASE = "localhost/kyb-stand-in-for-python-slim"
+BASE = "localhost/kyb-python-slim-substitute"
 IMAGE = "localhost/kyb-workers:check"
 
 _CONF = """
@@ -28,12 +28,12 @@ events_logger = "file"
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 """
-#: What a build behind a proxy needs, lent to it and never part of the image.
+#: Settings that a build behind a proxy needs; they do not become part of the image.
 _LENT = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pip.conf")
 
 
 def require_tools() -> None:
-    """Install what is missing, as root on Debian; elsewhere one line says what to install."""
+    """Install missing packages as root on Debian; elsewhere exit with their names."""
     if all(shutil.which(tool) for tool in ("buildah", "podman", "runc", "mmdebstrap")):
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
@@ -44,7 +44,7 @@ def require_tools() -> None:
 
 
 def engine(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """`podman …` or `buildah …`: what it printed, and its exit code."""
+    """Run `podman …` or `buildah …` and return its output and exit code."""
     CACHE.mkdir(parents=True, exist_ok=True)
     conf = CACHE / "containers.conf"
     conf.write_text(_CONF)
@@ -63,7 +63,7 @@ def engine(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[s
 
 
 def base() -> None:
-    """The stand-in for `python:…-slim`: Debian 13 with Python, its venv, and certificates."""
+    """Build the substitute for `python:…-slim`: Debian 13 with Python, its venv and certificates."""
     if engine("podman", "image", "exists", BASE, check=False).returncode == 0:
         return
     archive = CACHE / "base.tar"
@@ -78,7 +78,7 @@ def base() -> None:
 
 
 def build() -> None:
-    """Build the Dockerfile as it is, on the stand-in."""
+    """Build the unchanged Dockerfile on the substitute."""
     lent = [option for path in _LENT if Path(path).exists() for option in ("--volume", f"{path}:{path}:ro")]
     engine(
         "buildah", "bud", "--isolation", "chroot", "--pull-never", "--layers", "--format", "docker",
@@ -87,6 +87,6 @@ def build() -> None:
 
 
 def inspected() -> dict[str, Any]:
-    """What the image says of itself."""
-    [found] = json.loads(engine("podman", "image", "inspect", IMAGE).stdout)
-    return dict(found)
+    """Return the image's metadata."""
+    [image] = json.loads(engine("podman", "image", "inspect", IMAGE).stdout)
+    return dict(image)

@@ -1,4 +1,4 @@
-"""The image as it runs in production: another user, a read-only root, no capabilities, little memory.
+"""Tests of the image as in production: unprivileged user, read-only root, no capabilities, little memory.
 
 Not part of `make test`: `make check-image` builds it first, which takes minutes on a fresh machine.
 """
@@ -14,7 +14,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -22,13 +21,14 @@ import pytest
 from sandbox import Sandbox
 from tests.deployment.image.build import IMAGE, ROOT, base, build, engine, inspected, require_tools
 from tests.end_to_end.conftest import Upstream
+from tests.support.waiting import wait_until
 from tests.testbed.server import free_port
 
 pytestmark = pytest.mark.timeout(600)
 
-#: The grace of these workers; the container is killed some seconds later.
+#: Shutdown grace of these workers in seconds; the container is killed some seconds later.
 GRACE = 10
-#: Megabytes that the image may have in all, its base included.
+#: Maximum size of the image in megabytes, its base included.
 SIZE_LIMIT = 380
 LOCKED_DOWN = ("--rm", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--memory=512m")
 
@@ -41,11 +41,11 @@ def image() -> None:
 
 
 def run(*arguments: str, options: tuple[str, ...] = ("--network=none",)) -> str:
-    """What a container prints that runs locked down to its end, with the image's entry point."""
+    """Run a locked-down container to its end; return its output."""
     return engine("podman", "run", *LOCKED_DOWN, "--tmpfs=/tmp", *options, IMAGE, *arguments).stdout
 
 
-def test_dockerfile_is_clean() -> None:
+def test_dockerfile_passes_the_checks_when_linted() -> None:
     hadolint = ROOT / ".venv/bin/hadolint"
     program = str(hadolint) if hadolint.exists() else shutil.which("hadolint")
     assert program, "hadolint is missing: make .venv/dev.stamp"
@@ -53,8 +53,8 @@ def test_dockerfile_is_clean() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_s3_is_there() -> None:
-    """All that botocore must read before it calls S3; the other services are left out."""
+def test_botocore_data_is_present_when_s3_is_used() -> None:
+    """The image contains the data that botocore reads for S3, and those of no other service."""
     ask = (
         "from botocore.session import get_session; print(get_session().get_service_model('s3').service_name)"
     )
@@ -62,19 +62,21 @@ def test_s3_is_there() -> None:
     assert run("-c", ask, options=options).strip() == "s3"
 
 
-def test_size_user_and_labels(record_property: Callable[[str, object], None]) -> None:
-    found = inspected()
-    megabytes = found["Size"] / 1e6
-    record_property("summary", f"image: {megabytes:.0f} MB, {len(found['RootFS']['Layers'])} layer(s)")
+def test_image_has_its_size_user_and_labels_when_inspected(
+    record_property: Callable[[str, object], None],
+) -> None:
+    image = inspected()
+    megabytes = image["Size"] / 1e6
+    record_property("summary", f"image: {megabytes:.0f} MB, {len(image['RootFS']['Layers'])} layer(s)")
     assert megabytes < SIZE_LIMIT
-    assert found["Config"]["User"] == "10001:10001"
-    assert found["Config"]["Entrypoint"] == ["kyb"]
-    labels = found["Config"]["Labels"]
+    assert image["Config"]["User"] == "10001:10001"
+    assert image["Config"]["Entrypoint"] == ["kyb"]
+    labels = image["Config"]["Labels"]
     names = ("title", "description", "licenses", "version", "revision")
     assert all(labels.get(f"org.opencontainers.image.{name}") for name in names)
 
 
-def test_nothing_is_left_to_build_or_install_with() -> None:
+def test_image_contains_no_build_tools_when_searched() -> None:
     code = """
 import json, os, pathlib, shutil
 status = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines())
@@ -90,20 +92,20 @@ print(json.dumps({
     "setuid": [str(p) for p in pathlib.Path("/usr").rglob("*") if p.is_file() and not p.is_symlink() and p.stat().st_mode & 0o6000],
 }))
 """
-    found = json.loads(run("-c", code, options=("--network=none", "--entrypoint=python3")))
-    assert found == {
+    report = json.loads(run("-c", code, options=("--network=none", "--entrypoint=python3")))
+    assert report == {
         "uid": 10001, "gid": 10001, "capabilities": 0, "tools": [], "modules": [], "written": ["/tmp/x"], "setuid": [],  # noqa: S108 - the one place
     }  # fmt: skip
 
 
-def test_tables_can_be_written_in_every_format() -> None:
+def test_tables_are_written_when_any_format_is_requested() -> None:
     code = "import pyarrow.parquet as p, pyarrow as a; p.write_table(a.table({'a': [1]}), '/tmp/x'); print(p.read_table('/tmp/x').num_rows)"
     assert run("-c", code, options=("--network=none", "--entrypoint=python3")) == "1\n"
 
 
-def test_demo_needs_no_network_and_no_disk() -> None:
-    said = run("demo", "--job-seconds", "0.2", options=("--network=none", "--workdir=/tmp"))
-    assert said.count("completed") >= 4, said
+def test_demo_completes_when_it_has_no_network_and_no_disk() -> None:
+    output = run("demo", "--job-seconds", "0.2", options=("--network=none", "--workdir=/tmp"))
+    assert output.count("completed") >= 4, output
 
 
 @pytest.fixture
@@ -121,7 +123,7 @@ def environment(sandbox: Sandbox, amqp_url: str, postgres_url: str) -> dict[str,
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """The volume of inputs and results, writable for the image's user."""
+    """A folder for inputs and results that the image's user may write."""
     for name in ("in", "out"):
         (tmp_path / name).mkdir()
         os.chown(tmp_path / name, 10001, 10001)
@@ -134,7 +136,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def container(environment: dict[str, str], data: Path) -> Iterator[str]:
-    """A worker on the host's loopback, where RabbitMQ, PostgreSQL and the sandbox run."""
+    """A worker in the host's network, where RabbitMQ, PostgreSQL and the sandbox run."""
     options = ["--network=host", f"--volume={data}:/data:rw"]
     options += [f"--env={name}={value}" for name, value in environment.items()]
     run("ledger", "upgrade", options=tuple(options))
@@ -144,7 +146,7 @@ def container(environment: dict[str, str], data: Path) -> Iterator[str]:
     engine("podman", "rm", "--force", "--time=0", name, check=False)
 
 
-def test_worker_does_a_job_and_ends_within_its_grace(
+def test_worker_completes_a_job_and_stops_within_its_grace_when_terminated(
     container: str, environment: dict[str, str], amqp_url: str, data: Path
 ) -> None:
     probes = f"http://127.0.0.1:{environment['KYB_HTTP__PORT']}"
@@ -154,7 +156,7 @@ def test_worker_does_a_job_and_ends_within_its_grace(
             return httpx.get(f"{probes}/readyz", trust_env=False).status_code == 200
         return False
 
-    eventually(ready, container)
+    wait_until(ready, 60.0, lambda: logs(container))
     assert httpx.get(f"{probes}/livez", trust_env=False).status_code == 200
     upstream = Upstream(amqp_url)
     inputs = {"Companies": {"file": "/data/in/companies.csv"}}
@@ -176,13 +178,6 @@ def test_worker_does_a_job_and_ends_within_its_grace(
     assert seconds < GRACE
 
 
-def eventually(holds: Callable[[], bool], container: str, seconds: float = 60.0) -> None:
-    ends = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < ends, logs(container)
-        time.sleep(0.1)  # a container tells nobody when it is ready
-
-
-def logs(container: str) -> Any:
+def logs(container: str) -> str:
     done = engine("podman", "logs", container, check=False)
-    return done.stdout + done.stderr
+    return str(done.stdout + done.stderr)

@@ -35,11 +35,19 @@ def network_problems(documents: list[Document]) -> Iterator[str]:  # noqa: C901 
             yield from (f"{title(policy)}: {problem}" for problem in _egress(rule, everyone))
     for each in everyone:
         if each.labels.get("app.kubernetes.io/name") == "kyb-workers":
-            mine = [p["spec"] for p in policies if selects(p["spec"].get("podSelector"), each.labels)]
-            if not any({"Ingress", "Egress"} <= set(p["policyTypes"]) and not p.get("egress") for p in mine):
+            policies_of_pod = [
+                p["spec"] for p in policies if selects(p["spec"].get("podSelector"), each.labels)
+            ]
+            if not any(
+                {"Ingress", "Egress"} <= set(p["policyTypes"]) and not p.get("egress")
+                for p in policies_of_pod
+            ):
                 yield f"{each.name}: may reach everything"
             ports = {
-                port["port"] for p in mine for rule in p.get("egress", []) for port in rule.get("ports", [])
+                port["port"]
+                for p in policies_of_pod
+                for rule in p.get("egress", [])
+                for port in rule.get("ports", [])
             }
             needed = {53, 5432} | ({5672} if each.kind == "Deployment" else set())
             if not needed <= ports:

@@ -111,9 +111,9 @@ def _lively(each: Pods, documents: list[Document]) -> Iterator[str]:
 
 
 def _resources(container: Document) -> Iterator[str]:
-    given = container.get("resources", {})
+    resources = container.get("resources", {})
     for name in ("cpu", "memory"):
-        amounts = [_amount(given.get(kind, {}).get(name)) for kind in ("requests", "limits")]
+        amounts = [_amount(resources.get(kind, {}).get(name)) for kind in ("requests", "limits")]
         if None in amounts:
             yield f"has no request or limit of {name} that is readable"
         elif amounts[0] > amounts[1]:  # type: ignore[operator]  # None is handled above

@@ -70,16 +70,16 @@ def _trigger(trigger: Document, served: list[str], documents: list[Document]) ->
     ):
         yield "counts the timers of another queue"
     authentications = {d["metadata"]["name"]: d for d in of_kind(documents, "TriggerAuthentication")}
-    found = authentications.get(trigger.get("authenticationRef", {}).get("name"))
-    if found is None:
+    authentication = authentications.get(trigger.get("authenticationRef", {}).get("name"))
+    if authentication is None:
         yield "its TriggerAuthentication is missing"
         return
-    wanted = {"rabbitmq": "host", "postgresql": "connection"}.get(trigger["type"])
-    given = {each["parameter"]: each for each in found["spec"].get("secretTargetRef", [])}
-    if wanted not in given:
-        yield f"{wanted} is missing"
-    elif given[wanted]["key"] not in (keys_of(documents, "Secret", given[wanted]["name"]) or ()):
-        yield f"Secret {given[wanted]['name']} has no {given[wanted]['key']}"
+    parameter = {"rabbitmq": "host", "postgresql": "connection"}.get(trigger["type"])
+    secrets = {each["parameter"]: each for each in authentication["spec"].get("secretTargetRef", [])}
+    if parameter not in secrets:
+        yield f"{parameter} is missing"
+    elif secrets[parameter]["key"] not in (keys_of(documents, "Secret", secrets[parameter]["name"]) or ()):
+        yield f"Secret {secrets[parameter]['name']} has no {secrets[parameter]['key']}"
 
 
 def queue_problems(documents: list[Document]) -> Iterator[str]:

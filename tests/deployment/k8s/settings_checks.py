@@ -26,15 +26,15 @@ def settings_problems(documents: list[Document]) -> Iterator[str]:
 
 def rate_problems(documents: list[Document]) -> Iterator[str]:
     """Yield each rate limit that differs between workers, or that the dispatcher, which enforces it, lacks."""
-    given: dict[str, dict[str, str]] = {}
+    rates: dict[str, dict[str, str]] = {}
     for deployment in of_kind(documents, "Deployment"):
         for container in deployment["spec"]["template"]["spec"]["containers"]:
             for variable in container.get("env", []):
                 if "__RATE" in variable["name"]:
-                    given.setdefault(variable["name"], {})[deployment["metadata"]["name"]] = variable["value"]
-    for name, by in given.items():
-        if len(set(by.values())) != 1 or "kyb-dispatcher" not in by:
-            yield f"{name} differs between workloads: {by}"
+                    rates.setdefault(variable["name"], {})[deployment["metadata"]["name"]] = variable["value"]
+    for name, values in rates.items():
+        if len(set(values.values())) != 1 or "kyb-dispatcher" not in values:
+            yield f"{name} differs between workloads: {values}"
 
 
 def unknown(variables: dict[str, Any]) -> Iterator[str]:

@@ -11,11 +11,11 @@ from workers.ledger.database import Database
 
 
 @pytest.mark.parametrize("overlay", ["dev", "prod"])
-def test_manifests_have_no_problems(overlay: str) -> None:
+def test_checks_report_nothing_when_manifests_are_rendered(overlay: str) -> None:
     assert problems(rendered(overlay)) == []
 
 
-def test_timer_queries_run_on_the_ledger(postgres_url: str) -> None:
+def test_scaler_queries_succeed_when_run_on_a_migrated_ledger(postgres_url: str) -> None:
     database = Database(postgres_url)
     database.upgrade()
     database.close()

@@ -144,7 +144,7 @@ MISTAKES: dict[str, tuple[Mutation, str]] = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_checks_find_the_planted_mistake(name: str) -> None:
+def test_checks_report_a_mistake_when_one_is_planted(name: str) -> None:
     mutate, expected = MISTAKES[name]
     plan = Plan()
     mutate(plan)

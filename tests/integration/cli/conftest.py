@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import socket
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import structlog
 
 from sandbox import Sandbox
+from tests.support.cli import COMPANIES, CliResult, Kyb
 from workers.cli.main import main
 from workers.engine.worker import Worker
 from workers.observability import logs
 from workers.settings import LogSettings, load
-
-ROOT = Path(__file__).parents[3]
-
-COMPANIES = "name,countryCode\nAcme Ltd,GB\nBeispiel GmbH,DE\nExemple SA,FR\n"
-
-
-@dataclass
-class Ended:
-    """How a call of `kyb` ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Kyb = Callable[..., Ended]
 
 
 @pytest.fixture
@@ -60,53 +35,18 @@ def kyb(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     """`kyb …` in this process."""
     handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
 
-    def run(*arguments: str) -> Ended:
+    def run(*arguments: str) -> CliResult:
         monkeypatch.setattr(sys, "argv", ["kyb", *arguments])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()
         captured = capsys.readouterr()
-        return Ended(int(ended.value.code or 0), captured.out, captured.err)
+        return CliResult(int(ended.value.code or 0), captured.out, captured.err)
 
     yield run
     logging.getLogger().handlers = handlers
     logging.getLogger().setLevel(level)
     structlog.reset_defaults()
-
-
-@contextmanager
-def process(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """`kyb …` as a process of its own, killed at the end if it still runs."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "workers.cli.main", *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with child:
-        try:
-            yield child
-        finally:
-            child.kill()
-
-
-def until(stream: Any, text: str) -> str:
-    """Read lines until one holds `text`; gives that line."""
-    said = []
-    for line in stream:
-        if text in line:
-            return str(line)
-        said.append(line)
-    pytest.fail(f"ended without {text!r}, but with:\n{''.join(said[-20:])}")
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Look again and again until it holds: for what another process or thread does without telling."""
-    ends = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < ends, "it never came about"
-        time.sleep(0.02)
 
 
 @pytest.fixture

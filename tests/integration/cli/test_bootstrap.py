@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.cli.conftest import ROOT, Kyb
+from tests.support.cli import ROOT, Kyb
 from workers.cli.main import COMMANDS
 
 

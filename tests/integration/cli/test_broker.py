@@ -16,7 +16,8 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from sandbox import Sandbox
-from tests.integration.cli.conftest import Kyb, eventually, process, until
+from tests.support.cli import Kyb, kyb_process
+from tests.support.waiting import wait_for_line, wait_until
 from workers.broker import topology
 from workers.broker.publisher import CLOUD_EVENT, Publisher
 from workers.broker.publisher_connection import OutboundMessage
@@ -45,8 +46,8 @@ def remote(broker: Publisher, kyb: Kyb, postgres_url: str, monkeypatch: pytest.M
     """A worker process on RabbitMQ and PostgreSQL that is consuming."""
     monkeypatch.setenv("KYB_LEDGER_URL", postgres_url)
     assert kyb("ledger", "upgrade").code == 0
-    with process("worker") as worker:
-        until(worker.stderr, '"consuming"')
+    with kyb_process("worker") as worker:
+        wait_for_line(worker.stderr, '"consuming"')
         yield
         worker.terminate()
         assert worker.wait(30) == 0
@@ -83,16 +84,16 @@ def test_a_job_is_watched_to_its_end_without_a_ledger(
 def test_jobs_are_cancelled_and_retried(kyb: Kyb, remote: None, vendors: Sandbox) -> None:
     vendors.state.job_seconds = 3_600
     assert kyb(*CLEANSE, "--id", "long").out == "long\n"
-    eventually(lambda: any(s["name"] == "finish" for s in _steps(kyb, "long")))
+    wait_until(lambda: any(s["name"] == "finish" for s in _steps(kyb, "long")))
     assert kyb("jobs", "cancel", "long", "--wait").code == 0
-    eventually(lambda: kyb("jobs", "show", "long", "--json").json["status"] == "cancelled")
+    wait_until(lambda: kyb("jobs", "show", "long", "--json").json["status"] == "cancelled")
     assert kyb("jobs", "retry", "long", "--wait").code == 0
     assert kyb("jobs", "list", "--json", "--status", "running").json[0]["id"] == "long"
 
 
 def test_events_are_followed_from_now_on(kyb: Kyb, broker: Publisher) -> None:
     _tell(broker, "before", datetime(2026, 1, 1, tzinfo=UTC))
-    with process("events", "tail", "--json") as tail:
+    with kyb_process("events", "tail", "--json") as tail:
         output = tail.stdout
         assert output is not None
 
@@ -100,8 +101,8 @@ def test_events_are_followed_from_now_on(kyb: Kyb, broker: Publisher) -> None:
             _tell(broker, "after", datetime.now(UTC))
             return bool(select.select([output], [], [], 0.1)[0])
 
-        eventually(heard)
-        assert json.loads(until(output, "subject"))["subject"] == "after"
+        wait_until(heard)
+        assert json.loads(wait_for_line(output, "subject"))["subject"] == "after"
         tail.send_signal(signal.SIGINT)
         assert tail.wait(10) == 0
 
@@ -150,7 +151,7 @@ def test_letters_go_back_to_where_they_came_from(kyb: Kyb, broker: Publisher, am
     ]
     assert broker.queue_depth("kyb.data8") == 2
     assert broker.queue_depth("kyb.sayari") == 1
-    eventually(lambda: broker.queue_depth("kyb.unroutable") == 1)
+    wait_until(lambda: broker.queue_depth("kyb.unroutable") == 1)
 
 
 def test_letters_are_thrown_away_when_asked_twice(
@@ -160,7 +161,7 @@ def test_letters_are_thrown_away_when_asked_twice(
     monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody answers
     assert kyb("dlq", "discard", "--all").code == 1
     assert kyb("dlq", "discard", "kyb.data8", "--id", "one", "--yes").code == 0
-    eventually(lambda: broker.queue_depth("kyb.data8.dead") == 2)
+    wait_until(lambda: broker.queue_depth("kyb.data8.dead") == 2)
     assert kyb("dlq", "discard", "--all", "--yes").code == 0
     assert kyb("dlq", "show", "--json").json == []
 

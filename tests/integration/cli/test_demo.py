@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.cli.conftest import COMPANIES, Kyb, process, until
+from tests.support.cli import COMPANIES, Kyb, kyb_process
+from tests.support.waiting import wait_for_line
 
 Jobs = Callable[[], dict[str, Any]]
 
@@ -92,8 +93,8 @@ def test_a_folder_that_cannot_be_written_to_is_wrong_usage(kyb: Kyb, home: Path)
 
 
 def test_interrupted_it_ends_cleanly(home: Path) -> None:
-    with process("demo", "--job-seconds", "600") as demo:
-        until(demo.stdout, "sayari.resolve_entities")
+    with kyb_process("demo", "--job-seconds", "600") as demo:
+        wait_for_line(demo.stdout, "sayari.resolve_entities")
         demo.send_signal(signal.SIGINT)
         assert demo.wait(30) == 130
         assert demo.stderr is not None

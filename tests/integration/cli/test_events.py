@@ -6,7 +6,8 @@ import json
 import signal
 
 from sandbox import Sandbox
-from tests.integration.cli.conftest import Kyb, process, until
+from tests.support.cli import Kyb, kyb_process
+from tests.support.waiting import wait_for_line
 
 SUBMIT = ["submit", "job.cancel", "--job-id", "nowhere", "--id"]
 
@@ -34,9 +35,9 @@ def test_ages_are_durations(kyb: Kyb, vendors: Sandbox) -> None:
 
 def test_what_comes_is_followed_until_interrupted(kyb: Kyb, vendors: Sandbox) -> None:
     kyb(*SUBMIT, "old")
-    with process("events", "tail", "--json", "--job", "new") as tail:
+    with kyb_process("events", "tail", "--json", "--job", "new") as tail:
         kyb(*SUBMIT, "new")
-        event = json.loads(until(tail.stdout, "new"))
+        event = json.loads(wait_for_line(tail.stdout, "new"))
         assert (event["subject"], event["type"]) == ("new", "job.cancel.accepted")
         tail.send_signal(signal.SIGINT)
         assert tail.wait(10) == 0

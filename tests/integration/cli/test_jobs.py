@@ -10,7 +10,8 @@ import pytest
 
 from sandbox import Sandbox
 from sandbox.core import Fault
-from tests.integration.cli.conftest import Kyb, eventually
+from tests.support.cli import Kyb
+from tests.support.waiting import wait_until
 from workers.engine.worker import Worker
 
 CLEANSE = [
@@ -128,7 +129,7 @@ def test_list_chooses(kyb: Kyb, worker: Worker) -> None:
 def test_a_waiting_job_is_cancelled_and_goes_on(kyb: Kyb, worker: Worker, vendors: Sandbox) -> None:
     vendors.state.job_seconds = 3_600
     kyb(*CLEANSE, "--id", "job-1")
-    eventually(lambda: any(step.name == "finish" for step in worker.ledger.queries.steps("job-1")))
+    wait_until(lambda: any(step.name == "finish" for step in worker.ledger.queries.steps("job-1")))
     cancelled = kyb("jobs", "cancel", "job-1", "--wait", "--json")
     assert (cancelled.code, cancelled.json["command"]) == (0, "job.cancel")
     ended = kyb(*CLEANSE, "--id", "job-1", "--wait", "--json")
@@ -181,7 +182,7 @@ def test_erase_leaves_nothing_of_a_job_that_has_ended(kyb: Kyb, worker: Worker, 
     assert "there is no job nowhere" in kyb("jobs", "erase", "nowhere").err
     kyb(*CLEANSE, "--id", "job-1", "--wait")
     kyb(*CLEANSE, "--id", "beside", "--wait")
-    eventually(lambda: kyb("jobs", "erase", "job-1").code == 0)  # once its last event is told
+    wait_until(lambda: kyb("jobs", "erase", "job-1").code == 0)  # once its last event is told
     assert [*(home / "results/job-1").iterdir()]
     assert kyb("jobs", "show", "job-1").code == 1
     assert kyb("jobs", "show", "beside").code == 0

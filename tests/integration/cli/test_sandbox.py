@@ -8,14 +8,15 @@ from pathlib import Path
 import httpx
 
 from sandbox import Sandbox
-from tests.integration.cli.conftest import Kyb, process, until
+from tests.support.cli import Kyb, kyb_process
+from tests.support.waiting import wait_for_line
 
 
 def test_prints_settings_of_what_it_serves(home: Path) -> None:
-    with process("sandbox") as sandbox:
-        line = until(sandbox.stdout, "KYB_DATA8__BASE_URL")
+    with kyb_process("sandbox") as sandbox:
+        line = wait_for_line(sandbox.stdout, "KYB_DATA8__BASE_URL")
         url = line.removeprefix("export KYB_DATA8__BASE_URL=").strip()
-        until(sandbox.stderr, "serving until Ctrl-C")
+        wait_for_line(sandbox.stderr, "serving until Ctrl-C")
         assert httpx.get(f"{url}/Job").status_code == 401
         sandbox.send_signal(signal.SIGINT)
         assert sandbox.wait(10) == 0

@@ -11,7 +11,8 @@ import pytest
 
 from sandbox import Sandbox
 from tests.conftest import require
-from tests.integration.cli.conftest import Kyb, process, until
+from tests.support.cli import Kyb, kyb_process
+from tests.support.waiting import wait_for_line
 from tests.testbed.certificates import Authority, Tls
 from tests.testbed.postgres import Postgres
 from tests.testbed.rabbitmq import RabbitMQ
@@ -56,8 +57,8 @@ def test_a_worker_serves_over_tls(
     monkeypatch.setenv("KYB_BROKER_URL", broker)
     monkeypatch.setenv("KYB_LEDGER_URL", ledger)
     assert kyb("ledger", "upgrade").code == 0
-    with process("worker") as worker:
-        until(worker.stderr, '"consuming"')
+    with kyb_process("worker") as worker:
+        wait_for_line(worker.stderr, '"consuming"')
         done = kyb("submit", "job.cancel", "--job-id", "nobody", "--wait")
         assert (done.code, "there is no job nobody" in done.err) == (1, True)
         worker.terminate()

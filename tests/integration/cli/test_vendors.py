@@ -9,7 +9,7 @@ import pytest
 
 from sandbox import Sandbox
 from sandbox.core import Fault
-from tests.integration.cli.conftest import COMPANIES, Kyb
+from tests.support.cli import COMPANIES, Kyb
 
 
 def test_check_asks_every_vendor_with_settings(kyb: Kyb, vendors: Sandbox) -> None:

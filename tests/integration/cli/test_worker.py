@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from sandbox import Sandbox
-from tests.integration.cli.conftest import Kyb, eventually, process, until
+from tests.support.cli import Kyb, kyb_process
+from tests.support.waiting import wait_for_line, wait_until
 from workers.cli.commands.worker import stop_event
 
 CONTROL = ["submit", "job.cancel", "--job-id", "nowhere", "--wait", "--json"]
@@ -21,11 +22,11 @@ CONTROL = ["submit", "job.cancel", "--job-id", "nowhere", "--wait", "--json"]
 def test_serves_until_told_to_stop(
     kyb: Kyb, vendors: Sandbox, number: signal.Signals, unused_port: int
 ) -> None:
-    with process("worker", KYB_HTTP__PORT=str(unused_port)) as worker:
-        line = until(worker.stderr, '"serving"')
+    with kyb_process("worker", KYB_HTTP__PORT=str(unused_port)) as worker:
+        line = wait_for_line(worker.stderr, '"serving"')
         assert "kyb.creditsafe" in line
         assert httpx.get(f"http://127.0.0.1:{unused_port}/livez").status_code == 200
-        eventually(lambda: httpx.get(f"http://127.0.0.1:{unused_port}/readyz").status_code == 200)
+        wait_until(lambda: httpx.get(f"http://127.0.0.1:{unused_port}/readyz").status_code == 200)
         assert kyb(*CONTROL).json["error"]["message"] == "there is no job nowhere"
         worker.send_signal(number)
         assert worker.wait(20) == 0
@@ -34,8 +35,8 @@ def test_serves_until_told_to_stop(
 
 
 def test_without_vendors_it_serves_control_and_says_so(kyb: Kyb, home: Path) -> None:
-    with process("worker", KYB_HTTP__PORT="0") as worker:
-        until(worker.stderr, "no vendor configured")
+    with kyb_process("worker", KYB_HTTP__PORT="0") as worker:
+        wait_for_line(worker.stderr, "no vendor configured")
         assert kyb(*CONTROL).json["status"] == "failed"
 
 
@@ -46,16 +47,16 @@ def test_queues_that_cannot_be_served_are_wrong_usage(kyb: Kyb, home: Path) -> N
 
 
 def test_port_that_is_taken_is_wrong_usage(vendors: Sandbox) -> None:
-    with process("worker", KYB_HTTP__PORT=str(vendors.port)) as worker:
+    with kyb_process("worker", KYB_HTTP__PORT=str(vendors.port)) as worker:
         assert worker.wait(20) == 2
         assert worker.stderr is not None
         assert "kyb: KYB_HTTP__HOST, KYB_HTTP__PORT: " in worker.stderr.read()
 
 
 def test_broker_that_is_away_is_waited_for(home: Path) -> None:
-    with process("worker", KYB_HTTP__PORT="0", KYB_BROKER_URL="amqp://127.0.0.1:1") as worker:
-        until(worker.stderr, "broker unavailable")
-        until(worker.stderr, "broker unavailable")
+    with kyb_process("worker", KYB_HTTP__PORT="0", KYB_BROKER_URL="amqp://127.0.0.1:1") as worker:
+        wait_for_line(worker.stderr, "broker unavailable")
+        wait_for_line(worker.stderr, "broker unavailable")
         worker.terminate()
         assert worker.wait(20) == 0
 
@@ -75,24 +76,24 @@ def test_a_signal_that_comes_at_the_worst_moment_is_heeded() -> None:
 
 def test_wrong_telemetry_is_wrong_usage(home: Path) -> None:
     """Said once by the parent of several processes, not by each of them for ever."""
-    with process("worker", KYB_WORKER__PROCESSES="2", OTEL_TRACES_EXPORTER="nowhere") as worker:
+    with kyb_process("worker", KYB_WORKER__PROCESSES="2", OTEL_TRACES_EXPORTER="nowhere") as worker:
         assert worker.wait(30) == 2
         assert worker.stderr is not None
         assert worker.stderr.read() == "kyb: OTEL_TRACES_EXPORTER: must be otlp, console or none\n"
 
 
 def test_a_dead_child_is_replaced_and_its_siblings_go_on(home: Path) -> None:
-    with process("worker", KYB_HTTP__PORT="0", KYB_WORKER__PROCESSES="2") as supervisor:
-        first, second = (_pid(until(supervisor.stderr, "worker process started")) for _ in range(2))
+    with kyb_process("worker", KYB_HTTP__PORT="0", KYB_WORKER__PROCESSES="2") as supervisor:
+        first, second = (_pid(wait_for_line(supervisor.stderr, "worker process started")) for _ in range(2))
         os.kill(first, signal.SIGKILL)
-        assert _pid(until(supervisor.stderr, "worker process exited")) == first
-        third = _pid(until(supervisor.stderr, "worker process started"))
+        assert _pid(wait_for_line(supervisor.stderr, "worker process exited")) == first
+        third = _pid(wait_for_line(supervisor.stderr, "worker process started"))
         assert third not in {first, second}
         assert _lives(second)
-        until(supervisor.stderr, '"serving"')
+        wait_for_line(supervisor.stderr, '"serving"')
         supervisor.terminate()
         assert supervisor.wait(20) == 0
-        eventually(lambda: not _lives(second) and not _lives(third))
+        wait_until(lambda: not _lives(second) and not _lives(third))
 
 
 def _pid(line: str) -> int:

@@ -1,4 +1,4 @@
-"""The scripts of `docs/how-to/integrate`, as they are shown: each publishes a command and follows events on RabbitMQ."""
+"""The scripts of `docs/how-to/integrate`, run on RabbitMQ as the pages show them."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ SCRIPTS: dict[str, Callable[[str, Path], Arguments]] = {"python": python, "node"
 
 
 def shown(language: str) -> Callable[[dict[str, Any]], str]:
-    """How a line of that script begins for an event."""
+    """Return a function that formats the start of the script's line for an event."""
     if language == "java":
         return lambda event: f"{event['type']} {json.dumps(event)}"
     return lambda event: f"{event['id']} {event['type']} "
 
 
 @pytest.mark.parametrize("language", SCRIPTS)
-def test_the_scripts_shown_are_the_scripts_shipped(language: str) -> None:
+def test_page_contains_the_scripts_when_it_shows_them(language: str) -> None:
     text = (DOCS / f"{language}.md").read_text(encoding="utf-8")
     scripts = [
         path for path in (DOCS / language).iterdir() if path.stem.lower() in {"publish", "consume", "typed"}
@@ -61,7 +61,9 @@ def test_the_scripts_shown_are_the_scripts_shipped(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", SCRIPTS)
-def test_a_script_publishes_and_another_follows(language: str, amqp_url: str, tmp_path: Path) -> None:
+def test_scripts_publish_and_follow_events_when_run_on_rabbitmq(
+    language: str, amqp_url: str, tmp_path: Path
+) -> None:
     make = SCRIPTS[language]
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
         declare(connection)
@@ -87,8 +89,8 @@ def test_a_script_publishes_and_another_follows(language: str, amqp_url: str, tm
         assert line.startswith(shown(language)(event))
 
 
-def test_the_typed_script_publishes_and_follows(amqp_url: str) -> None:
-    """One process of `docs/how-to/integrate/python/typed.py`: sends a command, ends with its final event."""
+def test_typed_script_publishes_and_ends_when_its_job_completes(amqp_url: str) -> None:
+    """`docs/how-to/integrate/python/typed.py` sends a command and exits after its final event."""
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
         declare(connection)
         channel = connection.channel()

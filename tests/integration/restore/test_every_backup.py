@@ -1,6 +1,6 @@
-"""A ledger is restored from back-ups of all moments of every command, and goes on in a world that has moved.
+"""Recovery from a backup after each write of every command, while the vendors' state is newer.
 
-Each time: nothing is done a second time at the vendor, and the job completes, or says that nobody can tell.
+Each time no effect is repeated at the vendor, and the job completes or ends as `outcome_unknown`.
 """
 
 from __future__ import annotations
@@ -28,43 +28,45 @@ from workers.ledger.disaster_recovery import finish_recovery, start_recovery
 from workers.ledger.records import Job
 
 ID = "job:1"
-#: About so many back-ups of each command, evenly spread, are restored.
-BACKUPS = 3
+#: Number of backups of each command to restore, evenly spread.
+BACKUP_COUNT = 3
 
 
-def _into_a_given_portfolio(folder: Path, sandbox: Sandbox) -> dict[str, Any]:
+def _import_into_existing_portfolio(folder: Path, sandbox: Sandbox) -> dict[str, Any]:
     with harness(sandbox, folder, folder / "aside.db") as aside:
         portfolio = aside.creditsafe.portfolios.create("Given").portfolio_id
     return {"file": write_companies(folder), "portfolio": {"id": portfolio}}
 
 
-def _into_a_given_project(folder: Path, sandbox: Sandbox) -> dict[str, Any]:
+def _resolve_in_existing_project(folder: Path, sandbox: Sandbox) -> dict[str, Any]:
     with harness(sandbox, folder, folder / "aside.db") as aside:
         project = aside.sayari.projects.create("Given").id
     return {"file": write_entities(folder), "project": {"id": project}}
 
 
-def _and_delete_the_project(folder: Path, _: Sandbox) -> dict[str, Any]:
+def _resolve_and_delete_project(folder: Path, _: Sandbox) -> dict[str, Any]:
     return {"file": write_entities(folder), "delete_project": True}
 
 
-#: After a restore, what was there before the command is no longer known.
+#: After a restore, the state before the command is no longer known.
 CASES = {
     **{
         name: replace(each, outcome_may_be_unknown=each.outcome_may_be_unknown or each.unknown_after_restore)
         for name, each in SCENARIOS.items()
     },
-    "import into a given portfolio": Scenario("creditsafe.import_file", _into_a_given_portfolio, True),
-    "resolve in a given project": Scenario("sayari.resolve_entities", _into_a_given_project, True),
-    "resolve and delete": Scenario("sayari.resolve_entities", _and_delete_the_project, True),
+    "import into an existing portfolio": Scenario(
+        "creditsafe.import_file", _import_into_existing_portfolio, True
+    ),
+    "resolve in an existing project": Scenario("sayari.resolve_entities", _resolve_in_existing_project, True),
+    "resolve and delete": Scenario("sayari.resolve_entities", _resolve_and_delete_project, True),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_a_backup_has_forgotten_is_not_done_again(
+def test_no_effect_is_repeated_when_an_older_ledger_is_restored(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The job had completed when its ledger was lost; the back-ups are of its writes until then."""
+    """The job had completed when its ledger was lost; there is a backup after each of its writes."""
     scenario = CASES[name]
     with Sandbox(state=SandboxState(job_seconds=0.02, queue_seconds=0.0)) as sandbox:
         data = scenario.data(tmp_path, sandbox)
@@ -75,7 +77,7 @@ def test_what_a_backup_has_forgotten_is_not_done_again(
         assert undisturbed.status is Status.COMPLETED
         done = dict(sandbox.state.effects)
         assert len(backups) > 3
-        for backup in backups[:: max(len(backups) // BACKUPS, 1)]:
+        for backup in backups[:: max(len(backups) // BACKUP_COUNT, 1)]:
             with restored(sandbox, tmp_path, backup) as later:
                 job = later.run(scenario.type, ID, **data)
                 again = {
@@ -85,13 +87,13 @@ def test_what_a_backup_has_forgotten_is_not_done_again(
                 }
                 assert not again, f"{backup.name}: done again: {again}"
                 check(scenario, job, undisturbed, backup.name)
-            for draft in tmp_path.rglob("*.part"):  # each back-up is the only one that was restored
+            for draft in tmp_path.rglob("*.part"):  # as if each backup were the only restored one
                 draft.unlink()
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_commands_that_a_ledger_has_forgotten_find_what_they_had_begun(name: str, tmp_path: Path) -> None:
-    """The back-up is older than the command, which had come to its nth turn; it is sent again."""
+def test_command_continues_its_effects_when_the_restored_ledger_lacks_it(name: str, tmp_path: Path) -> None:
+    """The backup is older than the command, which had reached its nth turn and is sent again."""
     scenario = CASES[name]
     turns, ended = 0, False
     while not ended:
@@ -117,47 +119,47 @@ def test_commands_that_a_ledger_has_forgotten_find_what_they_had_begun(name: str
         turns += 1
 
 
-def test_events_after_a_restoration_are_numbered_beyond_all_forgotten_ones(
+def test_event_numbers_exceed_all_lost_ones_when_a_ledger_is_restored(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
     data = SCENARIOS["data8.start_job"].data(tmp_path, sandbox)
     with harness(sandbox, tmp_path, tmp_path / "kyb.db") as first:
         first.arrive("data8.start_job", ID, **data)
         copied(tmp_path / "kyb.db", tmp_path / "backup.db")
-        told = len(first.ledger.queries.events(job_id=ID))
+        event_count = len(first.ledger.queries.events(job_id=ID))
         forgotten = first.drive(ID).sequence
     with restored(sandbox, tmp_path, tmp_path / "backup.db") as later:
         later.drive(ID)
         numbers = [int(event.id.rpartition(".")[2]) for event in later.ledger.queries.events(job_id=ID)]
     assert numbers == sorted(set(numbers))
-    assert all(number > 1_000_000_000 > forgotten for number in numbers[told:])
-    assert len(numbers) > told
+    assert all(number > 1_000_000_000 > forgotten for number in numbers[event_count:])
+    assert len(numbers) > event_count
 
 
-def test_new_commands_are_new_again_once_it_is_settled(tmp_path: Path, sandbox: Sandbox) -> None:
-    """Creditsafe cannot tell whether a matching was started: until then nobody starts one."""
+def test_new_commands_run_normally_when_the_recovery_is_finished(tmp_path: Path, sandbox: Sandbox) -> None:
+    """Creditsafe does not show whether a matching was started, so none is started until then."""
     data = SCENARIOS["creditsafe.run_matching"].data(tmp_path, sandbox)
-    with harness(sandbox, tmp_path, tmp_path / "kyb.db") as any_desk:
-        database = any_desk.ledger.database
-        assert any_desk.run("creditsafe.run_matching", "before", **data).status is Status.COMPLETED
+    with harness(sandbox, tmp_path, tmp_path / "kyb.db") as recovering:
+        database = recovering.ledger.database
+        assert recovering.run("creditsafe.run_matching", "before", **data).status is Status.COMPLETED
         assert start_recovery(database, 3600.0) == 0
-        doubtful = any_desk.run("creditsafe.run_matching", "doubtful", **data)
+        doubtful = recovering.run("creditsafe.run_matching", "doubtful", **data)
         assert doubtful.error is not None
         assert doubtful.error["code"] == Code.OUTCOME_UNKNOWN
-        retried = any_desk.run("job.retry", "yes", job_id="doubtful", repeat_effect=True)
+        retried = recovering.run("job.retry", "yes", job_id="doubtful", repeat_effect=True)
         assert retried.status is Status.COMPLETED
-        assert any_desk.drive("doubtful").status is Status.COMPLETED, "a person has decided"
+        assert recovering.drive("doubtful").status is Status.COMPLETED, "a person has decided"
         assert finish_recovery(database)
         assert not finish_recovery(database)
-        assert any_desk.run("creditsafe.run_matching", "after", **data).status is Status.COMPLETED
-    assert any_desk.effects("creditsafe.matching.start") == 3
+        assert recovering.run("creditsafe.run_matching", "after", **data).status is Status.COMPLETED
+    assert recovering.effects("creditsafe.matching.start") == 3
 
 
 def check(scenario: Scenario, job: Job, undisturbed: Job | None, when: str) -> None:
     if scenario.outcome_may_be_unknown and job.error is not None:
-        # rejected: what it was done to has been deleted in the end; the job's own copy: likewise
-        gone = "the job's own copy" in job.error["message"]
-        assert gone or job.error["code"] in {Code.OUTCOME_UNKNOWN, Code.VENDOR_REJECTED}, (
+        # rejected, or without its own copy: the job itself had deleted the object in the end
+        copy_deleted = "the job's own copy" in job.error["message"]
+        assert copy_deleted or job.error["code"] in {Code.OUTCOME_UNKNOWN, Code.VENDOR_REJECTED}, (
             f"{when}: {job.error}"
         )
         return
@@ -170,20 +172,20 @@ def check(scenario: Scenario, job: Job, undisturbed: Job | None, when: str) -> N
 @contextmanager
 def harness(sandbox: Sandbox, folder: Path, ledger: Path) -> Iterator[SandboxHarness]:
     url = f"sqlite:///{ledger}" if ledger.exists() else ledger_at(ledger)
-    with closing(SandboxHarness(sandbox, folder, url)) as made:
-        yield made
+    with closing(SandboxHarness(sandbox, folder, url)) as built:
+        yield built
 
 
 @contextmanager
 def restored(sandbox: Sandbox, folder: Path, backup: Path) -> Iterator[SandboxHarness]:
-    """A harness whose ledger is the back-up, or a new one if there is none."""
-    with harness(sandbox, folder, backup) as made:
-        start_recovery(made.ledger.database, 3600.0)
-        yield made
+    """Yield a harness whose ledger is the backup, or a new ledger if there is none."""
+    with harness(sandbox, folder, backup) as built:
+        start_recovery(built.ledger.database, 3600.0)
+        yield built
 
 
 def every_write(ledger: Path, folder: Path, patch: pytest.MonkeyPatch) -> list[Path]:
-    """Back the ledger up after each of its writes from now on; the list grows."""
+    """Back the ledger up after each of its later writes; the returned list grows."""
     backups: list[Path] = []
     commit: Callable[..., None] = DefaultDialect.do_commit
 

@@ -1,4 +1,4 @@
-"""An hour-old ledger is restored while RabbitMQ and the vendors went on: `pg_dump`, workers, `kyb ledger …`."""
+"""Recovery of a whole installation with an old dump, while RabbitMQ and the vendors have newer state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from sandbox import Sandbox
 from tests.end_to_end.conftest import Upstream, Workers
-from tests.integration.cli.conftest import Kyb
+from tests.support.cli import Kyb
 from tests.support.vendor_setup import COMPANIES, ENTITIES
 from tests.testbed import postgres
 from workers.ledger.database import Database
@@ -36,7 +36,7 @@ def commands(folder: Path, ids: str) -> list[tuple[str, str, dict[str, Any]]]:
     ]
 
 
-def test_nothing_is_doubled_and_every_job_ends(
+def test_every_job_ends_without_repeated_effects_when_a_dump_is_restored(
     tmp_path: Path, ledger_url: str, workers: Workers, upstream: Upstream, operator: Kyb, sandbox: Sandbox
 ) -> None:
     sandbox.state.job_seconds = 1.5
@@ -72,7 +72,7 @@ def test_nothing_is_doubled_and_every_job_ends(
     tool = postgres.programs()
     subprocess.run([tool / "pg_dump", "-Fc", "-f", backup, ledger_url], check=True)
 
-    # The ledger will know nothing of what follows.
+    # The backup lacks everything from here on.
     send("after")
     ended(list(sent))
     done = dict(sandbox.state.effects)
@@ -80,27 +80,27 @@ def test_nothing_is_doubled_and_every_job_ends(
     assert workers.stop() == [0]
     options = ["--clean", "--if-exists", "--single-transaction"]
     subprocess.run([tool / "pg_restore", *options, "-d", ledger_url, backup], check=True)
-    behind = [job["id"] for job in json.loads(kyb("jobs", "list", "--json")) if job["ended_at"] is None]
-    assert {"before-job", "before-resolve"} <= set(behind)
-    assert kyb("ledger", "recovery", "start").startswith(f"{len(behind)} jobs may have done more")
+    unfinished = [job["id"] for job in json.loads(kyb("jobs", "list", "--json")) if job["ended_at"] is None]
+    assert {"before-job", "before-resolve"} <= set(unfinished)
+    assert kyb("ledger", "recovery", "start").startswith(f"{len(unfinished)} jobs may have done more")
     forgotten = json.loads(kyb("ledger", "recovery", "lost-jobs", "--from", "1h", "--json"))
     assert {job["job_id"]: job["status"] for job in forgotten} == dict.fromkeys(
         ("after-import", "after-job", "after-resolve"), "completed"
     )
 
-    told = len(upstream.seen)
+    seen_before = len(upstream.seen)
     workers.start()
     for job in forgotten:
         type_, data = sent[job["job_id"]]
         upstream.command(job["job_id"], type_, **data)
-    ended([*behind, *(job["job_id"] for job in forgotten)], since=told)
+    ended([*unfinished, *(job["job_id"] for job in forgotten)], since=seen_before)
     assert dict(sandbox.state.effects) == done, "nothing was done again"
-    assert {e["type"].rpartition(".")[2] for e in upstream.seen[told:]} <= {
+    assert {e["type"].rpartition(".")[2] for e in upstream.seen[seen_before:]} <= {
         "accepted",
         "progressed",
         "completed",
     }
-    # a command sent again may be answered twice, with the same event
+    # a command sent again may receive the same event twice
     bodies = {json.dumps(e, sort_keys=True) for e in upstream.seen}
     assert len({e["id"] for e in upstream.seen}) == len(bodies), "no event is taken for another one"
     jobs = json.loads(kyb("jobs", "list", "--json"))
@@ -109,7 +109,7 @@ def test_nothing_is_doubled_and_every_job_ends(
     assert kyb("ledger", "recovery", "finish") == "no recovery is in progress\n"
 
 
-def test_restoration_is_refused_while_a_worker_runs(upstream: Upstream, operator: Kyb) -> None:
+def test_recovery_is_refused_when_a_worker_is_running(upstream: Upstream, operator: Kyb) -> None:
     ended = operator("ledger", "recovery", "start")
     assert ended.code == 1
     assert "stop all workers" in ended.err

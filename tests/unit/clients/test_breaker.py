@@ -16,14 +16,7 @@ from hypothesis.stateful import (
 )
 
 from clients.breaker import FIRST_PAUSE, LONGEST_PAUSE, THRESHOLD, Breaker, CircuitOpen
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clock import Clock
 
 
 def fail(breaker: Breaker, times: int = 1) -> None:
@@ -39,7 +32,7 @@ def refusal(breaker: Breaker) -> float:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_000.0)
 
 
 @pytest.fixture
@@ -123,7 +116,7 @@ class Calls(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.clock = Clock()
+        self.clock = Clock(1_000.0)
         self.in_a_row = 0  # failures reported since the last success
         self.probing: set[int] = set()
 

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from messages.errors import Code
-from tests.support.sandbox_harness import LIMITS, SandboxHarness, completed, content, failure
+from tests.support.sandbox_harness import SandboxHarness, completed, content, failure
+from tests.support.turn_harness import LIMITS
 from workers.files.errors import InputError, InputInvalid, InputNotAllowed, InputNotFound
 from workers.jobs.input import input_failure
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
+from tests.support.clock import Clock
 from tests.testbed.postgres import Postgres
 from tests.testbed.rabbitmq import RabbitMQ
 from tests.testbed.server import listening
@@ -110,19 +111,11 @@ def test_readiness_follows_servers_that_hang_die_and_return(
     record_property("summary", f"/readyz noticed: {', '.join(f'{k} {v:.1f} s' for k, v in took.items())}")
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class HealthState:
     """A worker's health with a manual clock; at first everything is healthy."""
 
     def __init__(self, threads: int = 2) -> None:
-        self.clock = Clock()
+        self.clock = Clock(1_000.0)
         self.ledger, self.broker = Heartbeat(5, self.clock), Heartbeat(5, self.clock)
         self.dispatcher = Heartbeat(DISPATCHER_STUCK_SECONDS, self.clock)
         self.consumer = Heartbeat(CONSUMER_STUCK_SECONDS, self.clock)

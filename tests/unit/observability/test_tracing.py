@@ -21,7 +21,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from sandbox import Sandbox
 from sandbox.core import Fault
-from tests.integration.cli.conftest import eventually, process, until
+from tests.support.cli import kyb_process
+from tests.support.waiting import wait_for_line, wait_until
 from tests.unit.observability.conftest import ServiceHarness
 from workers.observability import tracing
 from workers.observability.spans import Spans
@@ -252,10 +253,10 @@ def test_worker_exports_spans_to_a_collector(
     harness.turns._admission.accept(
         json.dumps({**event, "traceparent": UPSTREAM}).encode(), None, claim_first_turn=False
     )
-    with process("worker", **environment) as worker:
-        line = until(worker.stderr, '"completed"')
+    with kyb_process("worker", **environment) as worker:
+        line = wait_for_line(worker.stderr, '"completed"')
         assert TRACE in line
-        eventually(lambda: f"publish {START}.completed" in collector.names())
+        wait_until(lambda: f"publish {START}.completed" in collector.names())
         worker.terminate()
         assert worker.wait(20) == 0
     assert {
@@ -283,7 +284,7 @@ def test_worker_stops_in_time_when_the_collector_is_unavailable(
     }
     event = {"specversion": "1.0", "id": "job", "source": "/t", "type": START, "data": harness.companies()}
     harness.turns._admission.accept(json.dumps(event).encode(), None, claim_first_turn=False)
-    with process("worker", **environment) as worker:
-        until(worker.stderr, '"completed"')
+    with kyb_process("worker", **environment) as worker:
+        wait_for_line(worker.stderr, '"completed"')
         worker.terminate()
         assert worker.wait(20) == 0

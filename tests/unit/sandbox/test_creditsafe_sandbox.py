@@ -16,18 +16,10 @@ from hypothesis import strategies as st
 
 from sandbox import Sandbox, register
 from sandbox.core import SandboxState
+from tests.support.clock import Clock
 
 DATASTUDIO = "/v1/datastudio/portfolios"
 CSV = b"name,country,reference\r\nTesco PLC,GB,1\r\nTESCO plc,United Kingdom,2\r\nNobody & Sons,,3\r\n"
-
-
-class Clock:
-    """Epoch seconds that a test can move."""
-
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -37,15 +37,7 @@ from clients.errors import (
 )
 from sandbox import Sandbox
 from sandbox.core import Fault, SandboxState
-
-
-class Clock:
-    """Epoch seconds that a test can move."""
-
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clock import Clock
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from clients.creditsafe import FileExecution, NewRecord
 from messages.errors import Code
 from messages.events import Status
 from sandbox.core import Fault
-from tests.support.sandbox_harness import LIMITS, SandboxHarness, completed, content, failure
+from tests.support.sandbox_harness import SandboxHarness, completed, content, failure
+from tests.support.turn_harness import LIMITS
 from workers.jobs.creditsafe import result_files
 from workers.jobs.creditsafe.result_files import Lines, poll_execution
 

@@ -15,7 +15,8 @@ from clients.creditsafe import NewRecord, Record
 from messages.errors import Code
 from messages.events import Status
 from sandbox.core import Fault
-from tests.support.sandbox_harness import LIMITS, SandboxHarness, completed, content, failure
+from tests.support.sandbox_harness import SandboxHarness, completed, content, failure
+from tests.support.turn_harness import LIMITS
 from workers.jobs.creditsafe import export_records
 from workers.jobs.creditsafe.export_records import cells, columns
 

@@ -22,15 +22,6 @@ from workers.jobs.creditsafe.file_parts import pack, parts_of, read_through
 from workers.jobs.input import InputTable
 
 
-class Clock:
-    """Epoch seconds that a test can move."""
-
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def records(harness: SandboxHarness, portfolio_id: str) -> list[dict[str, Any]]:
     """The uploaded fields of a portfolio's records."""
     return [record.model_extra or {} for record in harness.creditsafe.records.all(portfolio_id)]

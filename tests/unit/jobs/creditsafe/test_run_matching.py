@@ -11,18 +11,10 @@ from clients.creditsafe import MatchingExecution, NewRecord
 from messages.errors import Code
 from messages.events import Status
 from sandbox.core import Fault
+from tests.support.clock import Clock
 from tests.support.sandbox_harness import SandboxHarness, failure
 from workers.jobs.creditsafe import run_matching
 from workers.jobs.creditsafe.run_matching import matching, summary_of
-
-
-class Clock:
-    """Epoch seconds that a test can move."""
-
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 
 from messages.errors import Code
 from sandbox.core import Fault
-from tests.support.sandbox_harness import LIMITS, SandboxHarness, completed, content, failure
+from tests.support.sandbox_harness import SandboxHarness, completed, content, failure
+from tests.support.turn_harness import LIMITS
 from workers.errors import Reject
 from workers.jobs.data8.dataset_upload import dataset_name
 

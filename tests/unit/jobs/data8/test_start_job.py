@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from messages.errors import Code
 from messages.events import Status
 from sandbox.core import Fault
-from tests.support.sandbox_harness import LIMITS, SandboxHarness, completed, content
+from tests.support.sandbox_harness import SandboxHarness, completed, content
+from tests.support.turn_harness import LIMITS
 from workers.jobs.data8.dataset_upload import column_names, dataset_name, kind_of
 from workers.jobs.data8.start_job import cell_of, job_name
 from workers.ledger.records import Job

@@ -18,7 +18,8 @@ from messages.events import Status
 from messages.portfolio import STAGES
 from sandbox.core import Fault
 from sandbox.sayari.register import register
-from tests.support.sandbox_harness import LIMITS, SandboxHarness, completed, content, failure
+from tests.support.sandbox_harness import SandboxHarness, completed, content, failure
+from tests.support.turn_harness import LIMITS
 from workers.engine.history_cache import comparable_steps
 from workers.jobs.data8 import start_job
 from workers.jobs.portfolio import tables

@@ -20,7 +20,8 @@ from clients.sayari import offset_pages
 from messages.errors import Code
 from sandbox.core import Fault
 from sandbox.sayari.register import register
-from tests.support.sandbox_harness import LIMITS, SandboxHarness, completed, content, failure
+from tests.support.sandbox_harness import SandboxHarness, completed, content, failure
+from tests.support.turn_harness import LIMITS
 from workers.jobs.sayari.collect_changes import OURS, Digest
 
 ENTITIES = list(register().entities.values())[:3]

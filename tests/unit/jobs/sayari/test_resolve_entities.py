@@ -17,7 +17,8 @@ from clients.sayari import UploadEntity, token_pages
 from messages.errors import Code
 from messages.events import Status
 from sandbox.core import Fault
-from tests.support.sandbox_harness import LIMITS, SandboxHarness, completed, content
+from tests.support.sandbox_harness import SandboxHarness, completed, content
+from tests.support.turn_harness import LIMITS
 from workers.jobs.sayari.files import SkipPrefix, moment
 from workers.ledger.records import Job
 

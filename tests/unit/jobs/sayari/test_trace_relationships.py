@@ -18,7 +18,8 @@ from messages.errors import Code
 from messages.events import Status
 from sandbox.core import Fault
 from sandbox.sayari.register import register
-from tests.support.sandbox_harness import LIMITS, SandboxHarness, completed, content, failure
+from tests.support.sandbox_harness import SandboxHarness, completed, content, failure
+from tests.support.turn_harness import LIMITS
 from workers.jobs.sayari.entity import line_of
 
 IDS = {entity.label: entity.id for entity in register().entities.values()}
