@@ -45,14 +45,14 @@ _SERVICE_PARAMETERS = {"postgres", "postgresql", "rabbitmq", "s3", "sftp"}
 #: Seconds of the longest tests, by file and function: they begin first, so that no process ends long after the others.
 LONGEST: dict[str, int] = {
     "test_compose.py::test_job_completes_when_run_with_the_compose_settings": 60,
-    "test_probes.py::test_servers_that_hang_die_and_return": 50,
+    "test_probes.py::test_readiness_follows_servers_that_hang_die_and_return": 50,
     "test_broker_outage.py::test_link_and_publisher_recover_when_the_broker_is_killed_or_wiped": 43,
-    "test_publisher.py::test_what_publish_returns_from_is_there_however_often_the_connection_is_cut": 26,
-    "test_worker.py::test_a_dead_child_is_replaced_and_its_siblings_go_on": 24,
+    "test_publisher.py::test_publisher_loses_no_confirmed_message_when_connections_are_cut": 26,
+    "test_worker.py::test_dead_child_is_replaced_and_its_siblings_continue": 24,
     "test_scale_to_zero.py::test_due_turns_are_dispatched_when_the_vendors_workers_are_scaled_to_zero": 20,
     "test_every_boundary.py::test_distributed_worker_completes_the_job_when_killed_at_a_boundary": 19,
     "test_personal_data_stays_inside.py::test_file_contents_stay_inside_when_jobs_complete_despite_faults": 18,
-    "test_demo.py::test_interrupted_it_ends_cleanly": 17,
+    "test_demo.py::test_demo_ends_cleanly_when_it_is_interrupted": 17,
     "test_restored_installation.py::test_every_job_ends_without_repeated_effects_when_a_dump_is_restored": 16,
 }
 

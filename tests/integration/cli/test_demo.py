@@ -19,7 +19,7 @@ Jobs = Callable[[], dict[str, Any]]
 QUICK = ["demo", "--job-seconds", "0.3"]
 
 
-def test_sample_goes_through_all_vendors(kyb: Kyb, home: Path, jobs: Jobs) -> None:
+def test_demo_runs_the_sample_through_all_vendors(kyb: Kyb, home: Path, jobs: Jobs) -> None:
     ended = kyb(*QUICK)
     assert (ended.code, ended.err) == (0, "")
     assert "\x1b" not in ended.out
@@ -51,7 +51,7 @@ def test_sample_goes_through_all_vendors(kyb: Kyb, home: Path, jobs: Jobs) -> No
     assert "secret" not in (home / "kyb-demo/kyb.log").read_text()
 
 
-def test_runs_again_in_the_same_folder_whatever_the_settings(
+def test_demo_runs_again_in_the_same_folder_with_any_settings(
     kyb: Kyb, home: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (home / "companies.csv").write_text(COMPANIES)
@@ -65,7 +65,7 @@ def test_runs_again_in_the_same_folder_whatever_the_settings(
     assert len(jobs()) == 5
 
 
-def test_a_file_that_one_vendor_refuses_still_goes_to_the_others(kyb: Kyb, home: Path, jobs: Jobs) -> None:
+def test_demo_goes_on_with_the_other_vendors_when_one_refuses_the_file(kyb: Kyb, home: Path, jobs: Jobs) -> None:
     (home / "mine.csv").write_text("Company,Turnover\nAcme Ltd,1\n")
     ended = kyb(*QUICK, "mine.csv")
     assert ended.code == 1
@@ -78,12 +78,12 @@ def test_a_file_that_one_vendor_refuses_still_goes_to_the_others(kyb: Kyb, home:
     assert found["demo-cleanse"]["status"] == found["demo-resolve"]["status"] == "completed"
 
 
-def test_a_file_that_is_not_there_is_wrong_usage(kyb: Kyb, home: Path) -> None:
+def test_demo_exits_2_when_the_file_does_not_exist(kyb: Kyb, home: Path) -> None:
     assert kyb("demo", "nowhere.csv").code == 2
     assert not (home / "kyb-demo").exists()
 
 
-def test_a_folder_that_cannot_be_written_to_is_wrong_usage(kyb: Kyb, home: Path) -> None:
+def test_demo_exits_2_when_the_folder_is_not_writable(kyb: Kyb, home: Path) -> None:
     (home / "kyb-demo").write_text("no folder")
 
     result = kyb("demo")
@@ -92,7 +92,7 @@ def test_a_folder_that_cannot_be_written_to_is_wrong_usage(kyb: Kyb, home: Path)
     assert "go where it can" in " ".join(result.err.split())
 
 
-def test_interrupted_it_ends_cleanly(home: Path) -> None:
+def test_demo_ends_cleanly_when_it_is_interrupted(home: Path) -> None:
     with kyb_process("demo", "--job-seconds", "600") as demo:
         wait_for_line(demo.stdout, "sayari.resolve_entities")
         demo.send_signal(signal.SIGINT)

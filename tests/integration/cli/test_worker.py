@@ -19,7 +19,7 @@ CONTROL = ["submit", "job.cancel", "--job-id", "nowhere", "--wait", "--json"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serves_until_told_to_stop(
+def test_worker_serves_until_it_is_stopped(
     kyb: Kyb, vendors: Sandbox, number: signal.Signals, unused_port: int
 ) -> None:
     with kyb_process("worker", KYB_HTTP__PORT=str(unused_port)) as worker:
@@ -34,26 +34,26 @@ def test_serves_until_told_to_stop(
         assert worker.stdout.read() == ""
 
 
-def test_without_vendors_it_serves_control_and_says_so(kyb: Kyb, home: Path) -> None:
+def test_worker_warns_and_serves_control_when_no_vendor_is_configured(kyb: Kyb, home: Path) -> None:
     with kyb_process("worker", KYB_HTTP__PORT="0") as worker:
         wait_for_line(worker.stderr, "no vendor configured")
         assert kyb(*CONTROL).json["status"] == "failed"
 
 
-def test_queues_that_cannot_be_served_are_wrong_usage(kyb: Kyb, home: Path) -> None:
+def test_worker_exits_2_when_a_queue_cannot_be_served(kyb: Kyb, home: Path) -> None:
     ended = kyb("worker", "--queues", "kyb.control,kyb.data8")
     assert ended.code == 2
     assert ended.err.startswith("kyb: kyb.data8: not a queue this worker can serve")
 
 
-def test_port_that_is_taken_is_wrong_usage(vendors: Sandbox) -> None:
+def test_worker_exits_2_when_its_port_is_taken(vendors: Sandbox) -> None:
     with kyb_process("worker", KYB_HTTP__PORT=str(vendors.port)) as worker:
         assert worker.wait(20) == 2
         assert worker.stderr is not None
         assert "kyb: KYB_HTTP__HOST, KYB_HTTP__PORT: " in worker.stderr.read()
 
 
-def test_broker_that_is_away_is_waited_for(home: Path) -> None:
+def test_worker_waits_when_the_broker_is_unavailable(home: Path) -> None:
     with kyb_process("worker", KYB_HTTP__PORT="0", KYB_BROKER_URL="amqp://127.0.0.1:1") as worker:
         wait_for_line(worker.stderr, "broker unavailable")
         wait_for_line(worker.stderr, "broker unavailable")
@@ -61,7 +61,7 @@ def test_broker_that_is_away_is_waited_for(home: Path) -> None:
         assert worker.wait(20) == 0
 
 
-def test_a_signal_that_comes_at_the_worst_moment_is_heeded() -> None:
+def test_worker_stops_when_the_signal_comes_at_the_worst_moment() -> None:
     """While the thread that it interrupts is about to wait, and has the lock of what it waits for."""
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     try:
@@ -74,7 +74,7 @@ def test_a_signal_that_comes_at_the_worst_moment_is_heeded() -> None:
             signal.signal(number, handler)
 
 
-def test_wrong_telemetry_is_wrong_usage(home: Path) -> None:
+def test_worker_exits_2_when_telemetry_settings_are_wrong(home: Path) -> None:
     """Said once by the parent of several processes, not by each of them for ever."""
     with kyb_process("worker", KYB_WORKER__PROCESSES="2", OTEL_TRACES_EXPORTER="nowhere") as worker:
         assert worker.wait(30) == 2
@@ -82,7 +82,7 @@ def test_wrong_telemetry_is_wrong_usage(home: Path) -> None:
         assert worker.stderr.read() == "kyb: OTEL_TRACES_EXPORTER: must be otlp, console or none\n"
 
 
-def test_a_dead_child_is_replaced_and_its_siblings_go_on(home: Path) -> None:
+def test_dead_child_is_replaced_and_its_siblings_continue(home: Path) -> None:
     with kyb_process("worker", KYB_HTTP__PORT="0", KYB_WORKER__PROCESSES="2") as supervisor:
         first, second = (_pid(wait_for_line(supervisor.stderr, "worker process started")) for _ in range(2))
         os.kill(first, signal.SIGKILL)
