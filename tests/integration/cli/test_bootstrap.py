@@ -1,4 +1,4 @@
-"""Help, wrong usage, and servers that are away: an exit code and a line, never a trace."""
+"""Help, wrong usage and unavailable servers: an exit code and one line, never a traceback."""
 
 from __future__ import annotations
 

@@ -65,7 +65,9 @@ def test_demo_runs_again_in_the_same_folder_with_any_settings(
     assert len(jobs()) == 5
 
 
-def test_demo_goes_on_with_the_other_vendors_when_one_refuses_the_file(kyb: Kyb, home: Path, jobs: Jobs) -> None:
+def test_demo_goes_on_with_the_other_vendors_when_one_refuses_the_file(
+    kyb: Kyb, home: Path, jobs: Jobs
+) -> None:
     (home / "mine.csv").write_text("Company,Turnover\nAcme Ltd,1\n")
     ended = kyb(*QUICK, "mine.csv")
     assert ended.code == 1

@@ -91,7 +91,7 @@ def test_names_that_lead_inside_are_not_connected_to(
     monkeypatch: pytest.MonkeyPatch,
     trusted: tuple[trustme.CA, Path],
 ) -> None:
-    """What a name means is asked once, and what was looked at is what is connected to."""
+    """A name is resolved once, and the connection goes to the address that was checked (DNS rebinding)."""
     files.pages["/in/x.csv"] = Page(b"name\r\n")
     assert reading(host="localhost") == b"name\r\n"  # the root says so itself
     answers: list[list[str]] = []

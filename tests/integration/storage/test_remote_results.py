@@ -192,7 +192,7 @@ def test_a_crash_is_made_good_from_the_last_offset(
 
 @stores
 def test_a_crash_between_any_two_operations(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Written, published, begun anew: whatever happens, there is nothing, or the same whole file."""
+    """Writing, publishing and starting again, in any order, leave either nothing or the same whole file."""
     monkeypatch.setattr("workers.files.storage.chunked_draft.PIECE_LIMIT", 8)
     monkeypatch.setattr("workers.files.storage.chunked_draft.PIECE_MIN", 4)
     whole = b"0123456789abcdefghij-"

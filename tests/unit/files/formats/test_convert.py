@@ -54,7 +54,7 @@ class Folder:
             return DetectedFormat.of(json.loads(json.dumps(sniff(stream, uri).json())))
 
     def take_in(self, uri: str, *, strict: bool = True, stops: int | None = None, **wanted: Any) -> Any:
-        """The last checkpoint; with `stops`, each turn ends after so many."""
+        """Return the last checkpoint; with `stops`, each turn ends after that number of checkpoints."""
         found = self.sniff(uri)
         copy, rejects = self.storage.draft("job", "copy"), self.storage.draft("job", "rejects")
         at: Any = None

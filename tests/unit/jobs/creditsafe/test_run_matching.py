@@ -96,7 +96,7 @@ def test_records_are_counted_when_there_is_no_summary(
 
 
 def without_summary() -> Any:
-    """The stand-in's matching as of a vendor that does not report how it went."""
+    """Return the simulator's matching as of a vendor that reports no summary."""
     from sandbox.creditsafe.store import Store  # noqa: PLC0415 - the original, before it is replaced
 
     original = Store.match

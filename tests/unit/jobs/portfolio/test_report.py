@@ -69,7 +69,7 @@ def test_the_country_is_the_code_if_there_is_one_and_an_address_is_one_value() -
 
 @pytest.fixture
 def said() -> Any:
-    """Of three records, two of which are told to Sayari in the same words."""
+    """Three records, two of which Sayari gets with the same attributes."""
     with closing(ReportJoin()) as made:
         table = table_of(["reference", "name"], ["a", "Tesco"], ["b", "Tesco "], ["c", "Nobody"])
         made.records(table, Columns.of(table.header, "a.csv", {}), sent=True)

@@ -30,7 +30,7 @@ CLEAR = "sayari.resources.change_notifications.delete"
 
 
 def project(harness: SandboxHarness, *, records: int = 0) -> str:
-    """A project with three entities saved, and so many records."""
+    """A project with three saved entities, and this many records."""
     id = harness.sayari.projects.create("Mine").id
     for entity in ENTITIES:
         save(harness, id, "entity", entity.id)
