@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Generator
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypedDict
 
 from messages.base import File, TableFormat, dump
 from workers.engine.context import Run
@@ -21,6 +21,15 @@ PARQUET = "application/vnd.apache.parquet"
 
 #: Rows between two checkpoints of a conversion.
 CONVERT_ROWS = 5_000
+
+
+class JsonLinesCheckpoint(TypedDict):
+    """How far a table was converted: the position in it, bytes written, and rows."""
+
+    position: dict[str, int] | None
+    offset: int
+    done: int
+    end: bool
 
 
 def publish(run: Run, draft: Draft, name: str, media_type: str, records: int | None) -> File:
@@ -65,7 +74,9 @@ def _published(run: Run, name: str, effect: Callable[[], dict[str, Any]]) -> Fil
     return File.model_validate(run.once(f"publish {name}", effect, recover=repeatable))
 
 
-def _write_jsonl(table: Draft, target: Draft, records: int, at: Any) -> Generator[dict[str, Any]]:
+def _write_jsonl(
+    table: Draft, target: Draft, records: int, at: JsonLinesCheckpoint | None
+) -> Generator[JsonLinesCheckpoint]:
     if at is None or target.size < at["offset"]:
         at = {"position": None, "offset": 0, "done": 0, "end": False}
     with table.open() as stream:

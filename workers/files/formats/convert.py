@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypedDict
 
 from workers.files.errors import InputInvalid
 from workers.files.formats.archives import unpacked, unreadable
@@ -29,6 +29,19 @@ REJECT_HEADER = ("line", "column", "reason", "row")
 CheckHeader = Callable[[list[str], str], None]
 #: What is wrong with a row, as (column, reason); None if nothing is.
 CheckRow = Callable[[list[str]], tuple[int | None, str] | None]
+
+
+class ConvertCheckpoint(TypedDict):
+    """How far a conversion has come: rows, and bytes of the copy and of the rejects."""
+
+    at: dict[str, int] | None
+    done: int
+    rejected: int
+    rows: int
+    copied: int
+    listed: int
+    first: str | None
+    end: bool
 
 
 class ReadOptions(NamedTuple):
@@ -89,8 +102,13 @@ def reading(storage: Storage, found: DetectedFormat, wanted: ReadOptions) -> Ite
 
 
 def convert(
-    storage: Storage, found: DetectedFormat, wanted: ReadOptions, copy: Draft, rejects: Draft, at: Any
-) -> Generator[dict[str, Any]]:
+    storage: Storage,
+    found: DetectedFormat,
+    wanted: ReadOptions,
+    copy: Draft,
+    rejects: Draft,
+    at: ConvertCheckpoint | None,
+) -> Generator[ConvertCheckpoint]:
     """Write the copy and the rejects, continuing at a checkpoint.
 
     The last checkpoint holds `done` (rows of the copy), `rejected` and `rows` (their sum). A format that can only be read
@@ -118,9 +136,8 @@ def convert(
             with copy.append(0) as out:
                 out.write(csv_line([*reader.header]))
                 at["copied"] = out.tell()
-        while not at["end"]:
-            at = _piece(rows, wanted, reader, copy, rejects, at)
-            if reader.resumable and not at["end"]:
+        while not (at := _piece(rows, wanted, reader, copy, rejects, at))["end"]:
+            if reader.resumable:
                 yield at
     if at["done"] + at["rejected"] != at["rows"]:
         raise RuntimeError(f"of {at['rows']} rows {at['done']} are copied and {at['rejected']} rejected")
@@ -149,10 +166,15 @@ def _rows(reader: Reader, wanted: ReadOptions, at: dict[str, int] | None) -> Ite
 
 
 def _piece(
-    rows: Iterator[Row], wanted: ReadOptions, reader: Reader, copy: Draft, rejects: Draft, at: dict[str, Any]
-) -> dict[str, Any]:
+    rows: Iterator[Row],
+    wanted: ReadOptions,
+    reader: Reader,
+    copy: Draft,
+    rejects: Draft,
+    at: ConvertCheckpoint,
+) -> ConvertCheckpoint:
     """Copy or list the next rows; gives the checkpoint behind them."""
-    at, begin, count = dict(at), at["copied"] + at["listed"], 0
+    at, begin, count = at.copy(), at["copied"] + at["listed"], 0
     with ExitStack() as stack:
         good = stack.enter_context(copy.append(at["copied"]))
         bad: BinaryIO | None = None

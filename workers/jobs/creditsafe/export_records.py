@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Generator
 from itertools import islice
-from typing import Any
+from typing import Any, TypedDict
 
 from clients.creditsafe import RECORD_FIELDS, Creditsafe, Record
 from clients.creditsafe.paging import PAGE_SIZE, following
@@ -24,6 +24,24 @@ from workers.jobs.results import publish_table
 WRITE_ROWS = 1_000
 
 _FIRST = ("recordId", *RECORD_FIELDS, "matchStatus")
+
+
+class ReadCheckpoint(TypedDict):
+    """How far the listing was read: the next page, bytes written, records, and the names of all columns."""
+
+    page: int | None
+    offset: int
+    done: int
+    total: int
+    names: list[str]
+
+
+class WriteCheckpoint(TypedDict):
+    """How far the table was written: bytes read and written, and records."""
+
+    read: int
+    written: int
+    done: int
 
 
 def export_records(command: ExportRecords, run: Run, services: Services) -> ExportRecordsResult:
@@ -46,7 +64,9 @@ def export_records(command: ExportRecords, run: Run, services: Services) -> Expo
     return ExportRecordsResult(portfolio_id=portfolio_id, records=records)
 
 
-def read_all(creditsafe: Creditsafe, portfolio_id: str, listed: Draft, at: Any) -> Generator[dict[str, Any]]:
+def read_all(
+    creditsafe: Creditsafe, portfolio_id: str, listed: Draft, at: ReadCheckpoint | None
+) -> Generator[ReadCheckpoint]:
     """Read the records page by page and store each as one line of JSON: its cells by column.
 
     Assumed: a listing shows records in the order in which they came. Records that are added meanwhile do no harm. If there
@@ -60,8 +80,8 @@ def read_all(creditsafe: Creditsafe, portfolio_id: str, listed: Draft, at: Any) 
     """
     if at is None or listed.size < at["offset"] or (at["page"] is None and at["done"] < at["total"]):
         at = _START
-    while at["page"] is not None:
-        page = creditsafe.records.list(portfolio_id, page=at["page"], page_size=PAGE_SIZE)
+    while (number := at["page"]) is not None:
+        page = creditsafe.records.list(portfolio_id, page=number, page_size=PAGE_SIZE)
         total = at["total"] if page.total_count is None else page.total_count
         if total < at["total"]:
             at = _START
@@ -75,7 +95,7 @@ def read_all(creditsafe: Creditsafe, portfolio_id: str, listed: Draft, at: Any) 
             offset = out.tell()
         done = at["done"] + len(page.data)
         at = {
-            "page": following(page, at["page"], done),
+            "page": following(page, number, done),
             "offset": offset, "done": done, "total": total, "names": sorted(names),
         }  # fmt: skip
         yield at
@@ -85,7 +105,7 @@ def read_all(creditsafe: Creditsafe, portfolio_id: str, listed: Draft, at: Any) 
         )
 
 
-_START: dict[str, Any] = {"page": 0, "offset": 0, "done": 0, "total": 0, "names": []}
+_START: ReadCheckpoint = {"page": 0, "offset": 0, "done": 0, "total": 0, "names": []}
 
 
 def cells(record: Record) -> dict[str, str]:
@@ -116,7 +136,9 @@ def columns(names: Collection[str]) -> list[str]:
     return known + sorted(set(names) - set(_FIRST))
 
 
-def write_table(listed: Draft, table: Draft, header: list[str], at: Any) -> Generator[dict[str, Any]]:
+def write_table(
+    listed: Draft, table: Draft, header: list[str], at: WriteCheckpoint | None
+) -> Generator[WriteCheckpoint]:
     """Write the records that were read as CSV; `at` holds the offsets in both files and `done` (records)."""
     if at is None or table.size < at["written"]:
         with table.append(0) as out:

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any, BinaryIO, NamedTuple, Self
+from typing import IO, Any, BinaryIO, NamedTuple, NotRequired, Self, TypedDict
 
 from clients.creditsafe import IMPORT_LIMIT, RECORD_FIELDS, Format
 from messages.errors import Code
@@ -30,6 +30,16 @@ SPOOL_LIMIT = 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
 
+class ReadCheckpoint(TypedDict):
+    """How far a file was read, and the positions where parts end; `first` and `bytes` when it was read whole."""
+
+    done: int
+    ends: list[dict[str, int]]
+    at: NotRequired[dict[str, int]]
+    first: NotRequired[int]
+    bytes: NotRequired[int]
+
+
 class Part(NamedTuple):
     """Records of a file: the bytes from `begin` to `end`, and how many records they hold."""
 
@@ -38,7 +48,7 @@ class Part(NamedTuple):
     rows: int
 
 
-def read_through(source: InputTable, at: Any) -> Generator[dict[str, Any]]:
+def read_through(source: InputTable, at: ReadCheckpoint | None) -> Generator[ReadCheckpoint]:
     """Check a whole file before anything of it is sent, and find where to cut it.
 
     The last checkpoint holds `done` (records), `ends` (the positions where parts end) and `bytes` (of the file).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import httpx
 
@@ -34,6 +34,17 @@ _ENDINGS = {
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
     "application/zip": ".zip",
 }
+
+
+class DownloadCheckpoint(TypedDict):
+    """How far a file was downloaded; all but `offset` and `etag` once its answer has begun, `records` at its end."""
+
+    offset: int
+    etag: str | None
+    size: NotRequired[int | None]
+    media_type: NotRequired[str]
+    lines: NotRequired[list[int]]
+    records: NotRequired[int | None]
 
 
 def poll_execution(execution: FileExecution) -> PollResult:
@@ -78,8 +89,11 @@ def store(run: Run, services: Services, name: str, status: Callable[[], FileExec
 
 
 def download(
-    creditsafe: Creditsafe, status: Callable[[], FileExecution], draft: Callable[[str], Draft], at: Any
-) -> Generator[dict[str, Any]]:
+    creditsafe: Creditsafe,
+    status: Callable[[], FileExecution],
+    draft: Callable[[str], Draft],
+    at: DownloadCheckpoint | None,
+) -> Generator[DownloadCheckpoint]:
     """Fetch a file in pieces. If its host serves only the whole file, each attempt starts again.
 
     The checkpoints hold `offset` (bytes so far), `size`, `etag`, `media_type`, the state of `Lines` and, in the end,
@@ -114,8 +128,8 @@ def download(
 
 
 def pieces(
-    response: httpx.Response, draft: Callable[[str], Draft], at: dict[str, Any]
-) -> Generator[dict[str, Any]]:
+    response: httpx.Response, draft: Callable[[str], Draft], at: DownloadCheckpoint
+) -> Generator[DownloadCheckpoint]:
     """Write an answer to the draft; after each piece, a checkpoint. Without an `etag` it is no place to resume."""
     offset, lines = 0, Lines()
     if response.status_code == httpx.codes.PARTIAL_CONTENT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
+from typing import Any, TypedDict
 
 from clients.creditsafe import Creditsafe, MatchingExecution, State
 from clients.creditsafe.paging import PAGE_SIZE, following
@@ -14,6 +14,14 @@ from workers.engine.registry import Services
 from workers.jobs.creditsafe.counts import record_count
 from workers.jobs.creditsafe.result_files import reason
 from workers.polling.next_poll import PollResult
+
+
+class CountCheckpoint(TypedDict):
+    """How far the records were counted: the next page, records, and the matched ones among them."""
+
+    page: int | None
+    done: int
+    matched: int
 
 
 def run_matching(command: RunMatching, run: Run, services: Services) -> RunMatchingResult:
@@ -75,7 +83,9 @@ def summary_of(reported: dict[str, Any]) -> MatchingSummary | None:
     )
 
 
-def count_matched(creditsafe: Creditsafe, portfolio_id: str, at: Any) -> Generator[dict[str, Any]]:
+def count_matched(
+    creditsafe: Creditsafe, portfolio_id: str, at: CountCheckpoint | None
+) -> Generator[CountCheckpoint]:
     """Count the records and the `matched` ones among them, those with a Safe Number (assumed), page by page."""
     page, done, matched = (at["page"], at["done"], at["matched"]) if at else (0, 0, 0)
     while page is not None:

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from clients.data8 import Assumptions, Data8
 from clients.data8.assumptions import BLOCK_LIMIT
@@ -36,6 +36,23 @@ _WHOLE = re.compile("0|-?[1-9][0-9]{0,18}")
 _SHORT_NUMBERS = re.compile("(?:(?:0|-?[1-9][0-9]{0,17})?\0)*+")
 _EMPTY, _WHOLE_NUMBER, _TEXT = range(3)
 _DECLARED: dict[ColumnType | None, int] = {"whole_number": _WHOLE_NUMBER, "text": _TEXT}
+
+
+class InspectCheckpoint(TypedDict):
+    """How far a file was inspected, and the kinds of its columns; `columns` when it was inspected whole."""
+
+    done: int
+    position: NotRequired[dict[str, int]]
+    kinds: NotRequired[list[int]]
+    columns: NotRequired[list[list[Any]]]
+
+
+class UploadCheckpoint(TypedDict):
+    """How far a dataset was uploaded: the last block, and rows."""
+
+    done: int
+    position: NotRequired[dict[str, int]]
+    block: NotRequired[int]
 
 
 class DeclaredTypes:
@@ -69,8 +86,8 @@ class DeclaredTypes:
 
 
 def inspect(
-    source: InputTable, types: Assumptions, declared: DeclaredTypes, at: Any
-) -> Generator[dict[str, Any]]:
+    source: InputTable, types: Assumptions, declared: DeclaredTypes, at: InspectCheckpoint | None
+) -> Generator[InspectCheckpoint]:
     """Read a file through: its columns as [name, type] in order, and its number of rows as `done`.
 
     Args:
@@ -135,7 +152,7 @@ def load(run: Run, data8: Data8, slot: str, name: str, source: InputTable, inspe
         found = data8.datasets.get(name)
         return bool(found.completed) and found.record_count in {None, rows}
 
-    def upload(at: Any) -> Generator[dict[str, Any]]:
+    def upload(at: UploadCheckpoint | None) -> Generator[UploadCheckpoint]:
         if run.restored and completed():  # as the ledger has forgotten; nothing more would be taken
             yield {"done": rows}
             return

@@ -6,7 +6,7 @@ import json
 from collections.abc import Generator
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 from clients.data8 import Data8, Dataset, Job
 from clients.data8.assumptions import BLOCK_LIMIT
@@ -33,6 +33,14 @@ from workers.polling.next_poll import PollResult
 
 #: Fractions of more digits than this, leading zeros included, keep their exponent.
 _PLAIN_DIGITS = 100
+
+
+class DownloadCheckpoint(TypedDict):
+    """How far a dataset was downloaded: the next row, bytes written, and rows."""
+
+    start: int
+    offset: int
+    done: int
 
 
 def start_job(command: StartJob, run: Run, services: Services) -> StartJobResult:
@@ -157,10 +165,11 @@ def fetch(run: Run, storage: Storage, data8: Data8, output: dict[str, Any], form
             start += len(found)
         return lines
 
-    def download(at: Any) -> Generator[dict[str, Any]]:
-        begun = at is not None and out.size >= at["offset"]
-        out.begin(at["offset"] if begun else 0)
-        if not begun:
+    def download(at: DownloadCheckpoint | None) -> Generator[DownloadCheckpoint]:
+        if at is not None and out.size >= at["offset"]:
+            out.begin(at["offset"])
+        else:
+            out.begin(0)
             out.write(csv_line(columns))
             at = {"start": 1, "offset": out.tell(), "done": 0}
             yield at

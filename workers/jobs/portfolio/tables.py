@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import TypedDict
 
 from messages.errors import Code
 from workers.engine.context import Run
@@ -22,6 +22,15 @@ from workers.observability.turn_stats import TransferKind
 
 #: Rows between two checkpoints.
 WRITE_ROWS = 5_000
+
+
+class RewriteCheckpoint(TypedDict):
+    """How far a table was rewritten: the position in its source, bytes written, and rows."""
+
+    position: dict[str, int] | None
+    offset: int
+    done: int
+    end: bool
 
 
 @dataclass(frozen=True)
@@ -70,8 +79,8 @@ def _rewritten(
     target: Draft,
     header: list[str],
     row_of: Callable[[list[str], int], list[str] | None],
-    at: Any,
-) -> Generator[dict[str, Any]]:
+    at: RewriteCheckpoint | None,
+) -> Generator[RewriteCheckpoint]:
     if at is None or target.size < at["offset"]:
         with target.append(0) as out:
             out.write(csv_line(header))

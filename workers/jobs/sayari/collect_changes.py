@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Generator, Iterator
 from functools import partial
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypedDict
 
 from clients.errors import NotFound
 from clients.sayari import Sayari, offset_pages
@@ -26,6 +26,42 @@ from workers.jobs.sayari.files import PAGE, json_line
 
 #: Our own columns in a line, beside what Sayari says.
 OURS = ("saved_resource", "entity_id", "type")
+
+
+class OpenResource(TypedDict):
+    """A resource whose notifications are not read to their end: the types left, and the offset in the first."""
+
+    id: str
+    entity_id: str | None
+    types: list[str]
+    offset: int
+
+
+class Written(TypedDict):
+    """Records and bytes of the file."""
+
+    records: int
+    bytes: int
+
+
+class CollectCheckpoint(TypedDict):
+    """How far notifications were collected: resources, records and bytes."""
+
+    done: int
+    records: int
+    bytes: int
+    open: OpenResource | None
+    end: bool
+
+
+class ClearCheckpoint(TypedDict):
+    """How far notifications were cleared: resources, by outcome, and bytes of the file."""
+
+    done: int
+    cleared: int
+    kept: int
+    bytes: int
+    end: bool
 
 
 def collect_changes(command: CollectChanges, run: Run, services: Services) -> CollectChangesResult:
@@ -51,8 +87,8 @@ def collect_changes(command: CollectChanges, run: Run, services: Services) -> Co
 
 
 def collect(
-    sayari: Sayari, project_id: str, wanted: list[str] | None, draft: Draft, at: Any
-) -> Generator[dict[str, Any]]:
+    sayari: Sayari, project_id: str, wanted: list[str] | None, draft: Draft, at: CollectCheckpoint | None
+) -> Generator[CollectCheckpoint]:
     """Write the notifications of one resource after the other, and of one type after the other, to `draft`.
 
     A checkpoint holds `done` (resources), `records`, `bytes`, `end`, and of a resource that is not finished, as
@@ -69,12 +105,19 @@ def collect(
     for page in offset_pages(changed, project_id, offset=at["done"], limit=PAGE):
         for resource in page.data:
             types = [type for type in resource.counts if wanted is None or type in wanted]
-            opened = {"id": resource.id, "entity_id": resource.resourceId, "types": types, "offset": 0}
+            opened: OpenResource = {
+                "id": resource.id,
+                "entity_id": resource.resourceId,
+                "types": types,
+                "offset": 0,
+            }
             at = yield from read_open(sayari, draft, at | {"open": opened})
     yield at | {"end": True}
 
 
-def read_open(sayari: Sayari, draft: Draft, at: Any) -> Generator[dict[str, Any], None, dict[str, Any]]:
+def read_open(
+    sayari: Sayari, draft: Draft, at: CollectCheckpoint
+) -> Generator[CollectCheckpoint, None, CollectCheckpoint]:
     """Finish the resource that is open, if there is one; yields the checkpoints and returns the last."""
     while (resource := at["open"]) is not None:
         lines: list[bytes] = []
@@ -83,13 +126,13 @@ def read_open(sayari: Sayari, draft: Draft, at: Any) -> Generator[dict[str, Any]
             lines, rest = read_page(sayari, resource)
         with draft.append(at["bytes"]) as out:
             out.writelines(lines)
-            written = {"records": at["records"] + len(lines), "bytes": out.tell()}
-        at = at | written | {"open": rest, "done": at["done"] + (rest is None)}
+            written: Written = {"records": at["records"] + len(lines), "bytes": out.tell()}
+        at = {**at, **written, "open": rest, "done": at["done"] + (rest is None)}
         yield at
-    return dict(at)
+    return at
 
 
-def read_page(sayari: Sayari, resource: dict[str, Any]) -> tuple[list[bytes], dict[str, Any] | None]:
+def read_page(sayari: Sayari, resource: OpenResource) -> tuple[list[bytes], OpenResource | None]:
     """A page of a resource's notifications as lines, and what is left of the resource; None for nothing.
 
     Notifications do not tell their type, so they are asked for type by type.
@@ -108,7 +151,9 @@ def read_page(sayari: Sayari, resource: dict[str, Any]) -> tuple[list[bytes], di
     return lines, resource | {"types": others, "offset": 0} if others else None
 
 
-def clear(sayari: Sayari, storage: Storage, changes: File, at: Any) -> Generator[dict[str, Any]]:
+def clear(
+    sayari: Sayari, storage: Storage, changes: File, at: ClearCheckpoint | None
+) -> Generator[ClearCheckpoint]:
     """Clear every resource that has no other notifications than those in the file.
 
     Assumed: asked for without a type, a resource's notifications are those of all types.
@@ -133,8 +178,13 @@ def clear(sayari: Sayari, storage: Storage, changes: File, at: Any) -> Generator
                     notifications.delete(id)
             except NotFound:
                 pass  # the resource was deleted meanwhile: nothing is left to clear
-            outcome = "cleared" if known else "kept"
-            at = at | {"done": at["done"] + 1, outcome: at[outcome] + 1, "bytes": end}
+            at = {
+                "done": at["done"] + 1,
+                "cleared": at["cleared"] + known,
+                "kept": at["kept"] + (not known),
+                "bytes": end,
+                "end": False,
+            }
             yield at
     yield at | {"end": True}
 

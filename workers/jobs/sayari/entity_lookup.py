@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from functools import partial
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from clients.errors import NotFound
 from messages.errors import Code
@@ -25,6 +25,43 @@ COLUMN = "entity_id"
 READ_ROWS = 5_000
 
 _ID = re.compile(ENTITY_ID)
+
+
+class ReadCheckpoint(TypedDict):
+    """How many ids were read; `row` is missing when they were read to their end."""
+
+    done: int
+    row: NotRequired[dict[str, int]]
+
+
+class Written(TypedDict):
+    """Records and bytes of a file."""
+
+    records: int
+    bytes: int
+
+
+class OpenEntity(Written):
+    """What is written of an entity that is not finished, and where its next piece begins."""
+
+    rest: Any
+
+
+class Finished(TypedDict):
+    """The part of a checkpoint that an entity changes when it is finished."""
+
+    row: Any
+    done: int
+    open: None
+
+
+class LookUpCheckpoint(Written):
+    """How far entities were looked up: the last row finished, entities, and both files."""
+
+    row: Any
+    done: int
+    open: OpenEntity | None
+    missing: Written
 
 
 class Piece(NamedTuple):
@@ -87,7 +124,7 @@ class Ids:
             self._source.discard(self._run)
 
 
-def read_through(source: InputTable, at: Any) -> Generator[dict[str, Any]]:
+def read_through(source: InputTable, at: ReadCheckpoint | None) -> Generator[ReadCheckpoint]:
     """Check a whole file of ids; the last checkpoint holds their number as `done`.
 
     Raises:
@@ -140,8 +177,14 @@ def look_up(
 
 
 def _look_up(
-    run: Run, at_once: int, ids: Ids, ask: Ask, found: Appender, missing: Appender, at: Any
-) -> Generator[dict[str, Any]]:
+    run: Run,
+    at_once: int,
+    ids: Ids,
+    ask: Ask,
+    found: Appender,
+    missing: Appender,
+    at: LookUpCheckpoint | None,
+) -> Generator[LookUpCheckpoint]:
     """The work of the transfer.
 
     A checkpoint holds `row` (of the last entity finished), `done` (entities), `records` and `bytes` (of `found`),
@@ -151,7 +194,7 @@ def _look_up(
         found.begin(0)
         missing.begin(0)
         missing.write(csv_line([COLUMN]))
-        header = {"records": 0, "bytes": missing.tell()}
+        header: Written = {"records": 0, "bytes": missing.tell()}
         at = {"records": 0, "bytes": 0, "row": None, "done": 0, "open": None, "missing": header}
         yield at
     else:
@@ -175,30 +218,35 @@ def _begun(ask: Ask, id: str) -> Iterator[Piece] | None:
 
 
 def _write(
-    id: str, row: Any, pieces: Iterator[Piece] | None, found: Appender, missing: Appender, at: Any
-) -> Generator[dict[str, Any], None, dict[str, Any]]:
+    id: str,
+    row: Any,
+    pieces: Iterator[Piece] | None,
+    found: Appender,
+    missing: Appender,
+    at: LookUpCheckpoint,
+) -> Generator[LookUpCheckpoint, None, LookUpCheckpoint]:
     """Write what comes of one entity; yields the checkpoints and returns the last."""
-    finished = {"row": row, "done": at["done"] + 1, "open": None}
+    finished: Finished = {"row": row, "done": at["done"] + 1, "open": None}
     absent = pieces is None
     try:
         for piece in pieces or ():
             written = _written(found, at["open"] or at, piece.content, piece.records)
             if piece.rest is None:
-                at = at | finished | written
+                at = {**at, **finished, **written}
             else:
-                at = at | {"open": written | {"rest": piece.rest}}
+                at = {**at, "open": {**written, "rest": piece.rest}}
             yield at
     except NotFound:
         absent = True
     if absent:
         if at["open"] is not None:  # it has gone meanwhile: what was written of it is cut off
             found.begin(at["bytes"])
-        at = at | finished | {"missing": _written(missing, at["missing"], csv_line([id]), 1)}
+        at = {**at, **finished, "missing": _written(missing, at["missing"], csv_line([id]), 1)}
         yield at
-    return dict(at)
+    return at
 
 
-def _written(out: Appender, end: dict[str, Any], content: bytes, records: int) -> dict[str, int]:
+def _written(out: Appender, end: Written, content: bytes, records: int) -> Written:
     """How much there is once this is written too."""
     out.write(content)
     return {"records": end["records"] + records, "bytes": out.tell()}

@@ -6,7 +6,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Generator
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 from clients.sayari import Sayari
 from clients.sayari.requests import EXCEL
@@ -25,6 +25,15 @@ PAGE = 1_000
 ZIP = "application/zip"
 #: The time of every file in a zip: the same workbooks make the same bytes.
 EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+class ExportCheckpoint(TypedDict):
+    """How far an export was saved: pages, the token of the next one, and the bytes of each by name."""
+
+    done: int
+    next: str | None
+    pages: dict[str, int]
+    end: bool
 
 
 def export_project(command: ExportProject, run: Run, services: Services) -> ExportProjectResult:
@@ -58,8 +67,8 @@ def operation(sayari: Sayari, content: str) -> Callable[..., Any]:
 
 
 def save_pages(
-    draft_of: Callable[[str], Draft], fetch: Callable[..., Any], at: Any
-) -> Generator[dict[str, Any]]:
+    draft_of: Callable[[str], Draft], fetch: Callable[..., Any], at: ExportCheckpoint | None
+) -> Generator[ExportCheckpoint]:
     """Save every page as a workbook.
 
     A workbook does not name the next page (assumed), so the same page is asked for as JSON too, but later: what

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 from clients.errors import NotFound
 from clients.sayari import Sayari
@@ -27,6 +27,15 @@ from workers.jobs.sayari.files import json_line, save
 MEDIA_TYPES = {"csv": CSV, "pdf": PDF, "xlsx": EXCEL}
 #: Files that one job makes: each is told of in the event, which must not grow without end.
 MOST_FILES = 1_000
+
+
+class FetchCheckpoint(TypedDict):
+    """How far entities were saved: the last row, entities, their files, and bytes of the list of missing ones."""
+
+    row: Any
+    done: int
+    files: list[dict[str, Any]]
+    bytes: int
 
 
 def fetch_entities(command: FetchEntities, run: Run, services: Services) -> FetchEntitiesResult:
@@ -61,8 +70,8 @@ def summary(sayari: Sayari, id: str, _: Any) -> Iterator[Piece]:
 
 
 def save_each(
-    services: Services, job_id: str, ids: Ids, format: str, missing: Appender, at: Any
-) -> Generator[dict[str, Any]]:
+    services: Services, job_id: str, ids: Ids, format: str, missing: Appender, at: FetchCheckpoint | None
+) -> Generator[FetchCheckpoint]:
     """Save a file for every entity, named by its place in the order and its id.
 
     Assumed: nothing can be done about pages there. How much of a long list such a file holds is not documented.

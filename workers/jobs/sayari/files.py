@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, NotRequired, TypedDict
 
 from clients.sayari import known_header
 from clients.sayari.requests import ATTRIBUTES
@@ -36,7 +36,24 @@ HELD = 4 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
 
-def read_through(source: InputTable, at: Any) -> Generator[dict[str, Any]]:
+class ReadCheckpoint(TypedDict):
+    """How far a file was checked; `bytes` when it was checked whole."""
+
+    done: int
+    at: NotRequired[dict[str, int]]
+    bytes: NotRequired[int]
+
+
+class CollectCheckpoint(TypedDict):
+    """How far a list was collected: the token of the next page, bytes and objects written."""
+
+    next: str | None
+    offset: int
+    done: int
+    end: bool
+
+
+def read_through(source: InputTable, at: ReadCheckpoint | None) -> Generator[ReadCheckpoint]:
     """Check a whole file before anything of it is sent.
 
     The last checkpoint holds `done` (entities) and `bytes` (of the file).
@@ -161,8 +178,12 @@ def collect(
 
 
 def _collect(
-    run: Run, out: Appender, fetch: Callable[..., TokenPage[Any]], keep: Callable[[Any], bool], at: Any
-) -> Generator[dict[str, Any]]:
+    run: Run,
+    out: Appender,
+    fetch: Callable[..., TokenPage[Any]],
+    keep: Callable[[Any], bool],
+    at: CollectCheckpoint | None,
+) -> Generator[CollectCheckpoint]:
     """A checkpoint holds `next` (page token), `offset` (bytes written), `done` (objects written) and `end`."""
     if at is None or out.size < at["offset"]:
         at = {"next": None, "offset": 0, "done": 0, "end": False}
