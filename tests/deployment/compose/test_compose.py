@@ -98,6 +98,7 @@ def process(service: str, environment: dict[str, str]) -> Iterator[subprocess.Po
             started.kill()
 
 
+@pytest.mark.long
 def test_job_completes_when_run_with_the_compose_settings(environment: dict[str, str]) -> None:
     def once(service: str) -> str:
         done = subprocess.run(

@@ -62,6 +62,7 @@ CASES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CASES)
 def test_no_effect_is_repeated_when_an_older_ledger_is_restored(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -91,6 +92,7 @@ def test_no_effect_is_repeated_when_an_older_ledger_is_restored(
                 draft.unlink()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CASES)
 def test_command_continues_its_effects_when_the_restored_ledger_lacks_it(name: str, tmp_path: Path) -> None:
     """The backup is older than the command, which had reached its nth turn and is sent again."""

@@ -80,6 +80,7 @@ def probed(
     made.close()
 
 
+@pytest.mark.long
 def test_readiness_follows_servers_that_hang_die_and_return(
     probed: Probed,
     cluster: Postgres,

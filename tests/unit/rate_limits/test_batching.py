@@ -26,7 +26,7 @@ class Counted:
 
 @pytest.mark.parametrize("spare", [0, 20])
 def test_batching_allows_no_more_calls_than_were_counted(spare: int) -> None:
-    counted = Counted(300, seconds=0.001)
+    counted = Counted(300, seconds=0.005)  # long enough for the other threads to queue up
     counter = BatchedLimiter(counted, spare)
     with ThreadPoolExecutor(8) as threads:
         waits = list(threads.map(lambda _: counter.take(), range(400)))
