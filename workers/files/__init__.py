@@ -1,1 +1,1 @@
-"""Where input and result files lie, and the formats they have."""
+"""Input and result files: where they are stored, and their formats."""

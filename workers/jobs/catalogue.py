@@ -1,4 +1,4 @@
-"""Which job function runs each command."""
+"""The job function of every command."""
 
 from __future__ import annotations
 

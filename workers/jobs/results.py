@@ -24,7 +24,7 @@ CONVERT_ROWS = 5_000
 
 
 class JsonLinesCheckpoint(TypedDict):
-    """How far a table was converted: the position in it, bytes written, and rows."""
+    """Checkpoint of a conversion: the position in the table, bytes written, and rows."""
 
     position: dict[str, int] | None
     offset: int

@@ -48,7 +48,7 @@ _ACCEPT, _ACCEPT_SQLITE = _accept(postgresql.insert), _accept(sqlite.insert)
 
 
 class Acceptance(Enum):
-    """What became of a received command."""
+    """The acceptance of a received command."""
 
     NEW = "new"
     SCHEDULED = "scheduled"  # new or a duplicate; its first turn is not due yet

@@ -32,7 +32,7 @@ CheckRow = Callable[[list[str]], tuple[int | None, str] | None]
 
 
 class ConvertCheckpoint(TypedDict):
-    """How far a conversion has come: rows, and bytes of the copy and of the rejects."""
+    """Checkpoint of a conversion: rows, and bytes of the copy and of the rejects."""
 
     at: dict[str, int] | None
     done: int
@@ -45,7 +45,7 @@ class ConvertCheckpoint(TypedDict):
 
 
 class ReadOptions(NamedTuple):
-    """How an input is read.
+    """Options for reading an input.
 
     Attributes:
         uri: of the input.

@@ -265,7 +265,7 @@ class _Splitter:
         return data
 
     def _find(self) -> int:
-        """Where the line in the buffer ends; 0 if it does not."""
+        """Return where the line in the buffer ends; 0 if it does not end there."""
         width = len(self._newline)
         at = self._buffer.find(self._newline, self._at)
         while at > 0 and (at - self._at) % width:  # half of one character and half of the next

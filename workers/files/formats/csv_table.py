@@ -100,7 +100,7 @@ def invalid_row(uri: str, bad: RowError, unit: str = "line") -> InputInvalid:
 def find_header_error(
     header: Sequence[str], line: int = 1, *, allow_repeated: bool = False
 ) -> RowError | None:
-    """What is wrong with a header row, if anything is: it is missing, or a name is empty or there twice."""
+    """Return the error of a header row: it is missing, or a name is empty or repeated; None if it is valid."""
 
     def bad(column: int | None, reason: str) -> RowError:
         return RowError(line, line, column, reason, "", "")
@@ -280,7 +280,7 @@ class Table:
             yield batch, position
 
     def _seek(self, start: Position) -> None:
-        """Whether the start is the end of a line, as it is unless the file is not what it was."""
+        """Return whether the start position is the end of a line, as it is unless the file has changed."""
         self._stream.seek(start.offset - 1)
         last = self._stream.read(1)
         if last != b"\n" and (not last or self._stream.read(1)):

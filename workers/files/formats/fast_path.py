@@ -22,10 +22,9 @@ _NO_BREAK = _all_but(b"\r\n\0")
 
 
 def count_plain_rows(data: bytes, width: int) -> int | None:
-    """How many rows these are, if each line is one and nothing is wrong with any; None to look closer.
+    """Return how many rows these are, if each line is a valid row; None to look closer.
 
-    Whatever passes, a strict parser would take for the same rows. Where line ends are mixed, or a cell has several
-    lines, it does not know.
+    A strict parser would read the same rows. Data with mixed line ends, or cells of several lines, gives None.
 
     Args:
         data: whole lines, the last with its end.

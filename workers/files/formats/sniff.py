@@ -47,11 +47,11 @@ _SIDE, _SHARE = 0.9, 1 / 8
 
 
 class DetectedFormat(NamedTuple):
-    """What an input is.
+    """The detected format of an input.
 
     Attributes:
         kind: of the table.
-        container: what it is packed in.
+        container: how it is packed.
         dialect: of a text.
         offset: bytes before its header row, and `line` the lines there.
     """
@@ -64,7 +64,7 @@ class DetectedFormat(NamedTuple):
 
     @property
     def plain(self) -> bool:
-        """Whether it is what jobs read: UTF-8 with commas."""
+        """Whether jobs can read it directly: UTF-8 with commas."""
         return self == DetectedFormat("text")
 
     def json(self) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def _fitting_header(cells: list[str | RowError]) -> list[str] | RowError:
 
 
 class _Book:
-    """What the parts of a workbook share: the names of its sheets, its texts and styles."""
+    """The shared parts of a workbook: the names of its sheets, its shared strings and its styles."""
 
     def __init__(self, archive: zipfile.ZipFile, uri: str, texts: SharedStrings) -> None:
         self._uri = uri

@@ -1,6 +1,6 @@
-"""Where jobs read their inputs and leave their results: below configured roots, on this machine or elsewhere.
+"""Storage of inputs and results: below configured roots, on this machine or elsewhere.
 
-A message may name any URI, so nothing outside the input roots is ever opened; results appear complete or not at all.
+A message may name any URI, so nothing outside the input roots is ever opened. Results appear complete or not at all.
 """
 
 from __future__ import annotations

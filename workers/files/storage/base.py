@@ -1,4 +1,4 @@
-"""What every other machine's storage has in common, and a file read from it in ranges."""
+"""The common base of remote storage, and a file that is read from it in ranges."""
 
 from __future__ import annotations
 

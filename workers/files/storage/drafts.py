@@ -38,7 +38,7 @@ class Draft(ABC):
 
     @abstractmethod
     def open(self) -> BinaryIO:
-        """What is written so far, to be read and closed by the caller; seekable.
+        """Open what is written so far for reading; the caller closes it. The stream is seekable.
 
         Raises:
             DraftLost: nothing was written, or it was published.

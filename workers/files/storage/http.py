@@ -172,7 +172,7 @@ class _Whole(RangeReader):
 
 
 def _redirected(location: Location, target: str, roots: Sequence[Location]) -> Location:
-    """Where a redirect leads; its query stays between the two servers and us. Raises `InputNotAllowed`."""
+    """Return the target of a redirect, whose query no message repeats. Raises `InputNotAllowed`."""
     try:
         found = remote_location(urljoin(location.uri, target), query=True)
     except (InputNotAllowed, ValueError):

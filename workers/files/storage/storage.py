@@ -149,7 +149,7 @@ class Storage:
         return io.BufferedReader(RemoteFile(ranges, name))
 
     def _connected(self, s3: S3Settings, sftp: SftpSettings, https: HttpsSettings) -> dict[str, Source]:
-        """What reads and writes at each place; the libraries of a scheme are loaded where it is used."""
+        """Return the client of each place; the libraries of a scheme are imported only where it is used."""
         found: dict[str, Source] = {}
         web = [root for root in self._roots if root.scheme in _WEB]
         results = [] if isinstance(self._results, Local) else [self._results]

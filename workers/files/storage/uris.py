@@ -1,4 +1,4 @@
-"""What a message may write to name a file, and whether that lies below a root. Nothing here touches a file."""
+"""The URIs by which a message names a file, and whether they lie below a root. Nothing here opens a file."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Location(NamedTuple):
         return f"{self.scheme}://{self.authority}{slash}{path}" + (f"?{self.query}" if self.query else "")
 
     def below(self, root: Location) -> bool:
-        """Whether it is `root` or lies below it, part by part."""
+        """Return whether it is `root` or lies below it, part by part."""
         if self.server != root.server:
             return False
         path, above = _parts(self), _parts(root)

@@ -121,7 +121,7 @@ class Batch:
 
 
 def same(record: dict[str, Any], listed: dict[str, Any]) -> bool:
-    """Whether a record is the one listed: by its reference if it has one, else by every field."""
+    """Return whether a record is the listed one: by its reference if it has one, otherwise by every field."""
     if "reference" in record:
         return bool(record["reference"] == listed.get("reference"))
     return all(listed.get(name) == value for name, value in record.items())

@@ -8,7 +8,7 @@ from workers.engine.recovery import repeatable
 
 
 def record_count(creditsafe: Creditsafe, portfolio_id: str) -> dict[str, int | None]:
-    """How many `records` a portfolio has: it should say so itself, else the listing does, else None."""
+    """Return how many `records` a portfolio has, by the portfolio itself or its listing; None if neither says."""
     count = creditsafe.portfolios.get(portfolio_id).record_count
     if count is None:
         count = creditsafe.records.list(portfolio_id, page_size=1).total_count

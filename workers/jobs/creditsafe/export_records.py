@@ -27,7 +27,7 @@ _FIRST = ("recordId", *RECORD_FIELDS, "matchStatus")
 
 
 class ReadCheckpoint(TypedDict):
-    """How far the listing was read: the next page, bytes written, records, and the names of all columns."""
+    """Checkpoint of reading the listing: the next page, bytes written, records, and the names of all columns."""
 
     page: int | None
     offset: int
@@ -37,7 +37,7 @@ class ReadCheckpoint(TypedDict):
 
 
 class WriteCheckpoint(TypedDict):
-    """How far the table was written: bytes read and written, and records."""
+    """Checkpoint of writing the table: bytes read and written, and records."""
 
     read: int
     written: int
@@ -109,10 +109,10 @@ _START: ReadCheckpoint = {"page": 0, "offset": 0, "done": 0, "total": 0, "names"
 
 
 def cells(record: Record) -> dict[str, str]:
-    """What a record holds, as cells by column, verbatim.
+    """Return a record as cells by column, verbatim.
 
-    Of an object, such as what an enrichment added, each member is a cell: `enrichment.<member>`. Anything else
-    that is no text is written as JSON; nulls are left out.
+    Each member of an object, such as the data of an enrichment, is a cell: `enrichment.<member>`. Other values that are no
+    text are written as JSON; nulls are left out.
     """
     found: dict[str, Any] = {}
     for name, value in record.model_dump(by_alias=True).items():

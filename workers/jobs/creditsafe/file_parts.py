@@ -31,7 +31,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class ReadCheckpoint(TypedDict):
-    """How far a file was read, and the positions where parts end; `first` and `bytes` when it was read whole."""
+    """Checkpoint of reading a file, with the positions where parts end; `first` and `bytes` once it was read whole."""
 
     done: int
     ends: list[dict[str, int]]
@@ -127,7 +127,7 @@ class PartPacker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """What is packed and not sent is thrown away."""
+        """Discard parts that are packed and not sent."""
         self._pool.shutdown(cancel_futures=True)
         for future in self._ahead.values():
             if not future.cancelled() and future.exception() is None:

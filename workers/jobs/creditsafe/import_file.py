@@ -118,7 +118,7 @@ class PartImport:
         return {"execution_id": answer.execution_id}
 
     def find(self) -> dict[str, str | None] | None:
-        """Whether the upload took effect, told by how many records there are now."""
+        """Return whether the upload took effect, by the number of records now."""
         grown = self._grown()
         if grown is None:
             raise Undecided("Creditsafe does not say how many records the portfolio has")
@@ -129,7 +129,7 @@ class PartImport:
         raise Undecided(f"the portfolio has grown by {grown} records, the part has {self._part.rows}")
 
     def look(self) -> PollResult:
-        """How far an import in the background has come."""
+        """Return the progress of an import in the background."""
         grown = self._grown()
         if grown is not None and grown < self._part.rows:
             return PollResult("running", done=grown, total=self._part.rows)

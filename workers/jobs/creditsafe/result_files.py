@@ -37,7 +37,7 @@ _ENDINGS = {
 
 
 class DownloadCheckpoint(TypedDict):
-    """How far a file was downloaded; all but `offset` and `etag` once its answer has begun, `records` at its end."""
+    """Checkpoint of a download; all keys but `offset` and `etag` once its answer has begun, `records` at its end."""
 
     offset: int
     etag: str | None

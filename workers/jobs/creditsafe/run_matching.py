@@ -17,7 +17,7 @@ from workers.polling.next_poll import PollResult
 
 
 class CountCheckpoint(TypedDict):
-    """How far the records were counted: the next page, records, and the matched ones among them."""
+    """Checkpoint of counting: the next page, records, and the matched ones among them."""
 
     page: int | None
     done: int

@@ -39,7 +39,7 @@ _DECLARED: dict[ColumnType | None, int] = {"whole_number": _WHOLE_NUMBER, "text"
 
 
 class InspectCheckpoint(TypedDict):
-    """How far a file was inspected, and the kinds of its columns; `columns` when it was inspected whole."""
+    """Checkpoint of inspecting a file, with the kinds of its columns; `columns` once it was inspected whole."""
 
     done: int
     position: NotRequired[dict[str, int]]
@@ -48,7 +48,7 @@ class InspectCheckpoint(TypedDict):
 
 
 class UploadCheckpoint(TypedDict):
-    """How far a dataset was uploaded: the last block, and rows."""
+    """Checkpoint of an upload: the last block, and rows."""
 
     done: int
     position: NotRequired[dict[str, int]]
@@ -56,7 +56,7 @@ class UploadCheckpoint(TypedDict):
 
 
 class DeclaredTypes:
-    """What the columns of a file are said to hold, by their names in its header; `check_header` comes first."""
+    """The declared types of a file's columns, by their names in its header. Call `check_header` first."""
 
     def __init__(self, types: Mapping[str, ColumnType]) -> None:
         self._types = types
@@ -77,11 +77,11 @@ class DeclaredTypes:
         return None
 
     def contradict(self, kinds: list[int]) -> bool:
-        """Whether some row is not what was said, now that the columns are known to be of these kinds."""
+        """Return whether some row contradicts the declared types, now that the columns are known to be of these kinds."""
         return any(kinds[index] == _TEXT for index in self._numbers)
 
     def kinds(self, header: list[str]) -> list[int]:
-        """What is known of each column before a row is read."""
+        """Return what is known of each column before a row is read."""
         return [_DECLARED.get(self._types.get(title), _EMPTY) for title in header]
 
 
@@ -179,7 +179,7 @@ def load(run: Run, data8: Data8, slot: str, name: str, source: InputTable, inspe
 
 
 def blocks_at_once(data8: Data8) -> int:
-    """How many blocks of a dataset are sent, or read, at once."""
+    """Return how many blocks of a dataset are sent, or read, at once."""
     return min(BLOCKS_AT_ONCE, data8.concurrency)
 
 
@@ -223,7 +223,7 @@ def kind_of(cell: str) -> int:
 
 
 def kind_of_all(cells: list[str]) -> int:
-    """What all of these are, or may be taken for."""
+    """Return the kind that fits all of these cells."""
     if _SHORT_NUMBERS.fullmatch("\0".join([*cells, ""])):  # of short numbers all are told at once
         return _WHOLE_NUMBER if any(cells) else _EMPTY
     return max(map(kind_of, cells))

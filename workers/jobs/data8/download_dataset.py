@@ -30,9 +30,9 @@ def download_dataset(command: DownloadDataset, run: Run, services: Services) -> 
 
 
 def contents_now(data8: Data8, name: str) -> dict[str, Any]:
-    """What `fetch` needs to know; nothing while a job fills the dataset.
+    """Return what `fetch` needs to know; empty while a job fills the dataset.
 
-    An input dataset can never be downloaded: Data8 says so when it is tried.
+    An input dataset can never be downloaded: Data8 refuses the attempt.
     """
     found = data8.datasets.get(name)
     return contents(name, found) if readable(found) or found.input else {}

@@ -36,7 +36,7 @@ _PLAIN_DIGITS = 100
 
 
 class DownloadCheckpoint(TypedDict):
-    """How far a dataset was downloaded: the next row, bytes written, and rows."""
+    """Checkpoint of a download: the next row, bytes written, and rows."""
 
     start: int
     offset: int
@@ -128,7 +128,7 @@ def poll_job(data8: Data8, name: str) -> PollResult:
 
 
 def finding(found: Job, outputs: dict[str, Dataset]) -> dict[str, Any]:
-    """What is recorded of a job that is done."""
+    """Return what is recorded of a job that is done."""
     return {
         "statistics": found.statistics,
         "output_filenames": found.output_filenames,
@@ -137,12 +137,12 @@ def finding(found: Job, outputs: dict[str, Dataset]) -> dict[str, Any]:
 
 
 def readable(dataset: Dataset) -> bool:
-    """Whether an output dataset is complete and tells how many records it has: none may be left behind."""
+    """Return whether an output dataset is complete and says how many records it has, so that none is left behind."""
     return dataset.completed is not False and dataset.record_count is not None
 
 
 def contents(slot: str, dataset: Dataset) -> dict[str, Any]:
-    """What `fetch` needs to know of a readable dataset."""
+    """Return what `fetch` needs to know of a readable dataset."""
     return {
         "slot": slot,
         "dataset": dataset.name,

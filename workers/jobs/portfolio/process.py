@@ -89,7 +89,7 @@ def process_portfolio(command: ProcessPortfolio, run: Run, services: Services) -
 
 
 def check_settings(command: ProcessPortfolio, services: Services) -> None:
-    """Whether all vendors that the stages need have settings. Raises `vendor_auth` if not: nothing has happened."""
+    """Check that all vendors that the stages need have settings. Raises `vendor_auth` before anything has happened."""
     needed = {STAGES[stage].partition(".")[0] for stage in command.stages()}
     if missing := sorted(needed - services.vendors()):
         raise JobFailed(
@@ -114,7 +114,7 @@ class Done:
     ownership: TraceRelationshipsResult | None = None
 
     def files(self) -> Files:
-        """What the report is made of."""
+        """Return the files from which the report is made."""
         summaries = self.watchlist.entities if self.watchlist else None
         return Files(
             listed=self.export.records if self.export else None,

@@ -20,7 +20,7 @@ from workers.jobs.results import CSV
 
 @dataclass(frozen=True)
 class Files:
-    """What the stages have stored; None of those that were not run."""
+    """The files that the stages have stored; None for those that were not run."""
 
     listed: File | None
     duplicates: File | None

@@ -1,4 +1,4 @@
-"""What the vendors' files say of each record, joined in a private temporary database: memory stays flat."""
+"""The join of the vendors' files with the records, in a private temporary database: memory stays flat."""
 
 from __future__ import annotations
 
@@ -193,10 +193,9 @@ def ranked(entity: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def strength(hit: Mapping[str, Any]) -> str:
-    """How well an entity matches, by the attributes in which it does.
+    """Return how well an entity matches, by the attributes in which it does.
 
-    Assumed, as Sayari gives no measure here: an identifier is `strong`, several attributes are `medium`, one
-    alone is `weak`.
+    Assumed, since Sayari gives no measure here: an identifier is `strong`, several attributes are `medium`, one is `weak`.
     """
     if "identifier" in hit:
         return "strong"

@@ -25,7 +25,7 @@ WRITE_ROWS = 5_000
 
 
 class RewriteCheckpoint(TypedDict):
-    """How far a table was rewritten: the position in its source, bytes written, and rows."""
+    """Checkpoint of rewriting a table: the position in its source, bytes written, and rows."""
 
     position: dict[str, int] | None
     offset: int
@@ -103,7 +103,7 @@ def _rewritten(
 
 
 def check_references(source: InputTable, columns_of: Callable[[list[str]], Columns]) -> list[str]:
-    """Whether every row has a reference of its own: by it the report is joined; gives the header.
+    """Check that every row has a reference of its own, by which the report is joined; return the header.
 
     Raises:
         JobFailed: `input_invalid`, naming file, line and column.

@@ -45,7 +45,7 @@ class Written(TypedDict):
 
 
 class CollectCheckpoint(TypedDict):
-    """How far notifications were collected: resources, records and bytes."""
+    """Checkpoint of collecting notifications: resources, records and bytes."""
 
     done: int
     records: int
@@ -55,7 +55,7 @@ class CollectCheckpoint(TypedDict):
 
 
 class ClearCheckpoint(TypedDict):
-    """How far notifications were cleared: resources, by outcome, and bytes of the file."""
+    """Checkpoint of clearing notifications: resources, by outcome, and bytes of the file."""
 
     done: int
     cleared: int
@@ -190,7 +190,7 @@ def clear(
 
 
 class Digest:
-    """What a resource's notifications are, in any order, in constant memory."""
+    """A digest of a resource's notifications in any order, in constant memory."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -45,7 +45,7 @@ def full(sayari: Sayari, id: str, rest: Any) -> Iterator[Piece]:
 
 
 def line_of(entity: Entity, rest: Any) -> tuple[bytes, dict[str, Any] | None]:
-    """What this answer adds to the line, and what is not finished then; None at the end of the line."""
+    """Return what this answer adds to the line, and what is not finished then; None at the end of the line."""
     out = []
     if rest is None:
         given = {name: value for name, value in entity.given.items() if name not in {ATTRIBUTES, *LISTS}}

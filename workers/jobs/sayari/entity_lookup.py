@@ -1,4 +1,4 @@
-"""What jobs about known entities share: reading their ids, and asking for them in order."""
+"""The common part of jobs about known entities: reading their ids, and looking them up in order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ID = re.compile(ENTITY_ID)
 
 
 class ReadCheckpoint(TypedDict):
-    """How many ids were read; `row` is missing when they were read to their end."""
+    """Checkpoint of reading ids: their number; `row` is missing once they were read to their end."""
 
     done: int
     row: NotRequired[dict[str, int]]
@@ -42,7 +42,7 @@ class Written(TypedDict):
 
 
 class OpenEntity(Written):
-    """What is written of an entity that is not finished, and where its next piece begins."""
+    """What is written of an unfinished entity, and where its next piece begins."""
 
     rest: Any
 
@@ -56,7 +56,7 @@ class Finished(TypedDict):
 
 
 class LookUpCheckpoint(Written):
-    """How far entities were looked up: the last row finished, entities, and both files."""
+    """Checkpoint of looking up entities: the last finished row, entities, and both files."""
 
     row: Any
     done: int
@@ -247,6 +247,6 @@ def _write(
 
 
 def _written(out: Appender, end: Written, content: bytes, records: int) -> Written:
-    """How much there is once this is written too."""
+    """Write the content and return records and bytes of the file after it."""
     out.write(content)
     return {"records": end["records"] + records, "bytes": out.tell()}

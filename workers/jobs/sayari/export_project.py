@@ -28,7 +28,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class ExportCheckpoint(TypedDict):
-    """How far an export was saved: pages, the token of the next one, and the bytes of each by name."""
+    """Checkpoint of an export: pages, the token of the next one, and the bytes of each by name."""
 
     done: int
     next: str | None

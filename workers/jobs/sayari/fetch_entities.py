@@ -30,7 +30,7 @@ MOST_FILES = 1_000
 
 
 class FetchCheckpoint(TypedDict):
-    """How far entities were saved: the last row, entities, their files, and bytes of the list of missing ones."""
+    """Checkpoint of saving entities: the last row, entities, their files, and bytes of the list of missing ones."""
 
     row: Any
     done: int

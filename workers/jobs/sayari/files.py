@@ -37,7 +37,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class ReadCheckpoint(TypedDict):
-    """How far a file was checked; `bytes` when it was checked whole."""
+    """Checkpoint of checking a file; `bytes` once it was checked whole."""
 
     done: int
     at: NotRequired[dict[str, int]]
@@ -45,7 +45,7 @@ class ReadCheckpoint(TypedDict):
 
 
 class CollectCheckpoint(TypedDict):
-    """How far a list was collected: the token of the next page, bytes and objects written."""
+    """Checkpoint of collecting a list: the token of the next page, bytes and objects written."""
 
     next: str | None
     offset: int
@@ -80,7 +80,7 @@ def read_through(source: InputTable, at: ReadCheckpoint | None) -> Generator[Rea
 
 
 def nothing_in(cells: list[str]) -> tuple[None, str] | None:
-    """What is wrong with a row that says nothing: Sayari takes no such entity."""
+    """Return the error of an empty row, since Sayari accepts no such entity; None for any other row."""
     return None if any(cells) else (None, "every cell is empty; leave the row out")
 
 
@@ -253,10 +253,10 @@ def json_bytes(value: object) -> bytes:
 
 
 def newer(newest: str | None, entity: UnresolvedEntity) -> bool:
-    """Whether an entity was uploaded after the newest one of before.
+    """Return whether an entity was uploaded after the newest one that was there before.
 
-    Assumed: `created` is the time of the upload by the vendor's clock, the same for all of its entities.
-    Where it cannot be read, the entity is taken for newer.
+    Assumed: `created` is the time of the upload by the vendor's clock, equal for all of its entities. An entity without a
+    readable time counts as newer.
     """
     if newest is None:  # nothing was there
         return True

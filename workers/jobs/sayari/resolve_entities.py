@@ -167,7 +167,7 @@ class Batch:
             return resolutions.upload(project_id, file=stream, filename=self._source.filename).count
 
     def _find(self, project_id: str, before: int) -> int | None:
-        """Whether the upload took effect: assumed, a project's total grows by all of an upload at once."""
+        """Return whether the upload took effect. Assumed: a project's total grows by all of an upload at once."""
         grown = progress_of(self._services.sayari, project_id).total - before
         if grown == self._size:
             return grown
@@ -186,7 +186,7 @@ def progress_of(sayari: Sayari, project_id: str) -> Progress:
 
 
 def poll_resolution(sayari: Sayari, project_id: str, before: int, count: int) -> PollResult:
-    """How far Sayari is with `count` entities in a project that held `before`. It has no state of failure."""
+    """Return Sayari's progress with `count` entities in a project that held `before`. It has no state of failure."""
     progress = progress_of(sayari, project_id)
     if progress.remaining == 0 and progress.total >= before + count:
         return PollResult("done", answer={"total": progress.total})
@@ -195,7 +195,7 @@ def poll_resolution(sayari: Sayari, project_id: str, before: int, count: int) ->
 
 
 def settled(sayari: Sayari, project_id: str) -> PollResult:
-    """Whether Sayari is done with what an existing project held before."""
+    """Return whether Sayari has finished what an existing project held before."""
     progress = progress_of(sayari, project_id)
     done = progress.total - progress.remaining
     if progress.remaining == 0:
@@ -204,7 +204,7 @@ def settled(sayari: Sayari, project_id: str) -> PollResult:
 
 
 def standing(sayari: Sayari, project_id: str) -> dict[str, Any]:
-    """What a project holds before the upload: how many entities, and when the newest of them came."""
+    """Return what a project holds before the upload: how many entities, and when the newest of them came."""
     resolutions = sayari.projects.resolutions
     pages = (resolutions.resolved(project_id, limit=1), resolutions.unresolved(project_id, limit=1))
     times = {when: each.created for page in pages for each in page.data if (when := moment(each.created))}

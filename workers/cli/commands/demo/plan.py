@@ -1,4 +1,4 @@
-"""What the demo does: four commands on one file, and one that does all of it."""
+"""The plan of the demo: four commands on one file, and one that does all of it."""
 
 from __future__ import annotations
 

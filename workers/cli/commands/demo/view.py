@@ -1,4 +1,4 @@
-"""What the demo shows: bars while it runs, and a report when it is over."""
+"""The output of the demo: progress bars while it runs, and a report at its end."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def print_report(
     ledger_url: str,
     folder: Path,
 ) -> None:
-    """What came of the jobs, the events that told of it, where the results lie, and what to do next."""
+    """Return the report: the jobs' outcomes, their events, where the results are, and what to do next."""
     out.print()
     rows = [_row(planned, snapshot) for planned, snapshot in zip(plan, snapshots, strict=True)]
     columns = ("job", "command", "outcome", "result", "seconds", "turns", "polls", "vendor calls")
@@ -107,7 +107,7 @@ def print_report(
 
 
 def program() -> str:
-    """How this program is called from here: by its name only if the shell would find it."""
+    """Return how the user calls this program: by its name only if the shell would find it."""
     return "kyb" if shutil.which("kyb") else os.path.relpath(sys.argv[0])
 
 
