@@ -38,7 +38,7 @@ class Resource:
 
     @property
     def concurrency(self) -> int:
-        """How many calls to the vendor this process makes at once, at most."""
+        """The largest number of concurrent calls of this process to the vendor."""
         return self._transport.concurrency
 
 

@@ -12,7 +12,7 @@ SETTINGS = {"job_seconds", "queue_seconds", "link_seconds"}
 
 
 class Controls:
-    """What a person or a test steers the simulators with; anything not understood is answered 400."""
+    """The controls of the simulators, for a person or a test; a request that is not understood is answered 400."""
 
     def __init__(self, state: SandboxState, simulators: list[Simulator]) -> None:
         self._state = state
@@ -31,12 +31,12 @@ class Controls:
         ]
 
     async def effects(self, _: Request) -> Response:
-        """How often each effect happened: `[{operation, key, count}]`."""
+        """Return how often each effect happened: `[{operation, key, count}]`."""
         effects = sorted(self._state.effects.items())
         return JSONResponse([{"operation": op, "key": key, "count": n} for (op, key), n in effects])
 
     async def calls(self, _: Request) -> Response:
-        """How often each operation was called: `{operation: count}`."""
+        """Return how often each operation was called: `{operation: count}`."""
         return JSONResponse(dict(sorted(self._state.calls.items())))
 
     async def order_fault(self, request: Request) -> Response:

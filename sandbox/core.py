@@ -231,11 +231,11 @@ class TimedJob:
         return max(0.0, min(99.0, 100.0 * ran / self.job_seconds)) if self.job_seconds > 0 else 100.0
 
     def queued(self, now: float) -> bool:
-        """Whether it has not begun to run."""
+        """Whether it is still queued."""
         return now < self.started + self.queue_seconds
 
     def ended(self, now: float) -> bool:
-        """Whether it is over, well or not."""
+        """Whether it has ended, with or without success."""
         return now >= self.ends_at
 
     @property

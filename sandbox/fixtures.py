@@ -20,7 +20,7 @@ from sandbox.server import Sandbox
 
 @pytest.fixture
 def kyb_sandbox_state() -> SandboxState:
-    """What the simulators start with: vendor jobs that are over after a third of a second."""
+    """The initial state of the simulators: vendor jobs end after a third of a second."""
     return SandboxState(job_seconds=0.3, queue_seconds=0.05)
 
 

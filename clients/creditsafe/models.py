@@ -1,4 +1,4 @@
-"""What is sent to Creditsafe: exact, nothing more than declared here, wrong values refused unseen."""
+"""Requests to Creditsafe: exact, with only the declared fields; wrong values are refused before anything is sent."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class NewPortfolio(Body):
 
 
 class PortfolioChanges(Body):
-    """What to change of a portfolio; what is left out stays as it is (assumed, as the verb is PATCH)."""
+    """The changes of a portfolio; a field that is left out stays as it is (assumed, as the verb is PATCH)."""
 
     name: PortfolioName | None = None
     description: str | None = None
@@ -97,7 +97,7 @@ class RecordIds(Body):
 
 
 class MatchingRequest(Body):
-    """What to match against. The Safe Number is advised; the shape of the body is assumed."""
+    """What to match against. Creditsafe advises the Safe Number; the shape of the body is assumed."""
 
     match_against: Annotated[str, StringConstraints(min_length=1)]
 

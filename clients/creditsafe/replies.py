@@ -1,6 +1,6 @@
-"""What Creditsafe answers: read tolerantly, as hardly any answer is documented.
+"""Creditsafe's answers, read tolerantly, since hardly any is documented.
 
-Fields that are not declared are kept (`model_extra`), numbers are taken for ids, absent counts are None.
+Undeclared fields are kept (`model_extra`), numbers are accepted as ids, absent counts are None.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class CreatedRecords(Reply):
 
 
 class DeletedRecords(Reply):
-    """How many records a delete request removed; None if Creditsafe did not say."""
+    """The number of records that a delete request removed; None if Creditsafe did not say."""
 
     deleted: int | None = None
 
@@ -119,7 +119,7 @@ class Execution(Reply):
 
     @property
     def state(self) -> State:
-        """Where it stands."""
+        """The status of the run."""
         return state_of(self.status)
 
 
@@ -143,5 +143,5 @@ class FileExecution(Execution):
 
     @property
     def state(self) -> State:
-        """Where it stands; a run without a status but with a file is done."""
+        """The status of the run; one without a status but with a file is done."""
         return State.DONE if self.status is None and self.link else state_of(self.status)

@@ -1,4 +1,4 @@
-"""How Creditsafe says that a service run is over: unpublished words, classified in one place."""
+"""The statuses of service runs: unpublished words, classified in one place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FAILED = {"failed", "failure", "rejected", "cancelled", "canceled", "insufficie
 
 
 class State(StrEnum):
-    """Where a service run stands."""
+    """The status of a service run."""
 
     RUNNING = "running"
     DONE = "done"
@@ -20,7 +20,7 @@ class State(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether it will not change any more."""
+        """Whether the status is final."""
         return self is not State.RUNNING
 
 

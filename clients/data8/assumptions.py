@@ -1,4 +1,4 @@
-"""What Data8 does not publish, in one table that a deployer can change."""
+"""The assumptions about what Data8 does not publish, in one table that a deployer can change."""
 
 from __future__ import annotations
 

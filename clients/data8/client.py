@@ -106,9 +106,9 @@ def token_fetcher(
     basic_auth: bool,
     assumed_lifetime: float,
 ) -> Callable[[Transport], Token]:
-    """How a token is asked for: OAuth 2 client credentials, form-encoded, scope `BatchApi`.
+    """OAuth 2 client credentials, form-encoded, scope `BatchApi`.
 
-    A token is used until 60 s before it expires, one that lives less than 120 s for half its life.
+    A token is used until 60 s before it expires; one that lives less than 120 s is used for half its life.
     """
     operation = Operation("token", "POST", token_url)
 

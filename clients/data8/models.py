@@ -1,4 +1,4 @@
-"""What Data8 sends and takes: tolerant when read (new fields, nulls, absences), exact when written."""
+"""Data8's models: tolerant when read (new fields, nulls, absences), exact when written."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class ApiKey(Answer):
 
 
 class ApiKeyBody(Body):
-    """What can be said of an API key."""
+    """The fields of an API key that can be set."""
 
     key: str | None = None
     description: str | None = None
@@ -110,7 +110,7 @@ class NewClientSecret(ClientSecret):
 
 
 class ClientSecretBody(Body):
-    """What can be said of a client secret."""
+    """The fields of a client secret that can be set."""
 
     expires: Timestamp | None = None
     description: str | None = None
@@ -125,7 +125,7 @@ class ClientCredential(Answer):
 
 
 class ClientCredentialBody(Body):
-    """What can be said of a client credential; its id and secrets are generated."""
+    """The fields of a client credential that can be set; its id and secrets are generated."""
 
     description: str | None = None
 
@@ -188,19 +188,18 @@ class Job(JobRef):
 
     @property
     def finished(self) -> bool:
-        """Whether it is over: it has a time of completion, or all of it is done."""
+        """Whether the job is finished: it has a time of completion, or all of it is done."""
         return self.completed_at is not None or (self.percent_complete or 0) >= 100  # noqa: PLR2004 - percent
 
     def verdict(self, codes: Assumptions, outputs: Collection[Dataset] = ()) -> Verdict:
-        """Where it stands, without trusting the unpublished status codes alone.
+        """Return the state of the job, without trusting the unpublished status codes alone.
 
         Args:
             codes: the status codes of success and failure.
             outputs: its output datasets, if the caller read them: all complete means success, too.
 
         Returns:
-            `failed` by a code of failure; `done` when finished and so by code or by its outputs;
-            else `running`.
+            `failed` by a code of failure; `done` when finished and confirmed by code or by its outputs; otherwise `running`.
         """
         if self.status in codes.failed:
             return "failed"

@@ -96,7 +96,7 @@ class Sayari(Resource):
         size: int | None = None,
         token: str | None = None,
     ) -> History:
-        """What the account's users did from one day to another (YYYY-MM-DD), `size` events a page."""
+        """Return what the account's users did from one day to another (YYYY-MM-DD), `size` events a page."""
         params = {"events": list(events or ()), "from": from_, "to": to, "size": size, "token": token}
         return self._unversioned(call, params).model(History)
 

@@ -1,4 +1,4 @@
-"""What the graph resources answer: entities, paths, records, search results, sources."""
+"""Answers of the graph resources: entities, paths, records, search results, sources."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clients.sayari.shapes import Counts, Many, Map, OffsetPage, PartialDate, Sh
 
 
 class Source(Shape):
-    """Where records come from; `country` is an ISO 3166 alpha-3 code."""
+    """A source of records; `country` is an ISO 3166 alpha-3 code."""
 
     id: str
     label: str = ""
@@ -26,7 +26,7 @@ class Identifier(Shape):
 
 
 class SourceCount(Shape):
-    """How many records of one source speak of an entity."""
+    """The number of records of one source about an entity."""
 
     count: int = 0
     label: str = ""
@@ -96,7 +96,7 @@ class PathSegment(Shape):
 
 
 class Path(Shape):
-    """How `target` is reached from the entity asked for."""
+    """The path to `target` from the entity of the request."""
 
     target: EmbeddedEntity
     path: Many[PathSegment]
@@ -194,7 +194,7 @@ class FoundRecord(EmbeddedRecord):
 
 
 class Facet(Shape):
-    """How many results have one value."""
+    """The number of results with one value."""
 
     key: str
     label: str | None = None

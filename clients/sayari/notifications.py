@@ -53,7 +53,7 @@ class ResourceChangeNotifications(Resource):
 
     @operation("GET /v1/resource/{id}/change_notifications/count")
     def count(self, call: Call, id: str) -> dict[str, int]:
-        """How many notifications of each type a saved resource has."""
+        """Return how many notifications of each type a saved resource has."""
         return call(path={"id": id}).adapt(_COUNTS)
 
     @operation("DELETE /v1/resource/{id}/change_notifications")

@@ -1,4 +1,4 @@
-"""What is sent: exact, so that a slip is found here and not by the vendor."""
+"""Requests to Sayari: exact, so that a mistake is found here and not by the vendor."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _OTHER_TYPES = frozenset(
 
 
 def known_header(header: str) -> bool:
-    """Whether a CSV upload may have a column of this name: an attribute or an identifier type."""
+    """Return whether a CSV upload may have a column of this name: an attribute or an identifier type."""
     return header in ATTRIBUTES or header in _OTHER_TYPES or _CODED_TYPE.fullmatch(header) is not None
 
 
@@ -80,7 +80,7 @@ class UploadEntity(_Request):
 
 
 class PageArguments(TypedDict, total=False):
-    """Which page of one of an entity's lists; `limit` is 100 unless given."""
+    """The page of one of an entity's lists; `limit` is 100 unless given."""
 
     next: str
     prev: str

@@ -57,7 +57,7 @@ class Resolutions(Resource):
 
     @operation("GET /v1/project/{id}/resolutions/progress")
     def progress(self, call: Call, id: str) -> Progress:
-        """How far a project is. Before any upload Sayari may answer with zeros or with `NotFound`."""
+        """Return the progress of a project. Before any upload Sayari may answer with zeros or with `NotFound`."""
         return call(path={"id": id}).model(Progress)
 
     @operation("GET /v1/project/{id}/resolutions/resolved")

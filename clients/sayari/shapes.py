@@ -1,6 +1,6 @@
-"""How answers are read: what is documented is typed, what is not is kept, and nothing else is demanded.
+"""The base of Sayari's answers: documented fields are typed, others are kept, and nothing else is required.
 
-Dates stay text: Sayari's may lack day or month, and some do not exist at all. So do timestamps.
+Dates and timestamps stay text: Sayari's dates may lack day or month, and some do not exist at all.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ PartialDate = str
 
 
 class Size(Shape):
-    """How many there are in all; only an estimate if `qualifier` is `gte`."""
+    """The total; only an estimate if `qualifier` is `gte`."""
 
     count: int
     qualifier: str = "eq"
@@ -87,6 +87,6 @@ class OffsetPage(Shape, Generic[T]):
 
 
 class Envelope(Shape, Generic[M]):
-    """What workspace answers wrap their object in."""
+    """The wrapper of workspace answers around their object."""
 
     data: M

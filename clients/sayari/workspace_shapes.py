@@ -1,4 +1,4 @@
-"""What the workspace and info resources answer: projects, saved resources, resolutions, usage."""
+"""Answers of the workspace and info resources: projects, saved resources, resolutions, usage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Project(Shape):
 
 
 class Member(Shape):
-    """Who may use a project, as `admin`, `editor` or `viewer`."""
+    """The users of a project, as `admin`, `editor` or `viewer`."""
 
     type: str | None = None
     id: str | None = None
@@ -86,7 +86,7 @@ class Upload(Shape):
 
 
 class Progress(Shape):
-    """How far a project's resolution has come; nothing is left to do when `remaining` is 0."""
+    """The progress of a project's resolution; it is finished when `remaining` is 0."""
 
     id: str | None = None
     remaining: int = 0
@@ -96,7 +96,7 @@ class Progress(Shape):
 
 
 class Attributes(Shape):
-    """What an upload said of an entity."""
+    """The attributes of an entity, as uploaded."""
 
     name: Many[str]
     country: Many[str]

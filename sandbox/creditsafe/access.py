@@ -31,7 +31,7 @@ class Access(Part):
         self.data.tokens.clear()
 
     def authorised(self, request: Request) -> bool:
-        """Whether there is a bearer token of the last hour."""
+        """Return whether the request has a bearer token of the last hour."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         return scheme == "Bearer" and self.data.tokens.get(token, 0.0) > self.state.clock()
 

@@ -1,4 +1,4 @@
-"""What the parts of the simulator share: its state, and answers in Creditsafe's shapes."""
+"""The common base of the simulator's parts: its state, and answers in Creditsafe's shapes."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Results(Part):
 
 
 def _begin(request: Request, etag: str) -> int:
-    """Where an open range begins; 0 for all of the file, also if the file is another one by now."""
+    """Return where an open range begins; 0 for the whole file, also if the file has changed."""
     asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
     if asked is None or request.headers.get("if-range", etag) != etag:
         return 0

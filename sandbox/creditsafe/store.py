@@ -55,7 +55,7 @@ class Store:
         return max(made.rowcount, 0)
 
     def count(self, portfolio: str) -> int:
-        """How many records a portfolio has."""
+        """Return how many records a portfolio has."""
         found: int = self._db.execute(
             "SELECT count(*) FROM record WHERE portfolio = ?", (portfolio,)
         ).fetchone()[0]

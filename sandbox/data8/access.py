@@ -86,7 +86,7 @@ class Access(Part):
         self._tokens.clear()
 
     def authorised(self, request: Request) -> bool:
-        """Whether a live token came along."""
+        """Return whether the request has a valid token."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         return scheme.lower() == "bearer" and self._tokens.get(token, 0) > self.state.clock()
 

@@ -92,7 +92,7 @@ class Dataset:
         return self.result() if self.result else None
 
     def is_complete(self) -> bool:
-        """Whether an input was marked as complete, or an output's job has ended well."""
+        """Return whether an input was marked as complete, or an output's job has succeeded."""
         return self.completed if self.input else self.output() is not None
 
     def shown(self) -> dict[str, object]:

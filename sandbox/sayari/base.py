@@ -1,4 +1,4 @@
-"""What all parts of the simulator share: errors in Sayari's shape, times as it writes them, its history."""
+"""The common base of the simulator's parts: errors in Sayari's shape, its times, its history."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ SUMMARY = 50
 
 
 class Graph(Part):
-    """What is read from the graph."""
+    """The operations that read the graph."""
 
     def entity(self, id: str) -> Entity:
         """The entity with this id, or 404."""

@@ -81,7 +81,7 @@ class Query:
 
 
 def facets(entities: Sequence[Entity]) -> dict[str, list[dict[str, Any]]]:
-    """How many results have each value of the filtering fields."""
+    """Return how many results have each value of the filtering fields."""
     answer: dict[str, list[dict[str, Any]]] = {}
     for name, value_of in FACETS.items():
         counts = Counter(map(value_of, entities)).most_common()

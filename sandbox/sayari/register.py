@@ -37,7 +37,7 @@ PUBLISHED, ACQUIRED = "2022-01", "2022-02-14"
 
 @dataclass(frozen=True)
 class Source:
-    """Where records come from."""
+    """A source of records."""
 
     id: str
     label: str

@@ -37,7 +37,7 @@ class Resolutions(Workspace):
 
     @serves("GET /v1/project/{id}/resolutions/progress")
     async def projects__resolutions__progress(self, request: Request) -> Response:
-        """How much of all uploads is left."""
+        """Return how much of all uploads is unresolved."""
         project, now = self.project(request), self.state.clock()
         if not project.uploads:
             raise Refused(404, "nothing was uploaded to this project")

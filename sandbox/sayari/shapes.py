@@ -27,7 +27,7 @@ def source_json(source: Source) -> Json:
 
 
 def counted(entity: Entity) -> dict[str, int]:
-    """How many relationships of each type it has."""
+    """Return how many relationships of each type the entity has."""
     counts: dict[str, int] = {}
     for types in entity.links.values():
         for type in types:

@@ -15,7 +15,7 @@ Step = tuple[Entity, str, Entity]
 
 @dataclass(frozen=True)
 class Filter:
-    """Which entities paths may end at; empty collections and texts filter nothing."""
+    """The entities at which paths may end; empty collections and texts filter nothing."""
 
     countries: Collection[str] = ()
     types: Collection[str] = ()
@@ -23,7 +23,7 @@ class Filter:
     watchlist: bool = False
 
     def allows(self, entity: Entity) -> bool:
-        """Whether a path may end there."""
+        """Return whether a path may end there."""
         return (
             (not self.countries or entity.country in self.countries)
             and (not self.types or entity.type in self.types)

@@ -82,7 +82,7 @@ class Project:
 
 
 class Workspace(Part):
-    """What users keep. Everything may be done by the one user there is."""
+    """The workspace of users. The simulator has one user, who may do everything."""
 
     def __init__(self, state: SandboxState) -> None:
         super().__init__(state)
@@ -124,7 +124,7 @@ class Workspace(Part):
 
     @serves("GET /v1/project/{id}/contents")
     async def projects__contents(self, request: Request) -> Response:
-        """What is saved outside directories."""
+        """Return what is saved outside directories."""
         top = [each for each in self.project(request).resources.values() if each.directory is None]
         return JSONResponse(token_page(_keyed(top), request.query_params, Resource.json))
 
