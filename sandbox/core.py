@@ -132,12 +132,12 @@ class Simulator:
 
     def routes(self) -> list[Route]:
         """All operations served, the more specific paths first as written."""
-        found = [
+        matching = [
             (order, Route(path, self._endpoint(name, handler, public=public), methods=[verb]))
             for name, handler in self._handlers()
             for order, verb, path, public in handler.serves
         ]
-        return [route for _, route in sorted(found, key=lambda entry: entry[0])]
+        return [route for _, route in sorted(matching, key=lambda entry: entry[0])]
 
     def operations(self) -> set[str]:
         """The names of all operations served, e.g. `data8.jobs.create`."""

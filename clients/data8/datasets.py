@@ -133,19 +133,19 @@ class Datasets(Resource):
         dataset = self.get(name)
         total = dataset.record_count or 0
         while start <= total:
-            found = self.page(name, tuple(dataset.columns), start, min(BLOCK_LIMIT, total - start + 1))
-            yield from found
-            start += len(found)
+            page = self.page(name, tuple(dataset.columns), start, min(BLOCK_LIMIT, total - start + 1))
+            yield from page
+            start += len(page)
 
     def page(self, name: str, columns: Sequence[str], start: int, count: int) -> Sequence[Record]:
         """Records from number `start` on, keyed by column: at least one and `count` at most.
 
         Raises `VendorUnavailable` if there are none, too many, or arrays that do not fit the columns.
         """
-        found = self.download(name, start, count)
-        arrays = [record for record in found if not isinstance(record, dict)]
-        if not 0 < len(found) <= count or any(len(record) != len(columns) for record in arrays):
-            asked = f"where {count} of {len(columns)} columns were asked for"
-            message = f"{len(found)} records came, {len(arrays)} of them arrays, {asked}"
+        rows = self.download(name, start, count)
+        arrays = [record for record in rows if not isinstance(record, dict)]
+        if not 0 < len(rows) <= count or any(len(record) != len(columns) for record in arrays):
+            request = f"where {count} of {len(columns)} columns were asked for"
+            message = f"{len(rows)} records came, {len(arrays)} of them arrays, {request}"
             raise VendorUnavailable(self._transport.vendor, "datasets.download", message)
-        return [r if isinstance(r, dict) else dict(zip(columns, r, strict=True)) for r in found]
+        return [r if isinstance(r, dict) else dict(zip(columns, r, strict=True)) for r in rows]

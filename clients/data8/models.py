@@ -205,8 +205,8 @@ class Job(JobRef):
             return "failed"
         if not self.finished:
             return "running"
-        found = {dataset.name for dataset in outputs if dataset.completed}
-        by_outputs = bool(self.output_datasets) and found >= set(self.output_datasets.values())
+        completed = {dataset.name for dataset in outputs if dataset.completed}
+        by_outputs = bool(self.output_datasets) and completed >= set(self.output_datasets.values())
         return "done" if self.status in codes.complete or by_outputs else "running"
 
 

@@ -47,8 +47,8 @@ class Resources(Resource):
             "resource_graph": resource_graph,
             "resource_id": resource_id,
         }
-        given = {key: value for key, value in body.items() if value is not None}
-        return call(json=given).model(Envelope[SavedResource]).data
+        fields = {key: value for key, value in body.items() if value is not None}
+        return call(json=fields).model(Envelope[SavedResource]).data
 
     @operation("GET /v1/resource/{id}")
     def get(self, call: Call, id: str) -> SavedResource:

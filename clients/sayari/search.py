@@ -138,7 +138,7 @@ def _body(
     q: str, filters: Filters | None, fields: Sequence[str] | None, facets: bool | None,
     advanced: bool | None, limit: int | None, offset: int | None,
 ) -> dict[str, Any]:  # fmt: skip
-    given = {
+    parameters = {
         "q": q,
         "filters": {key: list(values) for key, values in filters.items()} if filters else None,
         "fields": list(fields) if fields else None,
@@ -147,7 +147,7 @@ def _body(
         "limit": limit,
         "offset": offset,
     }
-    return {key: value for key, value in given.items() if value is not None}
+    return {key: value for key, value in parameters.items() if value is not None}
 
 
 def _query(

@@ -52,16 +52,16 @@ class Access(Part):
 
     def _refused(self, attempt: str, username: str) -> Response:
         now = self.state.clock()
-        wrong = self._wrong[attempt]
-        while wrong and wrong[0] <= now - WINDOW:
-            wrong.popleft()
+        attempts = self._wrong[attempt]
+        while attempts and attempts[0] <= now - WINDOW:
+            attempts.popleft()
         if now < self._locked_until.get(attempt, 0.0):
             return self.refuse(429, "locked")
-        if len(wrong) >= ATTEMPTS:
+        if len(attempts) >= ATTEMPTS:
             self._locked_until[attempt] = now + WINDOW
             self.state.effect("creditsafe.authenticate.locked", username)
             return self.refuse(429, "locked")
-        wrong.append(now)
+        attempts.append(now)
         return _denied("wrong username or password")
 
 

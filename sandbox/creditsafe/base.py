@@ -96,11 +96,11 @@ class Part(Simulator):
 
     def portfolio(self, request: Request) -> Portfolio:
         """The portfolio of the path, with the work of all runs that are over done. Refused as 404."""
-        found = self.data.portfolios.get(request.path_params["portfolioId"])
-        if found is None:
+        portfolio = self.data.portfolios.get(request.path_params["portfolioId"])
+        if portfolio is None:
             raise Refused(404, "portfolio not found")
         self.settle()
-        return found
+        return portfolio
 
     def run(
         self, portfolio: Portfolio, service: str, finish: Callable[[Execution], dict[str, Any]]
@@ -146,14 +146,14 @@ async def body(request: Request, *allowed: str) -> dict[str, Any]:
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
         raise Refused(400, "invalid request", "the body must be application/json")
     try:
-        found = json.loads(raw)
+        document = json.loads(raw)
     except ValueError:
         raise Refused(400, "invalid request", "the body is not JSON") from None
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise Refused(400, "invalid request", "the body must be an object")
-    if unknown := sorted(found.keys() - set(allowed)):
+    if unknown := sorted(document.keys() - set(allowed)):
         raise Refused(400, "invalid request", f"unknown property: {', '.join(unknown)}")
-    return found
+    return document
 
 
 def text(found: dict[str, Any], name: str, *, least: int = 0, most: int = 2_000) -> str | None:

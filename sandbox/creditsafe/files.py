@@ -114,6 +114,6 @@ def _check(header: list[str]) -> None:
 
 def _starts(file: Stream, offset: int, magic: bytes) -> bool:
     file.seek(0)
-    found = file.read(offset + len(magic))[offset:] == magic
+    magic_bytes = file.read(offset + len(magic))[offset:] == magic
     file.seek(0)
-    return found
+    return magic_bytes

@@ -19,12 +19,12 @@ class Portfolios(Part):
     @serves(f"POST {BASE}")
     async def portfolios__create(self, request: Request) -> Response:
         """A new portfolio; its name need not be unique (assumed)."""
-        given = await body(request, "name", "description")
-        name = text(given, "name", least=1, most=255)
+        fields = await body(request, "name", "description")
+        name = text(fields, "name", least=1, most=255)
         if name is None:
             raise Refused(400, "invalid request", "name is required")
         now = self.state.clock()
-        portfolio = Portfolio(str(uuid.uuid4()), name, text(given, "description"), now, now)
+        portfolio = Portfolio(str(uuid.uuid4()), name, text(fields, "description"), now, now)
         self.data.portfolios[portfolio.id] = portfolio
         self.state.effect("creditsafe.portfolios.create", name)
         return JSONResponse(self._described(portfolio), 201)
@@ -47,10 +47,10 @@ class Portfolios(Part):
     async def portfolios__update(self, request: Request) -> Response:
         """Change name or description."""
         portfolio = self.portfolio(request)
-        given = await body(request, "name", "description")
-        if not given:
+        fields = await body(request, "name", "description")
+        if not fields:
             raise Refused(400, "invalid request", "name or description is required")
-        name, description = text(given, "name", least=1, most=255), text(given, "description")
+        name, description = text(fields, "name", least=1, most=255), text(fields, "description")
         portfolio.name = portfolio.name if name is None else name
         portfolio.description = portfolio.description if description is None else description
         portfolio.modified_at = self.state.clock()

@@ -58,10 +58,10 @@ class Results(Part):
 
 def _begin(request: Request, etag: str) -> int:
     """Return where an open range begins; 0 for the whole file, also if the file has changed."""
-    asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
-    if asked is None or request.headers.get("if-range", etag) != etag:
+    requested = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
+    if requested is None or request.headers.get("if-range", etag) != etag:
         return 0
-    return int(asked[1])
+    return int(requested[1])
 
 
 def csv_lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -143,11 +143,11 @@ class Services(Part):
             values = [" ".join(record.get(name, "").casefold().split()) for name in fields]
             return json.dumps(values) if all(values) else None  # what is not known is not equal
 
-        found = self.data.store.identify(run.portfolio.id, key)
+        duplicates = self.data.store.identify(run.portfolio.id, key)
         header = ["recordId", "duplicateOf", "reference", *fields]
         rows = (
             [id, first, record.get("reference", ""), *(record.get(name, "") for name in fields)]
-            for id, first, record in found
+            for id, first, record in duplicates
         )
         self.data.store.write(run.id, csv_lines(header, rows))
         return {"identified": True}

@@ -113,11 +113,11 @@ class Access(Part):
     def _known(self, client: str, secret: str) -> bool:
         if (client, secret) == (USERNAME, PASSWORD):
             return True
-        found = self._credentials.get(client)
+        credential = self._credentials.get(client)
         now = self.state.clock()
-        return found is not None and any(
+        return credential is not None and any(
             known.value == secret and (known.expires is None or known.expires > now)
-            for known in found.secrets.values()
+            for known in credential.secrets.values()
         )
 
     @serves("GET /ClientCredential")

@@ -119,7 +119,7 @@ class Datasets(Part):
     async def datasets__list(self, request: Request) -> Response:
         """100 a page by name; the flags' names, and that they default to true, are assumed."""
         wanted = {True: flag(request, "input"), False: flag(request, "output")}
-        found = sorted(name for name, dataset in self._datasets.items() if wanted[dataset.input])
+        names = sorted(name for name, dataset in self._datasets.items() if wanted[dataset.input])
         return JSONResponse(
             [
                 {
@@ -128,7 +128,7 @@ class Datasets(Part):
                     "completed": self._datasets[name].is_complete(),
                     "location": here(request, f"/Dataset/{name}"),
                 }
-                for name in page_of(found, request)
+                for name in page_of(names, request)
             ]
         )
 
@@ -197,8 +197,8 @@ class Datasets(Part):
         rows = dataset.output()
         if rows is None:
             raise invalid("name", "not a completed output dataset")
-        found = rows[start - 1 : start - 1 + count]
-        return JSONResponse([dict(zip(dataset.columns, row, strict=True)) for row in found])
+        page = rows[start - 1 : start - 1 + count]
+        return JSONResponse([dict(zip(dataset.columns, row, strict=True)) for row in page])
 
     def _dataset(self, request: Request, detail: str | None = None) -> Dataset:
         try:

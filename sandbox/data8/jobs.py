@@ -109,7 +109,7 @@ class Jobs(Datasets):
         """100 a page, the latest first; the dates bound `submittedAt` and are inclusive (assumed)."""
         workflow = request.query_params.get("workflow")
         earliest, latest = _bound(request, "startDate", time.min), _bound(request, "endDate", time.max)
-        found = [
+        jobs = [
             job
             for job in reversed(self._jobs.values())
             if workflow in {None, job.sent.workflow_name}
@@ -117,7 +117,7 @@ class Jobs(Datasets):
             and (latest is None or job.timed.started <= latest)
         ]
         now = self.state.clock()
-        return JSONResponse([job.basics(request, now) for job in page_of(found, request)])
+        return JSONResponse([job.basics(request, now) for job in page_of(jobs, request)])
 
     @serves("POST /Job")
     async def jobs__create(self, request: Request) -> Response:
@@ -185,9 +185,9 @@ def _bound(request: Request, name: str, of_day: time) -> float | None:
     if not text:
         return None
     try:
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         raise invalid(name, "must be a date") from None
     if len(text) == len("2000-01-01"):
-        found = datetime.combine(found, of_day)
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+        moment = datetime.combine(moment, of_day)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

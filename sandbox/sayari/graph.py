@@ -101,18 +101,18 @@ class Graph(Part):
         offset, limit = number(query, "offset", 0, 0), number(query, "limit", PATHS, 1, PATHS)
         limit = min(limit, self.state.page_limit)
         low, high = number(query, "min_depth", 0, 0, DEPTH), number(query, "max_depth", DEPTH, 0, DEPTH)
-        asked = Filter(
+        path_filter = Filter(
             query.getlist("countries"), query.getlist("types"), query.get("name", ""),
             watchlist or flag(query, "watchlist"),
         )  # fmt: skip
         explorer = Explorer(self.register, start, relationships, psa=flag(query, "psa"))
-        found = [path for path in explorer.paths(low, high) if asked.allows(path[-1][2])]
-        page = found[offset : offset + limit]
+        paths = [path for path in explorer.paths(low, high) if path_filter.allows(path[-1][2])]
+        page = paths[offset : offset + limit]
         body = {
             "min_depth": low, "max_depth": high, "relationships": list(relationships),
-            "countries": asked.countries, "types": asked.types, "name": asked.name,
-            "watchlist": asked.watchlist, "psa": flag(query, "psa"), "offset": offset, "limit": limit,
-            "next": offset + limit < len(found), "data": [self._path(start, path) for path in page],
+            "countries": path_filter.countries, "types": path_filter.types, "name": path_filter.name,
+            "watchlist": path_filter.watchlist, "psa": flag(query, "psa"), "offset": offset, "limit": limit,
+            "next": offset + limit < len(paths), "data": [self._path(start, path) for path in page],
             "explored_count": explorer.explored, "partial_results": False,
         }  # fmt: skip
         return JSONResponse(body)
@@ -124,14 +124,14 @@ class Graph(Part):
     @serves("GET /v1/shortest_path")
     async def traversals__shortest_path(self, request: Request) -> Response:
         """A path for each pair of entities that are connected."""
-        asked = request.query_params.getlist("entities")
-        if len(asked) < 2:  # noqa: PLR2004 - a pair
+        ids = request.query_params.getlist("entities")
+        if len(ids) < 2:  # noqa: PLR2004 - a pair
             raise Refused(406, "entities must name at least two entities")
         data = []
-        for start, end in combinations(map(self.entity, asked), 2):
+        for start, end in combinations(map(self.entity, ids), 2):
             paths = Explorer(self.register, start, (), psa=False).paths(1, DEPTH)
             data += [self._path(start, path) for path in paths if path[-1][2] is end]
-        return JSONResponse({"entities": asked, "data": data})
+        return JSONResponse({"entities": ids, "data": data})
 
     @serves("GET /v1/record/{id:path}")
     async def records__get(self, request: Request) -> Response:

@@ -72,9 +72,9 @@ class Resolutions(Workspace):
         processed = [upload.processed(self.state.clock()) for upload in project.uploads]
         sizes = [len(items) for items in processed]
         if resolved not in project.shown or project.shown[resolved][0] != sizes:
-            found = [item for items in processed for item in items if bool(item.hits) is resolved]
-            found.sort(key=lambda item: (item.created, item.id))
-            project.shown[resolved] = sizes, [(item.created, item.id, item) for item in found]
+            items_of_kind = [item for items in processed for item in items if bool(item.hits) is resolved]
+            items_of_kind.sort(key=lambda item: (item.created, item.id))
+            project.shown[resolved] = sizes, [(item.created, item.id, item) for item in items_of_kind]
         return project.shown[resolved][1]
 
     @serves("DELETE /v1/project/{id}/resolutions/resolved/{resolution}")
@@ -105,11 +105,11 @@ class Resolutions(Workspace):
         def goes(item: Item) -> bool:
             return bool(item.hits) is resolved and id in {None, item.id}
 
-        gone = {item.id for upload in project.uploads for item in upload.processed(now) if goes(item)}
-        if id is not None and not gone:
+        removed = {item.id for upload in project.uploads for item in upload.processed(now) if goes(item)}
+        if id is not None and not removed:
             raise Refused(404, "no such resolution")
         for upload in project.uploads:
-            upload.items = [item for item in upload.items if item.id not in gone]
+            upload.items = [item for item in upload.items if item.id not in removed]
         project.shown.clear()
         self.stats(f"projects.resolutions.{name}", id or project.id)
         return Response(status_code=204)

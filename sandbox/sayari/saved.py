@@ -64,13 +64,13 @@ class SavedResources(Workspace):
     def _release(self, entity: Entity) -> list[dict[str, Any]]:
         """An attribute's notification names a record and its source, a relationship's the other entity and its type."""
         date, number = iso(self.state.clock()), self.state.releases
-        told = [
+        notifications = [
             {"type": type, "resourceId": entity.record_id, "value": f"{value} ({number})",
              "qualifier": entity.source.id, "date": date}
             for type, value in RELEASE
         ]  # fmt: skip
         others = ((self.register.entities[id], types) for id, types in entity.links.items())
-        return told + [
+        return notifications + [
             {
                 "type": type,
                 "resourceId": other.id,

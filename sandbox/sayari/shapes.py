@@ -89,10 +89,10 @@ def relationship(entity: Entity, share: float | None) -> Json:
 
 def segment(near: Entity, type: str, far: Entity, *, compatible: bool) -> Json:
     """One step of a path. `compatible`: with relationships as later versions of the API nest them."""
-    told = [relationship(near, near.links[far.id][type])] if far.id in near.links else []
+    relationships = [relationship(near, near.links[far.id][type])] if far.id in near.links else []
     return {
         "field": type,
-        "relationships": {type: {"values": told} if compatible else told},
+        "relationships": {type: {"values": relationships} if compatible else relationships},
         "entity": embedded(far),
     }
 

@@ -111,8 +111,8 @@ class JobStore:
         """
         data = encode(dump(request.command))
         # Defaults are left out: a field that a later version adds does not change the fingerprint of earlier commands.
-        given = encode(request.command.model_dump(mode="json", by_alias=True, exclude_defaults=True))
-        fingerprint = hashlib.sha256(f"{request.type}\n{given}".encode()).hexdigest()
+        non_defaults = encode(request.command.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+        fingerprint = hashlib.sha256(f"{request.type}\n{non_defaults}".encode()).hexdigest()
         with self.database.write() as connection:
             now = self.database.now()
             begin = max(now, request.not_before.timestamp()) if request.not_before else now

@@ -180,20 +180,20 @@ def _piece(
         bad: BinaryIO | None = None
         for row, place in rows:
             count += 1
-            wrong = row if isinstance(row, RowError) else _unwanted(row, wanted, reader)
-            if isinstance(row, list) and wrong is None:
+            error = row if isinstance(row, RowError) else _unwanted(row, wanted, reader)
+            if isinstance(row, list) and error is None:
                 good.write(csv_line(row))
                 at["done"] += 1
-            elif wrong is not None:
+            elif error is not None:
                 if wanted.strict:
-                    raise invalid_row(wanted.uri, wrong, reader.unit)
+                    raise invalid_row(wanted.uri, error, reader.unit)
                 if bad is None:
                     bad = stack.enter_context(rejects.append(at["listed"]))
                     if not at["listed"]:
                         bad.write(csv_line(REJECT_HEADER))
-                bad.write(csv_line(_listed(wrong)))
+                bad.write(csv_line(_listed(error)))
                 at["rejected"] += 1
-                at["first"] = at["first"] or f"{reader.unit} {wrong.line}: {wrong.reason}"
+                at["first"] = at["first"] or f"{reader.unit} {error.line}: {error.reason}"
                 at["listed"] = bad.tell()
             at["at"], at["copied"] = place, good.tell()
             if count >= PIECE_ROWS or at["copied"] + at["listed"] - begin >= PIECE_BYTES:

@@ -32,14 +32,14 @@ class Style(NamedTuple):
 def styles_of(elements: Iterable[Element]) -> list[Style]:
     """The styles of cells by index, from the elements of a workbook's styles in the order in which they end."""
     formats: dict[int, Style] = {number: Style(date=True) for number in _DATES}
-    found: list[Style] = []
+    styles: list[Style] = []
     for element in elements:
         tag = element.tag.rpartition("}")[2]
         if tag == "numFmt":
             formats[_number(element.get("numFmtId"))] = _style(element.get("formatCode", ""))
         elif tag == "cellXfs":
-            found = [formats.get(_number(each.get("numFmtId")), Style()) for each in element]
-    return found
+            styles = [formats.get(_number(each.get("numFmtId")), Style()) for each in element]
+    return styles
 
 
 def _number(text: str | None) -> int:

@@ -138,15 +138,15 @@ class RemoteDraft(Draft):
 
     def _pieces(self) -> tuple[list[Piece], list[str]]:
         """The pieces from 0 on without a gap, and the names of all else that lies there."""
-        found = dict(self._store.list(self._folder))
+        parts = dict(self._store.list(self._folder))
         pieces: list[Piece] = []
         end = 0
-        while (name := Piece(end, 0).name) in found:
-            pieces.append(Piece(end, found.pop(name)))
+        while (name := Piece(end, 0).name) in parts:
+            pieces.append(Piece(end, parts.pop(name)))
             if not pieces[-1].size:
                 break
             end = pieces[-1].end
-        return pieces, sorted(found)
+        return pieces, sorted(parts)
 
     def _write(self, begin: int, content: bytes) -> None:
         name = Piece(begin, 0).name

@@ -174,12 +174,12 @@ class _Whole(RangeReader):
 def _redirected(location: Location, target: str, roots: Sequence[Location]) -> Location:
     """Return the target of a redirect, whose query no message repeats. Raises `InputNotAllowed`."""
     try:
-        found = remote_location(urljoin(location.uri, target), query=True)
+        target_location = remote_location(urljoin(location.uri, target), query=True)
     except (InputNotAllowed, ValueError):
         raise InputNotAllowed("the server redirects to what is no plain web address") from None
-    if not any(found.below(root) for root in roots):
+    if not any(target_location.below(root) for root in roots):
         raise InputNotAllowed("the server redirects to a place outside the allowed roots")
-    return found
+    return target_location
 
 
 def _accepted(status: int, headers: dict[str, str], place: str) -> None:
@@ -201,10 +201,10 @@ def _accepted(status: int, headers: dict[str, str], place: str) -> None:
 
 def _range(headers: dict[str, str]) -> tuple[int, int]:
     """The first byte of an answer, and the size of the file."""
-    found = _RANGE.fullmatch(headers.get("content-range", ""))
-    if found is None:
+    match = _RANGE.fullmatch(headers.get("content-range", ""))
+    if match is None:
         raise FileMissing("the server sends ranges without saying which, or of what")
-    return int(found[1]), int(found[3])
+    return int(match[1]), int(match[3])
 
 
 def _version(headers: dict[str, str]) -> tuple[str, ...]:

@@ -64,12 +64,12 @@ class S3(ObjectStore):
         del roots  # a key is what it says: there are no links
         with _reading(location):
             try:
-                found = self._call("head_object", location)
+                head = self._call("head_object", location)
             except PermissionError:
                 # The answer to a question about an object has no body: this one says what is refused.
                 self._call("get_object", location, Range="bytes=0-0")["Body"].close()
                 raise
-        return _Object(self, location, found["ContentLength"], found["ETag"])
+        return _Object(self, location, head["ContentLength"], head["ETag"])
 
     def read(self, location: Location, start: int, end: int, version: str) -> bytes:
         """The bytes from `start` to before `end` of one version; raises `VersionChanged`, `StorageUnavailable`."""

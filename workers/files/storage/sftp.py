@@ -65,16 +65,16 @@ class Sftp(ObjectStore):
         """As `Source.open`."""
         above = [root.path or "/" for root in roots if root.server == location.server]
         with self.trouble(reading=True):
-            path, handle, found = self.run(self._open, location.path, above)
-        return _Handle(self, path, handle, found)
+            path, handle, attributes = self.run(self._open, location.path, above)
+        return _Handle(self, path, handle, attributes)
 
     def list(self, folder: Location) -> Mapping[str, int]:
         """As `Store.list`."""
 
         async def listed() -> dict[str, int]:
             client = await self.client()
-            found = [each async for each in client.scandir(folder.path)]
-            return {str(each.filename): each.attrs.size or 0 for each in found if _regular(each.attrs)}
+            entries = [each async for each in client.scandir(folder.path)]
+            return {str(each.filename): each.attrs.size or 0 for each in entries if _regular(each.attrs)}
 
         with self.trouble():
             try:
@@ -263,8 +263,8 @@ class _Handle(RangeReader):
 
 
 async def _version(handle: asyncssh.SFTPClientFile) -> Version:
-    found = await handle.stat()
-    return found.size or 0, found.mtime or 0
+    attributes = await handle.stat()
+    return attributes.size or 0, attributes.mtime or 0
 
 
 async def _real(client: asyncssh.SFTPClient, path: str) -> str:

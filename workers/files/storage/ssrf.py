@@ -87,11 +87,11 @@ class SsrfGuardBackend(httpcore.NetworkBackend):
 
     def _addresses(self, host: str, port: int) -> Iterator[str]:
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as error:
             raise httpcore.ConnectError(f"no address ({type(error).__name__})") from None
         allowed = self._allowed + self._named.get(host, ())
-        for *_, endpoint in found:
+        for *_, endpoint in addresses:
             address = ip_address(str(endpoint[0]).partition("%")[0])
             if is_public(address) or any(_in(address, network) for network in allowed):
                 yield str(endpoint[0])

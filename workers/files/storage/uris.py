@@ -73,8 +73,8 @@ class Location(NamedTuple):
 
 def scheme_of(uri: str) -> str:
     """The scheme in lower case; `file` for a path."""
-    found = _SCHEME.match(uri)
-    return found[1].lower() if found else "file"
+    match = _SCHEME.match(uri)
+    return match[1].lower() if match else "file"
 
 
 def file_name(uri: str) -> str:
@@ -131,9 +131,9 @@ def remote_location(uri: str, *, query: bool = False) -> Location:
     authority, slash, path = rest[2:].partition("/")
     if "@" in authority:
         raise InputNotAllowed("a URI must not hold a user or password: set them in the worker's settings")
-    given = ""
+    query_string = ""
     if query:
-        path, _, given = path.partition("#")[0].partition("?")
+        path, _, query_string = path.partition("#")[0].partition("?")
     if any(mark in authority + path for mark in "?#"):
         raise InputNotAllowed("a URI must not have a query or fragment, as it is recorded and told")
     try:
@@ -147,7 +147,7 @@ def remote_location(uri: str, *, query: bool = False) -> Location:
     path = _checked(path)
     decoded = _decoded(path, once=scheme == "sftp")
     text = quote(path, safe=_WEB_SAFE) if scheme != "sftp" else decoded
-    return Location(scheme, _authority(scheme, authority), slash + text if text else "", given)
+    return Location(scheme, _authority(scheme, authority), slash + text if text else "", query_string)
 
 
 def segment(name: str) -> str:
@@ -163,8 +163,8 @@ def segment(name: str) -> str:
 
 def _authority(scheme: str, authority: str) -> str:
     try:
-        found = urlsplit(f"//{authority}")
-        host, port = found.hostname or "", found.port
+        parsed = urlsplit(f"//{authority}")
+        host, port = parsed.hostname or "", parsed.port
         if authority.startswith("["):
             host = f"[{IPv6Address(host)}]"
     except ValueError:

@@ -83,13 +83,13 @@ class Batch:
         Raises:
             JobFailed: `vendor_failed` if they are not found.
         """
-        found = self._search(self._before)[0] if self._before is not None else {}
-        if len(found) < len(self._records):
+        listed_ids = self._search(self._before)[0] if self._before is not None else {}
+        if len(listed_ids) < len(self._records):
             raise JobFailed(
                 Code.VENDOR_FAILED,
                 "the records were added, but Creditsafe does not tell their ids; look at the portfolio",
             )
-        return {"record_ids": [found[place] for place in range(len(found))]}
+        return {"record_ids": [listed_ids[place] for place in range(len(listed_ids))]}
 
     def _search(self, start: int) -> tuple[dict[int, str], int]:
         """The ids of our records by their place in the batch; how many others with a reference are there."""

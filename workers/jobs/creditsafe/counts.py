@@ -34,5 +34,5 @@ def count_removed(
     ]
     if now is None or before is None:
         return None
-    gone = max(before - now, least)
-    return gone if most is None else min(gone, most)
+    removed = max(before - now, least)
+    return removed if most is None else min(removed, most)

@@ -89,9 +89,9 @@ def read_all(
         names = set(at["names"])
         with listed.append(at["offset"]) as out:
             for record in page.data:
-                found = cells(record)
-                names.update(found)
-                out.write(json.dumps(found).encode() + b"\n")
+                row = cells(record)
+                names.update(row)
+                out.write(json.dumps(row).encode() + b"\n")
             offset = out.tell()
         done = at["done"] + len(page.data)
         at = {
@@ -150,7 +150,7 @@ def write_table(
         while lines := list(islice(source, WRITE_ROWS)):
             with table.append(at["written"]) as out:
                 for line in lines:
-                    found = json.loads(line)
-                    out.write(csv_line([found.get(name, "") for name in header]))
+                    row = json.loads(line)
+                    out.write(csv_line([row.get(name, "") for name in header]))
                 at = {"read": source.tell(), "written": out.tell(), "done": at["done"] + len(lines)}
             yield at

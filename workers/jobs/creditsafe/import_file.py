@@ -63,9 +63,9 @@ def get_or_create_portfolio(wanted: Wanted, run: Run, creditsafe: Creditsafe) ->
     """
     name, reference = wanted.name, f"[kyb:{run.job_id}]"
     if wanted.id is not None or name is None:
-        given = wanted.id or ""
+        portfolio_id = wanted.id or ""
         return run.once(
-            "portfolio", lambda: creditsafe.portfolios.get(given).portfolio_id, recover=repeatable
+            "portfolio", lambda: creditsafe.portfolios.get(portfolio_id).portfolio_id, recover=repeatable
         )
 
     def create() -> str:
@@ -146,10 +146,10 @@ def _none_yet() -> dict[str, int | None]:
 
 def checked(counted: dict[str, int | None], expected: int, *, ours_alone: bool) -> dict[str, int | None]:
     """The count, or `vendor_failed` if rows are missing, or too many in a portfolio that only we fill."""
-    found = counted["records"]
-    if found is not None and (found < expected or (found > expected and ours_alone)):
+    records = counted["records"]
+    if records is not None and (records < expected or (records > expected and ours_alone)):
         raise JobFailed(
             Code.VENDOR_FAILED,
-            f"the portfolio holds {found} records after the import, {expected} were expected; look at it there",
+            f"the portfolio holds {records} records after the import, {expected} were expected; look at it there",
         )
     return counted

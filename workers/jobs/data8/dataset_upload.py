@@ -143,14 +143,14 @@ def load(run: Run, data8: Data8, slot: str, name: str, source: InputTable, inspe
 
     def created() -> bool:
         try:
-            found = data8.datasets.get(name)
+            dataset = data8.datasets.get(name)
         except NotFound:
             return False
-        return found.columns.keys() == columns.keys() and (run.restored or not found.completed)
+        return dataset.columns.keys() == columns.keys() and (run.restored or not dataset.completed)
 
     def completed() -> bool:
-        found = data8.datasets.get(name)
-        return bool(found.completed) and found.record_count in {None, rows}
+        dataset = data8.datasets.get(name)
+        return bool(dataset.completed) and dataset.record_count in {None, rows}
 
     def upload(at: UploadCheckpoint | None) -> Generator[UploadCheckpoint]:
         if run.restored and completed():  # as the ledger has forgotten; nothing more would be taken

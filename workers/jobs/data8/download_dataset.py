@@ -20,12 +20,12 @@ from workers.polling.next_poll import PollResult
 def download_dataset(command: DownloadDataset, run: Run, services: Services) -> DownloadDatasetResult:
     """Download an output dataset into `<dataset>.<format>`. One that a job still fills is waited for."""
     look = partial(contents_now, services.data8, command.dataset)
-    found = run.once("look", look, recover=repeatable)
-    if not found:
-        found = run.poll(
+    output = run.once("look", look, recover=repeatable)
+    if not output:
+        output = run.poll(
             "complete", lambda: PollResult("done", there) if (there := look()) else PollResult("running")
         )
-    records = fetch(run, services.storage, services.data8, found, command.format)
+    records = fetch(run, services.storage, services.data8, output, command.format)
     return DownloadDatasetResult(dataset=command.dataset, records=records)
 
 
@@ -34,5 +34,5 @@ def contents_now(data8: Data8, name: str) -> dict[str, Any]:
 
     An input dataset can never be downloaded: Data8 refuses the attempt.
     """
-    found = data8.datasets.get(name)
-    return contents(name, found) if readable(found) or found.input else {}
+    dataset = data8.datasets.get(name)
+    return contents(name, dataset) if readable(dataset) or dataset.input else {}

@@ -90,11 +90,11 @@ def start(run: Run, data8: Data8, command: StartJob, datasets: dict[str, str]) -
 
     def started() -> bool:
         try:
-            found = data8.jobs.get(name)
+            job = data8.jobs.get(name)
         except NotFound:
             return False
-        same_workflow = found.workflow_name in {None, command.workflow}
-        return same_workflow and found.input_datasets in ({}, datasets)
+        same_workflow = job.workflow_name in {None, command.workflow}
+        return same_workflow and job.input_datasets in ({}, datasets)
 
     create = partial(
         data8.jobs.create,
@@ -115,16 +115,16 @@ def job_name(job_id: str, generation: int) -> str:
 
 def poll_job(data8: Data8, name: str) -> PollResult:
     """Ask how the job does. It is done when its output datasets can be read, too."""
-    found = data8.jobs.get(name)
-    verdict = found.verdict(data8.assumptions)
+    job = data8.jobs.get(name)
+    verdict = job.verdict(data8.assumptions)
     if verdict == "failed":
-        return PollResult("failed", percent=found.percent_complete, detail=f"status {found.status}")
-    if found.finished:
-        outputs = {slot: data8.datasets.get(dataset) for slot, dataset in found.output_datasets.items()}
-        verdict = found.verdict(data8.assumptions, outputs.values())
+        return PollResult("failed", percent=job.percent_complete, detail=f"status {job.status}")
+    if job.finished:
+        outputs = {slot: data8.datasets.get(dataset) for slot, dataset in job.output_datasets.items()}
+        verdict = job.verdict(data8.assumptions, outputs.values())
         if verdict == "done" and all(map(readable, outputs.values())):
-            return PollResult("done", finding(found, outputs), percent=100.0, done_at=found.completed_at)
-    return PollResult("running", percent=found.percent_complete, eta=found.estimated_finish_time)
+            return PollResult("done", finding(job, outputs), percent=100.0, done_at=job.completed_at)
+    return PollResult("running", percent=job.percent_complete, eta=job.estimated_finish_time)
 
 
 def finding(found: Job, outputs: dict[str, Dataset]) -> dict[str, Any]:
@@ -160,9 +160,9 @@ def fetch(run: Run, storage: Storage, data8: Data8, output: dict[str, Any], form
         end = min(start + BLOCK_LIMIT, records + 1)
         lines = b""
         while start < end:  # a page may hold fewer than were asked for
-            found = data8.datasets.page(output["dataset"], columns, start, end - start)
-            lines += csv_lines(map(cell_of, map(record.get, columns)) for record in found)
-            start += len(found)
+            page = data8.datasets.page(output["dataset"], columns, start, end - start)
+            lines += csv_lines(map(cell_of, map(record.get, columns)) for record in page)
+            start += len(page)
         return lines
 
     def download(at: DownloadCheckpoint | None) -> Generator[DownloadCheckpoint]:

@@ -45,10 +45,10 @@ class Columns:
         self.reference = self._fields.get(REFERENCE)
         self.record_header = [field for field in RECORD_FIELDS if field in self._fields]
         types = [field for field in self._fields if field not in {*RECORD_FIELDS, *ATTRIBUTES}]
-        told = [*_TOLD, *((type_, (type_,)) for type_ in types)]
+        attributes = [*_TOLD, *((type_, (type_,)) for type_ in types)]
         self._told = [
             (attribute, [self._fields[field] for field in fields if field in self._fields])
-            for attribute, fields in told
+            for attribute, fields in attributes
             if any(field in self._fields for field in fields)
         ]
         self.entity_header = [attribute for attribute, _ in self._told]
@@ -118,8 +118,8 @@ def key_of(pairs: Sequence[tuple[str, str]]) -> str | None:
     Assumed: Sayari shows an uploaded entity's attributes as they were sent, except white space. It accepts no reference
     from the uploader, and a lookup among identifiers would find other entities.
     """
-    told = sorted((attribute, " ".join(value.split())) for attribute, value in pairs if value)
-    return "\n".join(f"{attribute}\t{value}" for attribute, value in told) or None
+    values = sorted((attribute, " ".join(value.split())) for attribute, value in pairs if value)
+    return "\n".join(f"{attribute}\t{value}" for attribute, value in values) or None
 
 
 def shown_key(attributes: Mapping[str, Any]) -> str | None:

@@ -137,8 +137,8 @@ class ReportJoin:
         """The paths to the owners of the best matches: how many owners, and whether one of them is sanctioned."""
         insert = "INSERT OR IGNORE INTO traced VALUES (?, 0, 0)"
         self._database.executemany(insert, ((row["entity_id"],) for row in _rows(asked)))
-        gone = ((row["entity_id"],) for row in _rows(missing))
-        self._database.executemany("DELETE FROM traced WHERE id = ?", gone)
+        missing_ids = ((row["entity_id"],) for row in _rows(missing))
+        self._database.executemany("DELETE FROM traced WHERE id = ?", missing_ids)
         for hop in map(json.loads, lines):
             if 0 < hop["hops"] == hop["hop"]:
                 sanctioned = bool((hop.get("entity") or {}).get("sanctioned"))
@@ -174,10 +174,10 @@ class ReportJoin:
         """The reference of the record that a row of a vendor's file is about."""
         if row.get("reference"):
             return row["reference"]
-        found = self._database.execute(
+        rows = self._database.execute(
             "SELECT reference FROM listed WHERE id = ?", (row.get("recordId"),)
         ).fetchone()
-        return None if found is None else str(found[0])
+        return None if rows is None else str(rows[0])
 
 
 def entity_key(columns: Columns, cells: Sequence[str]) -> str | None:
@@ -188,8 +188,8 @@ def entity_key(columns: Columns, cells: Sequence[str]) -> str | None:
 def ranked(entity: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The Sayari entities that a resolved one matches, as (id, strength), the best first."""
     hits: dict[str, Any] = (entity.get("hits") or {}).get("values") or {}
-    found = [(id, strength(attributes)) for id, attributes in hits.items()]
-    return sorted(found, key=lambda each: STRENGTHS.index(each[1]))
+    matches = [(id, strength(attributes)) for id, attributes in hits.items()]
+    return sorted(matches, key=lambda each: STRENGTHS.index(each[1]))
 
 
 def strength(hit: Mapping[str, Any]) -> str:

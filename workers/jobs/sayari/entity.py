@@ -48,8 +48,8 @@ def line_of(entity: Entity, rest: Any) -> tuple[bytes, dict[str, Any] | None]:
     """Return what this answer adds to the line, and what is not finished then; None at the end of the line."""
     out = []
     if rest is None:
-        given = {name: value for name, value in entity.given.items() if name not in {ATTRIBUTES, *LISTS}}
-        out.append(json_bytes(given)[:-1])
+        lists = {name: value for name, value in entity.given.items() if name not in {ATTRIBUTES, *LISTS}}
+        out.append(json_bytes(lists)[:-1])
     before = None
     for name, page in _lists(entity, rest).items():
         some = rest is not None and rest["list"] == name and rest["some"]
@@ -94,5 +94,5 @@ def _opening(name: str, before: str | None, page: TokenPage[Any]) -> bytes:
     if field:
         inside = before is not None and before.startswith(ATTRIBUTES)
         place = (b"," if inside else place) + json_bytes(field) + b":{"
-    told = {key: value for key, value in page.given.items() if key not in OF_A_PAGE}
-    return place + (json_bytes(told)[1:-1] + b"," if told else b"") + b'"data":['
+    members = {key: value for key, value in page.given.items() if key not in OF_A_PAGE}
+    return place + (json_bytes(members)[1:-1] + b"," if members else b"") + b'"data":['

@@ -147,8 +147,8 @@ def ids_of(source: InputTable, after: Position | None) -> Iterator[tuple[str, Po
     with source.open() as stream:
         table = Table.open(stream, uri, allow_repeated_headers=True)
         if table.header.count(COLUMN) != 1:
-            found = "no column" if COLUMN not in table.header else "more than one column"
-            raise JobFailed(Code.INPUT_INVALID, f"{file_name(uri)}, line 1: there is {found} {COLUMN}")
+            problem = "no column" if COLUMN not in table.header else "more than one column"
+            raise JobFailed(Code.INPUT_INVALID, f"{file_name(uri)}, line 1: there is {problem} {COLUMN}")
         column = table.header.index(COLUMN)
         for cells, position in table.rows(after):
             if not _ID.fullmatch(cells[column]):

@@ -43,10 +43,12 @@ def fetch_entities(command: FetchEntities, run: Run, services: Services) -> Fetc
     ids = Ids(command, run, services.storage)
     missing = services.storage.draft(run.job_id, "missing.csv")
     if command.format == "json":
-        found = services.storage.draft(run.job_id, "entities.jsonl")
+        entities_draft = services.storage.draft(run.job_id, "entities.jsonl")
         ask = partial(full if command.detail == "full" else summary, services.sayari)
-        fetched = look_up(run, "fetch", "fetch", services.sayari.concurrency, ids, ask, found, missing)
-        entities: File | list[File] = publish(run, found, "entities", NDJSON, fetched["records"])
+        fetched = look_up(
+            run, "fetch", "fetch", services.sayari.concurrency, ids, ask, entities_draft, missing
+        )
+        entities: File | list[File] = publish(run, entities_draft, "entities", NDJSON, fetched["records"])
         absent = fetched["missing"]["records"]
     else:
         if ids.count > MOST_FILES:

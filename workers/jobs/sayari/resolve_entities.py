@@ -62,10 +62,10 @@ def resolve_entities(command: ResolveEntities, run: Run, services: Services) -> 
         draft = services.storage.draft(run.job_id, f"{name}.jsonl")
         page, keep = partial(fetch, project_id, limit=PAGE), partial(newer, before["newest"])
         records[name] = collect(run, f"fetch {name}", "fetch", draft, page, keep, uploaded)
-    found = sum(records.values())
-    if found != uploaded:
+    resolved = sum(records.values())
+    if resolved != uploaded:
         raise VendorJobFailed(
-            f"project {project_id} holds {found} resolved and unresolved entities of {uploaded}; look at it there",
+            f"project {project_id} holds {resolved} resolved and unresolved entities of {uploaded}; look at it there",
             detail=None,
             void=("fetch resolved", "fetch unresolved"),
         )
@@ -86,8 +86,8 @@ def get_or_create_project(wanted: Project | None, run: Run, sayari: Sayari, *, d
     leaves no trace: a restored ledger cannot tell whether it was there.
     """
     if wanted is not None and wanted.id is not None:
-        given = wanted.id
-        return run.once("project", lambda: sayari.projects.get(given).id, recover=repeatable)
+        project_id = wanted.id
+        return run.once("project", lambda: sayari.projects.get(project_id).id, recover=repeatable)
     name = wanted.label if wanted is not None and wanted.label is not None else "Resolution"
     label = f"{name} [kyb:{run.job_id}]"
 
